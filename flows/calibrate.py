@@ -1,0 +1,66 @@
+"""The flow: ingest, normalize, train, visualize; every run in MLflow.
+
+`python flows/calibrate.py FILE …` is `tempfit calibrate FILE …`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
+
+from flows import tasks
+from tempfit import report
+from tempfit.calibration import Calibration, judge
+from tempfit.config import CalibrationConfig
+from tempfit.forecast import make_forecast
+from tempfit.tracking.runs import Run, ended
+from tempfit.tracking.store import ui_address
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a calibration flow leaves: the calibration, its MLflow run, its artifacts (name → URI), the run's page."""
+
+    calibration: Calibration
+    run: Run
+    artifacts: dict[str, str]
+    url: str
+
+
+def _flow_run_name() -> str:
+    parameters = flow_run.parameters
+    return f"calibrate {Path(parameters['data']).name}, {parameters['config'].scaling}"
+
+
+@flow(name="calibrate", flow_run_name=_flow_run_name)
+def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = CalibrationConfig()) -> Outcome:  # noqa: B008
+    """Calibrate the thermometer whose paired readings are in `data`, a CSV or Parquet file."""
+    logger = get_run_logger()
+    readings = tasks.ingest(data, config)
+    run = tasks.start_run(readings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
+    with ended(run):
+        problem = tasks.normalize(readings, config)
+        forecast = make_forecast(problem.design, config)
+        if forecast.stable is False:
+            logger.warning(forecast.advice)
+        if watcher := tasks.WATCHER.get():
+            watcher.on_forecast(config, forecast)
+        fit = tasks.train(problem, config)
+        calibration = judge(readings, config, problem, forecast, fit)
+        figures = tasks.visualize(calibration)
+        artifacts = tasks.track(run, calibration, figures)
+    url = run.url(ui_address(run.store))
+    tasks.publish(calibration, figures["line.png"], links={"the run in MLflow": url})
+    logger.info(report.describe_status(calibration))
+    return Outcome(calibration, run, artifacts, url)
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tempfit.cli import main
+
+    main(["calibrate", *sys.argv[1:]])

@@ -1,0 +1,115 @@
+"""The stages as Prefect tasks: each calls one pure function."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+from prefect.tasks import exponential_backoff
+from tempfit.readings import Readings
+
+from tempfit import __version__, calibration, plots, readings, report, training
+from tempfit.calibration import Calibration, Problem
+from tempfit.config import CalibrationConfig, ReadingsConfig, ScalingConfig
+from tempfit.forecast import Forecast
+from tempfit.tracking import runs, store
+from tempfit.training import Fit, OnEpochs
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Somebody who looks on while a flow runs, such as the command line's progress bar."""
+
+    on_forecast: Callable[[CalibrationConfig, Forecast], None]
+    on_epochs: OnEpochs
+
+
+WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # a flow's own parameters are data
+
+
+def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
+    """The file's bytes and what of the config ingest reads; None (no cache) where there is no file to hash."""
+    try:
+        with open(parameters["source"], "rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+    return _key("ingest", parameters["source"], content, _part(parameters["config"], ReadingsConfig))
+
+
+def _normalize_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """The readings' content and what of the config normalize reads."""
+    config: CalibrationConfig = parameters["config"]
+    return _key("normalize", parameters["data"].sha256, config.loss, _part(config, ScalingConfig))
+
+
+def _part(config: CalibrationConfig, stage: type[ReadingsConfig] | type[ScalingConfig]) -> str:
+    return config.model_dump_json(include=set(stage.model_fields))
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join([__version__, *parts]).encode()).hexdigest()
+
+
+@task(
+    task_run_name="ingest {source}",
+    cache_key_fn=_ingest_key,
+    persist_result=True,
+    cache_expiration=timedelta(days=30),
+)
+def ingest(source: str, config: CalibrationConfig) -> Readings:
+    """Load and check the paired readings."""
+    return readings.load_readings(source, config)
+
+
+@task(
+    task_run_name="normalize by {config.scaling}",
+    cache_key_fn=_normalize_key,
+    persist_result=True,
+    cache_expiration=timedelta(days=30),
+)
+def normalize(data: Readings, config: CalibrationConfig) -> Problem:
+    """Scale the readings and compress them."""
+    return calibration.normalize(data, config)
+
+
+@task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", cache_policy=NO_CACHE)
+def train(problem: Problem, config: CalibrationConfig) -> Fit:
+    """Fit w and b by gradient descent."""
+    watcher = WATCHER.get()
+    (fit,) = training.train(problem.rows, [config], watcher.on_epochs if watcher else None)
+    return fit
+
+
+@task(cache_policy=NO_CACHE)
+def visualize(result: Calibration) -> dict[str, bytes]:
+    """Draw the figures."""
+    return plots.draw_figures(result)
+
+
+@task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=exponential_backoff(2), retry_jitter_factor=0.5)
+def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
+    """Open the MLflow run."""
+    return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags)
+
+
+@task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=exponential_backoff(2), retry_jitter_factor=0.5)
+def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
+    """Write the calibration into its MLflow run."""
+    return runs.log_calibration(run, result, figures)
+
+
+def publish(result: Calibration, picture: bytes, links: dict[str, str]) -> None:
+    """The calibration as an artifact on Prefect's page of the flow run."""
+    create_markdown_artifact(
+        report.to_markdown(result, picture, links), key="calibration", description=report.describe_status(result)
+    )

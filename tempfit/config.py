@@ -1,0 +1,152 @@
+"""Every setting, declared once: the CLI's options, Prefect's run form and MLflow's params follow from here.
+
+One class per stage holds the settings that the stage reads; `CalibrationConfig` is all of them together,
+so a stage asks for its own class and is handed the whole.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tempfit.errors import SettingsError
+
+
+def setting(default: Any, description: str, *, unit: str | None = None, **bounds: Any) -> Any:
+    """A pydantic field with a description, its unit (None: dimensionless) and its bounds."""
+    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **bounds)
+
+
+class Settings(BaseModel):
+    """Frozen and strict: an unknown name or a value out of bounds is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ReadingsConfig(Settings):
+    """How the paired readings are read, and what they are called."""
+
+    x: str = setting("t_u", "Column of the thermometer's readings.", min_length=1)
+    y: str = setting("t_c", "Column of the reference temperatures.", min_length=1)
+    delimiter: Literal["auto", "comma", "semicolon", "tab"] = setting(
+        "auto", "What separates the columns of a CSV file."
+    )
+    decimal: Literal["auto", "point", "comma"] = setting("auto", "The decimal mark of a CSV file.")
+    drop_missing: bool = setting(False, "Drop rows with a missing value (and count them) instead of refusing them.")
+    x_quantity: str = setting("Thermometer reading", "Name of the readings' quantity on figures.")
+    x_unit: str = setting("unknown unit", "Unit of the readings on figures.")
+    y_quantity: str = setting("Temperature", "Name of the reference quantity on figures.")
+    y_unit: str = setting("°C", "Unit of the reference on figures.")
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        if self.x == self.y:
+            raise ValueError(f"x and y name the same column {self.x!r}; a line needs two")
+        return self
+
+
+class ScalingConfig(Settings):
+    """How the readings are scaled before training; the scale is undone at the output."""
+
+    scaling: Literal["none", "factor", "standardize", "minmax"] = setting(
+        "standardize",
+        "Scaling of the readings: none, factor (times --factor, the tutorial's cure), "
+        "standardize (mean 0, standard deviation 1) or minmax (0 to 1).",
+    )
+    factor: float = setting(0.1, "The factor of --scaling factor.", gt=0, le=1e12)
+
+
+class TrainingConfig(Settings):
+    """The gradient descent: model start, loss, optimizer, remedies, and when to stop."""
+
+    learning_rate: float = setting(0.5, "Learning rate of the optimizer.", gt=0, le=1e6)
+    n_epochs: int = setting(5000, "Most epochs (updates of w and b) to train.", unit="epochs", ge=1, le=10_000_000)
+    optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
+        "sgd", "Update rule: sgd (plain gradient descent), adam or rmsprop, as in torch.optim."
+    )
+    momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
+    clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0)
+    l1: float = setting(0.0, "L1 regularization: adds l1 * (|w| + |b|) to the loss.", ge=0)
+    l2: float = setting(0.0, "L2 regularization: adds l2 * (w² + b²) to the loss.", ge=0)
+    loss: Literal["squared", "huber"] = setting(
+        "squared", "Loss: mean squared error, or Huber's, which weighs outliers less."
+    )
+    huber_delta: float = setting(
+        1.0, "Residual beyond which --loss huber grows linearly, in the reference's unit.", unit="y_unit", gt=0
+    )
+    w_start: float = setting(1.0, "Start value of w, in scaled units.")
+    b_start: float = setting(0.0, "Start value of b, in scaled units.")
+    tolerance: float = setting(
+        1e-12,
+        "Stop once the gradient norm is below this fraction of its value at the start "
+        "(or at w = b = 0, if larger); 0 trains every epoch.",
+        ge=0,
+        lt=1,
+    )
+    dtype: Literal["float32", "float64"] = setting("float64", "Precision of the training.")
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Where to train; auto takes a GPU for large batches only.")
+
+    @model_validator(mode="after")
+    def _momentum_has_an_optimizer(self) -> Self:
+        if self.momentum and self.optimizer == "adam":
+            raise ValueError("momentum is for sgd and rmsprop; adam has its own. Leave momentum at 0")
+        return self
+
+
+class TrackingConfig(Settings):
+    """Where the run is filed in MLflow."""
+
+    mlruns: str = setting(
+        "mlruns", "Folder that keeps the runs, unless MLFLOW_TRACKING_URI names a tracking server.", min_length=1
+    )
+    experiment: str = setting("calibrate", "MLflow experiment that the run is filed under.", min_length=1)
+
+
+class CalibrationConfig(TrackingConfig, TrainingConfig, ScalingConfig, ReadingsConfig):
+    """Everything that a calibration can be told."""
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """What decides the result: every setting but where the run is filed."""
+        return self.model_dump(exclude=set(TrackingConfig.model_fields))
+
+
+def parse_config(values: Mapping[str, Any], *, source: str = "settings") -> CalibrationConfig:
+    """Validate `values` into a CalibrationConfig.
+
+    Raises SettingsError with one clause per bad value; `source` says where the values came from.
+    """
+    try:
+        return CalibrationConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise SettingsError(f"{source}: {describe(error)}") from None
+
+
+def describe(error: ValidationError) -> str:
+    """A pydantic error as one line: `learning_rate: should be greater than 0, got -1.0; …`."""
+    clauses = []
+    for item in error.errors(include_url=False):
+        name = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if item["type"] == "extra_forbidden":
+            clauses.append(f"{name}: no such setting")
+        elif name:
+            clauses.append(f"{name}: {message}, got {item['input']!r}")
+        else:
+            clauses.append(message)
+    return "; ".join(clauses)
+
+
+def read_settings_file(path: str | Path) -> dict[str, Any]:
+    """The settings in a TOML file, by the same names as the options (`learning_rate = 1e-2`).
+
+    Raises SettingsError when the file is missing or not TOML; values are checked by `parse_config`.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SettingsError(f"{path}: not a readable TOML settings file: {reason}") from None

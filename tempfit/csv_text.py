@@ -1,0 +1,322 @@
+"""CSV text to two columns of numbers, exactly or not at all.
+
+Two parsers share one grammar: Arrow's, for speed, and one in Python that finds the first culprit and names its line.
+Arrow's result is kept only where nothing in the text could be read differently; a test holds them to each other.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.config import ReadingsConfig
+from tempfit.errors import ReadingsError
+
+LARGEST = 1e100
+"""Largest magnitude of a value; the square of a sum of ten million such is still finite in float64."""
+
+MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none"})
+"""What stands for a missing value, whatever its case."""
+
+_DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t"}
+_MARKS = {"point": ".", "comma": ","}
+_NUMBER = {
+    mark: re.compile(rf"[+-]?(?:[0-9]+(?:{re.escape(mark)}[0-9]*)?|{re.escape(mark)}[0-9]+)(?:[eE][+-]?[0-9]+)?")
+    for mark in _MARKS.values()
+}
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:([,.'  ])[0-9]{3})(?:\1[0-9]{3})*(?:[,.][0-9]*)?")
+_BLANK_START = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:\r\n|\r|\n))*")
+_LINE = re.compile(rb"[^\r\n]*")
+_NOT_TEXT = {
+    b"\xff\xfe": "UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+    b"PK\x03\x04": "a zip archive or Excel workbook; export the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; export the sheet as CSV",
+    b"\x1f\x8b": "compressed with gzip; unpack it first",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Two parsed columns, (rows,) float64 each, without the `n_dropped` rows that had a missing value."""
+
+    t_u: NDArray[np.float64]
+    t_c: NDArray[np.float64]
+    n_dropped: int
+
+
+def parse_csv(data: bytes, source: str, config: ReadingsConfig) -> Columns:
+    """The columns `config.x` and `config.y` of CSV text; every value is the float64 nearest to what is written.
+
+    Raises ReadingsError, naming `source` (shown as it is), line and column, when the text is no such table.
+    """
+    _refuse_other_than_utf8(data, source)
+    table = _open_table(data, source, config)
+    mark = _decimal_mark(table)
+    return parse_fast(table, mark) or parse_slowly(table, mark)
+
+
+def find_columns(names: Sequence[str], config: ReadingsConfig, place: str) -> tuple[int, int]:
+    """Positions of the columns `config.x` and `config.y` among `names`; `place` opens the message.
+
+    Raises ReadingsError when one is missing or there more than once.
+    """
+    for name in (config.x, config.y):
+        if name not in names:
+            raise ReadingsError(f"{place}: no column {shown(name)}; {_what_there_is(name, names)}")
+        if names.count(name) > 1:
+            raise ReadingsError(
+                f"{place}: column {shown(name)} is there {names.count(name)} times; rename or remove the others"
+            )
+    return names.index(config.x), names.index(config.y)
+
+
+def value_error(place: str, value: str | float) -> ReadingsError:
+    """The error for one value that is missing (NaN), infinite or beyond ±`LARGEST`."""
+    if value != value or isinstance(value, str) and value.lower() in MISSING:
+        written = f" ({shown(value)})" if isinstance(value, str) and value else ""
+        return ReadingsError(
+            f"{place}: the value is missing{written}; fill it in, or drop rows with a missing value by --drop-missing"
+        )
+    text = shown(value) if isinstance(value, str) else f"{value:g}"
+    if isinstance(value, str) and _INFINITE.fullmatch(value) or value in (np.inf, -np.inf):
+        return ReadingsError(f"{place}: {text} is not finite; correct or remove the row")
+    return ReadingsError(f"{place}: {text} is beyond ±{LARGEST:g}; correct or remove the row")
+
+
+def shown(text: str, limit: int = 40) -> str:
+    """File content as it goes into a message: quoted, on one line, no longer than about `limit`."""
+    return f"'{printable(text[:limit])[:limit]}…'" if len(text) > limit else f"'{printable(text)[: 2 * limit]}'"
+
+
+def printable(text: str) -> str:
+    """`text` with line ends, control characters and lone surrogates escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _what_there_is(name: str, names: Sequence[str]) -> str:
+    """What to do about a missing column: what there is instead."""
+    if all(_NUMBER["."].fullmatch(item) or _NUMBER[","].fullmatch(item) for item in names):
+        return "the first line holds numbers; put the columns' names above them"
+    listed = ", ".join(names)
+    only = "the only column is" if len(names) == 1 else "the columns are"
+    known = " (separators are comma, semicolon and tab)" if len(names) == 1 else ""
+    by_lower = {item.lower(): item for item in names}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    guess = f" (did you mean {shown(by_lower[close[0]])}?)" if close else ""
+    return f"{only} {shown(listed, 60)}{known}; choose with --x and --y{guess}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """CSV text whose header has been read: `data` from byte `body` on are rows, after line number `line`."""
+
+    data: bytes
+    body: int
+    line: int
+    source: str
+    delimiter: str
+    n_columns: int
+    columns: tuple[int, int]
+    config: ReadingsConfig
+
+    def rows(self) -> Iterator[tuple[int, str, str]]:
+        """Line number and the two cells of each row that is not blank."""
+        stream = io.BytesIO(self.data)
+        stream.seek(self.body)
+        lines = io.TextIOWrapper(stream, encoding="utf-8", newline=None)
+        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
+        first, second = self.columns
+        n_read = 0
+        try:
+            for cells in reader:
+                if reader.line_num > n_read + 1:
+                    self._refuse_line(n_read + 1, "has a quotation mark that is not closed on it; close or remove it")
+                n_read += 1
+                if len(cells) == self.n_columns:
+                    yield self.line + n_read, cells[first].strip(), cells[second].strip()
+                elif any(cell.strip() for cell in cells) or len(cells) > 1:
+                    counts = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} where the header has"
+                    self._refuse_line(n_read, f"has {counts} {self.n_columns}; check for missing or surplus separators")
+        except csv.Error as error:
+            self._refuse_line(n_read + 1, f"cannot be split into cells ({error}); check its quotation marks")
+
+    def place(self, line: int, column: int) -> str:
+        """Where the cell of x (column 0) or y (column 1) is."""
+        name = (self.config.x, self.config.y)[column]
+        return f"{self.source}: line {line}, column {shown(name)}"
+
+    def _refuse_line(self, n: int, what: str) -> NoReturn:
+        raise ReadingsError(f"{self.source}: line {self.line + n} {what}")
+
+
+def _refuse_other_than_utf8(data: bytes, source: str) -> None:
+    for magic, name in _NOT_TEXT.items():
+        if data.startswith(magic):
+            raise ReadingsError(f"{source}: not CSV text: the file is {name}")
+    if (byte := data.find(b"\0")) >= 0:
+        raise ReadingsError(
+            f"{source}: line {_line_number(data, byte)} holds a NUL byte (byte {byte}); "
+            "the file is binary or UTF-16: save it as CSV in UTF-8"
+        )
+    if data.isascii():
+        return
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise ReadingsError(
+            f"{source}: line {_line_number(data, error.start)} is not UTF-8 "
+            f"(byte {error.start} is 0x{data[error.start]:02x}); save the file as CSV in UTF-8"
+        ) from None
+
+
+def _line_number(data: bytes, byte: int) -> int:
+    """Number, from 1, of the line that holds the byte at this position."""
+    ends = data.count(b"\n", 0, byte) + data.count(b"\r", 0, byte) - data.count(b"\r\n", 0, byte)
+    return ends + 1
+
+
+def _open_table(data: bytes, source: str, config: ReadingsConfig) -> _Table:
+    start = _BLANK_START.match(data).end()  # type: ignore[union-attr]  # matches even nothing
+    end = _LINE.match(data, start).end()  # type: ignore[union-attr]
+    if start == end:
+        raise ReadingsError(f"{source}: the file is empty; expected a header with the columns' names, then rows")
+    line = _line_number(data, start)
+    place = f"{source}: line {line}"
+    delimiter, names = _split_header(data[start:end].decode(), place, config)
+    body = end + len(b"\r\n") if data.startswith(b"\r\n", end) else end + 1
+    return _Table(data, body, line, source, delimiter, len(names), find_columns(names, config, place), config)
+
+
+def _split_header(header: str, place: str, config: ReadingsConfig) -> tuple[str, list[str]]:
+    """The delimiter that brings out the columns that are looked for, else most columns; and the columns' names."""
+    wanted = {config.x, config.y}
+    delimiters = _DELIMITERS.values() if config.delimiter == "auto" else [_DELIMITERS[config.delimiter]]
+    found: list[tuple[str, list[str]]] = []
+    for delimiter in delimiters:
+        try:
+            cells = next(csv.reader([header], delimiter=delimiter, skipinitialspace=True, strict=True))
+        except csv.Error:
+            continue
+        found.append((delimiter, [cell.strip() for cell in cells]))
+    if not found:
+        raise ReadingsError(f"{place} cannot be split into columns' names; check its quotation marks")
+    return max(found, key=lambda item: (wanted <= set(item[1]), len(item[1])))
+
+
+def _decimal_mark(table: _Table) -> str:
+    """The decimal mark: as told, or as the first number with a mark has it.
+
+    `1,234` may also be 1234 with a separator of thousands, unless semicolons separate the columns, which is done
+    because the comma is taken; a file with no plainer number than that is refused.
+    """
+    if table.config.decimal != "auto":
+        return _MARKS[table.config.decimal]
+    commas_in_cells = table.delimiter != "," or table.data.find(b'"', table.body) >= 0
+    if not commas_in_cells or table.data.find(b",", table.body) < 0:
+        return "."
+    doubtful = None
+    try:
+        for line, *cells in table.rows():
+            for column, cell in enumerate(cells):
+                if "." in cell and _NUMBER["."].fullmatch(cell):
+                    return "."
+                if "," in cell and _NUMBER[","].fullmatch(cell):
+                    if table.delimiter == ";" or not _THOUSANDS.fullmatch(cell):
+                        return ","
+                    doubtful = doubtful or (table.place(line, column), cell)
+    except ReadingsError:
+        return "."  # whatever the mark, parsing meets the same broken line, or an earlier fault
+    if doubtful:
+        place, cell = doubtful
+        raise ReadingsError(
+            f"{place}: {shown(cell)} may be a decimal comma or a separator of thousands; "
+            "say --decimal comma, or remove the separators"
+        )
+    return "."
+
+
+def parse_fast(table: _Table, mark: str) -> Columns | None:
+    """The columns by Arrow's parser, or None where the text is not plain enough to be sure of it."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    if table.data.find(b'"', table.body) >= 0:
+        return None
+    names = [f"{position}" for position in range(table.n_columns)]
+    wanted = [names[position] for position in table.columns]
+    try:
+        parsed = pa.csv.read_csv(
+            pa.BufferReader(pa.py_buffer(memoryview(table.data)[table.body :])),
+            read_options=pa.csv.ReadOptions(column_names=names),
+            parse_options=pa.csv.ParseOptions(delimiter=table.delimiter, quote_char=False),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=dict.fromkeys(wanted, pa.float64()),
+                decimal_point=mark,
+                null_values=["", "NA", "NaN", "nan"],
+            ),
+        )
+    except pa.ArrowException:
+        return None
+    n_rows = parsed.num_rows
+    if table.config.drop_missing:
+        parsed = parsed.drop_null()
+    if any(column.null_count for column in parsed.columns):
+        return None
+    t_u, t_c = (column.to_numpy() for column in parsed.columns)
+    if not all(bool((np.abs(values) <= LARGEST).all()) for values in (t_u, t_c)):
+        return None
+    return Columns(t_u, t_c, n_rows - parsed.num_rows)
+
+
+def parse_slowly(table: _Table, mark: str) -> Columns:
+    """The columns row by row. Raises ReadingsError at the first line that cannot be used."""
+    t_u, t_c = array("d"), array("d")
+    n_dropped = 0
+    for line, *cells in table.rows():
+        x, y = (_number(table, mark, line, column, cell) for column, cell in enumerate(cells))
+        if x == x and y == y:
+            t_u.append(x)
+            t_c.append(y)
+        elif table.config.drop_missing:
+            n_dropped += 1
+        else:
+            column = 0 if x != x else 1
+            raise value_error(table.place(line, column), cells[column])
+    return Columns(np.array(t_u, dtype=np.float64), np.array(t_c, dtype=np.float64), n_dropped)
+
+
+def _number(table: _Table, mark: str, line: int, column: int, cell: str) -> float:
+    """A cell's value, NaN for a missing one. Raises ReadingsError for anything else that is not a usable number."""
+    if _NUMBER[mark].fullmatch(cell):
+        value = float(cell.replace(",", "."))
+        if abs(value) <= LARGEST:
+            return value
+        raise value_error(table.place(line, column), cell)
+    if cell.lower() in MISSING:
+        return np.nan
+    place = table.place(line, column)
+    if _INFINITE.fullmatch(cell):
+        raise value_error(place, cell)
+    raise ReadingsError(f"{place}: {shown(cell)} is not a number{_why_not(cell, mark)}")
+
+
+def _why_not(cell: str, mark: str) -> str:
+    """What to do about a cell that is not a number."""
+    other, name, other_name = (",", "point", "comma") if mark == "." else (".", "comma", "point")
+    if _THOUSANDS.fullmatch(cell):
+        return f" with a decimal {name}; remove separators of thousands, or choose the mark with --decimal"
+    if _NUMBER[other].fullmatch(cell):
+        return f" with a decimal {name}; use one mark throughout, or say --decimal {other_name}"
+    return "; correct or remove the row"

@@ -1,0 +1,88 @@
+"""The least-squares problem, and its compression to three rows.
+
+For squared loss, N rows `[t_u, 1 | t_c]` say no more than the triangular factor R of their QR decomposition:
+`‖A p - y‖² = ‖R₁ p - r‖²` for every p, because Q does not change lengths. Factors of two chunks merge by a QR of
+the two stacked (Demmel, Grigori, Hoemmen, Langou: Communication-optimal parallel and sequential QR and LU
+factorizations, SIAM J. Sci. Comput. 34, 2012), so any number of rows streams through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+CHUNK_ROWS = 16384  # (3 float64 columns of it fit a core's cache)
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Least-squares problems, one per member.
+
+    features: (members, rows, 2), float64: `[t_u, 1]` per row, scaled or raw; virtual rows once compressed.
+    targets: (members, rows), float64: t_c.
+    n_readings: (members,), float64: how many readings the rows stand for; the divisor of a mean over readings.
+    """
+
+    features: Tensor
+    targets: Tensor
+    n_readings: Tensor
+
+    @property
+    def members(self) -> int:
+        return self.features.shape[0]
+
+    def linear_map(self, matrix: NDArray[Any]) -> Design:
+        """The same problems in other parameters: `features @ matrix` for `p_old = matrix @ p_new`."""
+        return Design(self.features @ torch.from_numpy(matrix).to(self.features), self.targets, self.n_readings)
+
+
+def build_design(t_u: NDArray[Any], t_c: NDArray[Any]) -> Design:
+    """Readings and references of shape (rows,) or (members, rows) as a Design with those rows."""
+    x = torch.from_numpy(np.atleast_2d(np.array(t_u, dtype=np.float64)))
+    y = torch.from_numpy(np.atleast_2d(np.array(t_c, dtype=np.float64)))
+    return Design(
+        features=torch.stack([x, torch.ones_like(x)], dim=-1),
+        targets=y,
+        n_readings=torch.full((x.shape[0],), x.shape[1], dtype=torch.float64),
+    )
+
+
+def compress(design: Design) -> Design:
+    """The same problems in three virtual rows each: same loss, same gradients, same exact solution."""
+    rows = torch.cat([design.features, design.targets[..., None]], dim=-1)  # (members, rows, 3)
+    while rows.shape[1] > CHUNK_ROWS:
+        rows = _factor_chunks(rows)
+    return _from_factor(_triangular_factor(rows), design.n_readings)
+
+
+def merge(designs: Sequence[Design]) -> Design:
+    """Compressed designs of several chunks of the same members' readings as one compressed design."""
+    factors = [torch.cat([d.features, d.targets[..., None]], dim=-1) for d in designs]
+    n_readings = torch.stack([d.n_readings for d in designs]).sum(dim=0)
+    return _from_factor(_triangular_factor(torch.cat(factors, dim=1)), n_readings)
+
+
+def _factor_chunks(rows: Tensor) -> Tensor:
+    """One level of the tree: every chunk of rows replaced by its three."""
+    members, n_rows, columns = rows.shape
+    n_whole = n_rows // CHUNK_ROWS
+    whole, rest = rows[:, : n_whole * CHUNK_ROWS], rows[:, n_whole * CHUNK_ROWS :]
+    factors = _triangular_factor(whole.reshape(members * n_whole, CHUNK_ROWS, columns))
+    return torch.cat([factors.reshape(members, n_whole * columns, columns), rest], dim=1)
+
+
+def _triangular_factor(rows: Tensor) -> Tensor:
+    """R of the QR decomposition of (batch, rows, 3), padded to (batch, 3, 3) when there are fewer rows."""
+    factor: Tensor = torch.linalg.qr(rows, mode="r").R
+    missing = rows.shape[-1] - factor.shape[-2]
+    return torch.nn.functional.pad(factor, (0, 0, 0, missing)) if missing > 0 else factor
+
+
+def _from_factor(factor: Tensor, n_readings: Tensor) -> Design:
+    return Design(features=factor[..., :2].contiguous(), targets=factor[..., 2].contiguous(), n_readings=n_readings)

@@ -1,0 +1,24 @@
+"""What can go wrong, named, so that callers can tell a user's mistake from a failure of ours.
+
+Every message says what is wrong, where (file, row, column, option) and what to do about it.
+"""
+
+
+class TempfitError(Exception):
+    """Base of all errors that tempfit raises on purpose."""
+
+
+class InputError(TempfitError, ValueError):
+    """The user's input cannot be used; the command line exits with code 2."""
+
+
+class ReadingsError(InputError):
+    """A file of readings is missing, malformed or not enough for a line."""
+
+
+class SettingsError(InputError):
+    """A hyperparameter or option has a value that cannot be used."""
+
+
+class ServiceError(TempfitError, RuntimeError):
+    """A service that tempfit needs (Prefect, MLflow) failed; the command line exits with code 1."""

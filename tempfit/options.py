@@ -1,0 +1,75 @@
+"""The command line's options, made from the settings: one option per field, with its type, default and description."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+
+from tempfit.config import (
+    CalibrationConfig,
+    ReadingsConfig,
+    ScalingConfig,
+    Settings,
+    TrackingConfig,
+    TrainingConfig,
+    parse_config,
+    read_settings_file,
+)
+
+PANELS: dict[str, type[Settings]] = {
+    "Readings": ReadingsConfig,
+    "Scaling": ScalingConfig,
+    "Training": TrainingConfig,
+    "Tracking": TrackingConfig,
+}
+
+
+def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Replace the parameter `config` of a command by one option per setting, and `--config FILE`.
+
+    The command is called with the validated CalibrationConfig; options win over the file, the file over the defaults.
+    """
+
+    def with_options(config_file: Path | None, **arguments: Any) -> Any:
+        given = {name: arguments.pop(name) for name in CalibrationConfig.model_fields}
+        given = {name: value for name, value in given.items() if value is not None}
+        config = parse_config(read_settings_file(config_file), source=str(config_file)) if config_file else None
+        values = config.model_dump() if config else {}
+        return command(config=parse_config({**values, **given}, source="options"), **arguments)
+
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for name, parameter in signature.parameters.items() if name != "config"]
+    file_option = typer.Option("--config", metavar="FILE", help="Settings in a TOML file, by the names of the options.")
+    settings = [
+        _parameter(name, field, panel)
+        for panel, model in PANELS.items()
+        for name, field in CalibrationConfig.model_fields.items()
+        if name in model.model_fields
+    ]
+    config_file = _keyword("config_file", Annotated[Path | None, file_option])
+    with_options.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*own, config_file, *settings]
+    )
+    with_options.__annotations__ = {p.name: p.annotation for p in [*own, config_file, *settings]}
+    with_options.__doc__, with_options.__name__ = command.__doc__, command.__name__
+    return with_options
+
+
+def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
+    flag = f"--{name.replace('_', '-')}"
+    option = typer.Option(
+        f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
+        help=field.description,
+        show_default="none" if field.default is None else str(field.default),
+        rich_help_panel=panel,
+    )
+    return _keyword(name, Annotated[field.annotation | None, option])  # type: ignore[operator]
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

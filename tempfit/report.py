@@ -1,0 +1,103 @@
+"""A Calibration in words: for a terminal, for Prefect's run page, for a notebook."""
+
+from __future__ import annotations
+
+import base64
+import math
+from html import escape
+
+from tempfit.calibration import Calibration
+from tempfit.forecast import format_rate
+from tempfit.plots import draw_figures
+from tempfit.training import Status
+
+
+def summary(calibration: Calibration) -> list[tuple[str, str]]:
+    """What a person wants to know of a calibration, as (label, text) lines."""
+    readings, fit, forecast = calibration.readings, calibration.fit, calibration.forecast
+    dropped = f", {readings.n_dropped:,} dropped" if readings.n_dropped else ""
+    lines = [("readings", f"{readings.n:,} from {readings.source}{dropped} (sha256 {readings.sha256[:12]}…)")]
+    lines.append(("status", describe_status(calibration)))
+    if calibration.status is Status.DIVERGED:
+        lines.append(("exact line", calibration.equation(calibration.exact.line)))
+    else:
+        unit = readings.y_unit
+        lines.append(("line", calibration.equation()))
+        lines.append(("loss", f"{fit.loss:.6g} {unit}²"))
+        lines.append(("RMSE", f"{calibration.rmse:.4g} {unit}"))
+        lines.append(("to exact optimum", describe_distance(calibration)))
+    lines.append(("epochs", f"{fit.n_epochs:,} of {calibration.config.n_epochs:,}"))
+    lines.append(
+        (
+            "critical learning rate",
+            f"{format_rate(forecast.critical_learning_rate)} (chosen {format_rate(calibration.config.learning_rate)}, "
+            f"condition number {forecast.condition_number:.4g})",
+        )
+    )
+    return lines
+
+
+def describe_status(calibration: Calibration) -> str:
+    """How the fit ended and why, in a sentence."""
+    fit, config = calibration.fit, calibration.config
+    match calibration.status:
+        case Status.CONVERGED:
+            return f"converged: the gradient fell below the tolerance after {_epochs(fit.n_epochs)}"
+        case Status.EXHAUSTED:
+            return f"exhausted: {_epochs(config.n_epochs)} did not bring the gradient below the tolerance"
+        case Status.STOPPED:
+            return f"stopped on request after {_epochs(fit.n_epochs)}"
+        case Status.DIVERGED:
+            return f"diverged: the loss overflowed at epoch {fit.diverged_at:,}"
+
+
+def describe_distance(calibration: Calibration) -> str:
+    """How far the fitted line is from the exact least-squares line."""
+    exact = calibration.exact
+    parts = [f"w off by {abs(calibration.w - exact.w):.2g}", f"b by {abs(calibration.b - exact.b):.2g}"]
+    if calibration.config.loss == "squared":
+        excess = calibration.excess_loss
+        parts.append(f"loss {excess:.2%} above" if 1e-6 < excess < math.inf else f"relative excess loss {excess:.2g}")
+    else:
+        parts.append("which minimizes the squared loss, not Huber's")
+    return ", ".join(parts)
+
+
+def to_markdown(calibration: Calibration, picture: bytes, links: dict[str, str]) -> str:
+    """A page for Prefect's artifact view: summary, picture, advice, links (title → URL)."""
+    rows = "\n".join(f"| {label} | {_cell(text)} |" for label, text in summary(calibration))
+    addresses = "\n".join(f"- [{title}]({url})" for title, url in links.items())
+    return (
+        f"# {calibration.status.value.capitalize()}: {calibration.equation()}\n\n"
+        f"![the fitted line over the readings]({_data_uri(picture)})\n\n"
+        f"| | |\n|---|---|\n{rows}\n\n{calibration.forecast.advice}\n\n{addresses}\n"
+    )
+
+
+def to_html(calibration: Calibration) -> str:
+    """What a notebook shows: the summary as a table beside the pictures of the line and the loss."""
+    rows = "".join(
+        f'<tr><th style="text-align:left">{escape(label)}</th><td style="text-align:left">{escape(text)}</td></tr>'
+        for label, text in [*summary(calibration), ("forecast", calibration.forecast.advice)]
+    )
+    figures = draw_figures(calibration)
+    pictures = "".join(
+        f'<img src="{_data_uri(figures[name])}" alt="{name}" style="width:48%;min-width:320px">'
+        for name in ("line.png", "loss.png")
+    )
+    return f"<div><table>{rows}</table>{pictures}</div>"
+
+
+Calibration._repr_html_ = to_html  # the arrow stays report → calibration
+
+
+def _epochs(n: int) -> str:
+    return "1 epoch" if n == 1 else f"{n:,} epochs"
+
+
+def _cell(text: str) -> str:
+    return escape(text).replace("|", "\\|")
+
+
+def _data_uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

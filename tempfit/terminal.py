@@ -1,0 +1,94 @@
+"""What a calibration looks like in a terminal: the forecast, the progress, the tutorial's lines, the summary."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tempfit.calibration import Calibration
+from tempfit.config import CalibrationConfig
+from tempfit.forecast import Forecast
+from tempfit.report import summary
+from tempfit.training import Block, Status
+
+STYLES = {
+    Status.CONVERGED: "bold green",
+    Status.EXHAUSTED: "bold yellow",
+    Status.STOPPED: "bold yellow",
+    Status.DIVERGED: "bold red",
+}
+
+
+class Terminal:
+    """Shows a flow as it runs. Progress and warnings go to stderr, so stdout carries the result alone.
+
+    print_every: print every K-th epoch as the tutorial does, instead of a progress bar.
+    """
+
+    def __init__(self, stdout: Console, stderr: Console, print_every: int | None):
+        self.stdout, self.stderr, self.print_every = stdout, stderr, print_every
+        self.task: TaskID | None = None
+        self._reported: tuple[float, NDArray[np.float64]]  # loss and gradient of the epoch whose update comes next
+        self.progress = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}"),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal or print_every is not None,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def on_forecast(self, config: CalibrationConfig, forecast: Forecast) -> None:
+        """Before training: what will happen; a warning when it will not go well."""
+        if forecast.stable is False:
+            self.stderr.print(f"[bold yellow]warning:[/] {escape(forecast.advice)}", soft_wrap=True, highlight=False)
+        self.task = self.progress.add_task("train", total=config.n_epochs, loss="…")
+        self.progress.start()
+
+    def on_epochs(self, block: Block) -> None:
+        """After every block of epochs of the one member."""
+        loss = block.loss[:, 0]
+        n_states = int(np.isfinite(loss).sum())
+        if self.task is not None and n_states:
+            self.progress.update(self.task, completed=block.first + n_states, loss=f"{loss[n_states - 1]:.6g}")
+        if self.print_every is not None:
+            for k in range(n_states):
+                self._print_epoch(block.first + k, block.params[k, 0])
+                self._reported = float(loss[k]), block.gradient[k, 0]
+
+    def _print_epoch(self, epoch: int, params: NDArray[np.float64]) -> None:
+        """The tutorial's lines for an epoch: its loss, the params after its update, its gradient."""
+        assert self.print_every is not None
+        if epoch == 1 or (epoch and epoch % self.print_every == 0):
+            loss, gradient = self._reported
+            self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
+            self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
+
+    def show(self, calibration: Calibration, run_id: str, figure: str, command: str) -> None:
+        """The summary, and where to look further."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        for label, text in summary(calibration):
+            style = STYLES[calibration.status] if label == "status" else None
+            table.add_row(label, f"[{style}]{escape(text)}[/]" if style else escape(text))
+        if calibration.status is not Status.CONVERGED:
+            table.add_row("advice", escape(calibration.forecast.advice))
+        table.add_row("run", run_id)
+        table.add_row("figure", escape(figure))
+        table.add_row("browse", command)
+        self.stdout.print(table, highlight=False)

@@ -1,0 +1,4 @@
+"""Runs in MLflow: the only home of mlflow.
+
+`store` finds or makes the place where runs are kept, `runs` writes one, `model_code` is what a logged model runs.
+"""

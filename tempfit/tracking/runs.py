@@ -1,0 +1,290 @@
+"""One run in MLflow, from its start to its end, by explicit run id (MLflow's active run is a thread's own)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import pandas as pd
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from tempfit import leases
+from tempfit.calibration import Calibration
+from tempfit.config import CalibrationConfig
+from tempfit.errors import ServiceError
+from tempfit.readings import Readings
+from tempfit.tracking.store import Store
+
+HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
+METRICS_PER_BATCH = 1000  # what MLflow takes in one request
+LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that was started: where it is, and what holds its lease."""
+
+    store: Store
+    run_id: str
+    experiment_id: str
+    name: str
+    start_time: int
+    lease: leases.Lease
+
+    def url(self, ui: str) -> str:
+        """The run's page in an MLflow UI at the address `ui`."""
+        return f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+
+def start_run(store: Store, readings: Readings, config: CalibrationConfig, tags: Mapping[str, str]) -> Run:
+    """Open a run with its parameters, data set and tags; it is RUNNING until `ended` ends it.
+
+    Raises ServiceError when the tracking store cannot take it.
+    """
+    try:
+        experiment_id = _ensure_experiment(store, config.experiment)
+        name = f"{Path(readings.source).stem.strip('<>')}-{readings.sha256[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"
+        created = store.client.create_run(
+            experiment_id, run_name=name, tags={**_provenance(), "data_sha256": readings.sha256, **tags}
+        )
+        run_id = created.info.run_id
+        lease = leases.hold(store.running, run_id, store.uri)
+        params = [Param(key, str(value)) for key, value in config.hyperparameters().items()]
+        store.client.log_batch(run_id, params=params)
+        store.client.log_inputs(run_id, datasets=[_describe_data(readings)])
+    except MlflowException as error:
+        raise ServiceError(f"cannot start a run at {store.uri}: {error}") from error
+    return Run(store, run_id, experiment_id, name, created.info.start_time, lease)
+
+
+@contextmanager
+def ended(run: Run) -> Iterator[None]:
+    """End the run whatever happens inside: FINISHED, or FAILED or KILLED with the reason in the tag `error`.
+
+    SIGTERM is turned into an exception meanwhile, which would otherwise leave the run RUNNING.
+    """
+    try:
+        with _sigterm_raises():
+            yield
+    except BaseException as error:
+        killed = isinstance(error, (KeyboardInterrupt, SystemExit))
+        _terminate(run, "KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
+        raise
+    _terminate(run, "FINISHED", None)
+
+
+def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, bytes]) -> dict[str, str]:
+    """Write a calibration into its run: metrics, history, figures, calibration.json and the model.
+
+    Returns the artifacts: name → URI (a path for a local store). Safe to repeat after a failure.
+    Raises ServiceError when the tracking store cannot take it.
+    """
+    client, run_id = run.store.client, run.run_id
+    try:
+        metrics = _metrics(calibration, run.start_time)
+        for start in range(0, len(metrics), METRICS_PER_BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
+        client.log_batch(run_id, tags=_result_tags(calibration))
+        with TemporaryDirectory(prefix="tempfit-") as folder:
+            names = _write_files(Path(folder), calibration, figures)
+            client.log_artifacts(run_id, folder)
+        _log_model(run, calibration)
+        uri = client.get_run(run_id).info.artifact_uri
+    except MlflowException as error:
+        raise ServiceError(f"cannot record run {run_id} at {run.store.uri}: {error}") from error
+    return {name: f"{uri}/{name}" for name in names}
+
+
+def _ensure_experiment(store: Store, name: str) -> str:
+    experiment = store.client.get_experiment_by_name(name)
+    if experiment is None:
+        location = None if store.artifact_root is None else str(store.artifact_root)
+        try:
+            return str(store.client.create_experiment(name, artifact_location=location))
+        except MlflowException as error:  # another process was faster
+            experiment = store.client.get_experiment_by_name(name)
+            if experiment is None:
+                raise error
+    if experiment.lifecycle_stage == "deleted":
+        raise ServiceError(
+            f"the MLflow experiment {name!r} is deleted: restore it in the UI, or choose another with --experiment"
+        )
+    return str(experiment.experiment_id)
+
+
+def _provenance() -> dict[str, str]:
+    """Tags that say which software made the run."""
+    tags = {f"version.{library}": version(library) for library in LIBRARIES}
+    commit = _git_commit()
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
+    return {
+        "mlflow.source.name": "tempfit",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown",
+        **tags,
+    }
+
+
+def _git_commit() -> str | None:
+    """The commit that tempfit runs from, with `-dirty` for uncommitted changes; None outside a checkout of it."""
+    command = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        subprocess.run([*command, "ls-files", "--error-unmatch", __file__], check=True, capture_output=True, timeout=10)
+        described = subprocess.run(
+            [*command, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()
+
+
+def _describe_data(readings: Readings) -> DatasetInput:
+    schema = {
+        "mlflow_colspec": [
+            {"type": "double", "name": readings.x, "required": True},
+            {"type": "double", "name": readings.y, "required": True},
+        ]
+    }
+    dataset = Dataset(
+        name=Path(readings.source).name,
+        digest=readings.sha256[:36],  # what MLflow's column holds; the whole is in the tag data_sha256
+        source_type="local",
+        source=json.dumps({"uri": readings.source}),
+        schema=json.dumps(schema),
+        profile=json.dumps({"num_rows": readings.n, "num_elements": 2 * readings.n}),
+    )
+    return DatasetInput(dataset=dataset, tags=[InputTag(key="mlflow.data.context", value="training")])
+
+
+def _metrics(calibration: Calibration, timestamp: int) -> list[Metric]:
+    """The sampled history by update number, and the final figures; finite ones only.
+
+    A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
+    so that a repeated attempt writes the same rows and not further ones.
+    """
+    history, line = calibration.fit.history, calibration.line_history
+    series = {
+        "loss": history.loss,
+        "w": line[:, 0],
+        "b": line[:, 1],
+        "gradient_norm": history.gradient_norm,
+    }
+    states = history.sample(HISTORY_POINTS)
+    metrics = [Metric(key, float(values[k]), timestamp, int(k)) for key, values in series.items() for k in states]
+    values = calibration.as_dict()
+    final = {
+        **{key: values[key] for key in ("rmse", "n", "n_epochs", "diverged_at", "excess_loss")},
+        **{key: values[key] for key in ("critical_learning_rate", "condition_number", "epochs_needed")},
+        "w_scaled": values["scaled"]["w"],
+        "b_scaled": values["scaled"]["b"],
+        **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
+    }
+    metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
+    return [metric for metric in metrics if math.isfinite(metric.value)]
+
+
+def _result_tags(calibration: Calibration) -> list[RunTag]:
+    # (report knows the words, but it draws too; a tag needs no picture)
+    return [
+        RunTag("status", calibration.status.value),
+        RunTag("advice", calibration.forecast.advice),
+        RunTag("mlflow.note.content", f"**{calibration.status.value}**. {calibration.forecast.advice}"),
+    ]
+
+
+def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:
+    """The run's artifacts as files; their names."""
+    (folder / "figures").mkdir()
+    for name, png in figures.items():
+        (folder / "figures" / name).write_bytes(png)
+    text = json.dumps(calibration.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    history, line = calibration.fit.history, calibration.line_history
+    table = {
+        "updates": range(len(history)),
+        "loss": history.loss,
+        "w": line[:, 0],
+        "b": line[:, 1],
+        "w_scaled": history.params[:, 0],
+        "b_scaled": history.params[:, 1],
+        "gradient_w": history.gradient[:, 0],
+        "gradient_b": history.gradient[:, 1],
+    }
+    pd.DataFrame(table).to_parquet(folder / "history.parquet", index=False)
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _log_model(run: Run, calibration: Calibration) -> None:
+    """The fitted line as a pyfunc model; none of a diverged fit, which has no line to use."""
+    if calibration.fit.diverged_at is not None:
+        return
+    import mlflow.pyfunc
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+
+    client, readings = run.store.client, calibration.readings
+    with TemporaryDirectory(prefix="tempfit-") as folder:
+        logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
+        example = pd.DataFrame({readings.x: readings.t_u[:3]})
+        mlflow.pyfunc.save_model(
+            f"{folder}/model",
+            python_model=str(Path(__file__).with_name("model_code.py")),
+            model_config={"w": calibration.w, "b": calibration.b, "x": readings.x, "y": readings.y},
+            mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run.run_id, model_id=logged.model_id),
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(DataType.double, readings.x)]),
+                outputs=Schema([ColSpec(DataType.double, readings.y)]),
+            ),
+            input_example=example,
+            pip_requirements=[f"{library}=={version(library)}" for library in ("mlflow", "pandas")],
+        )
+        client.log_model_artifacts(logged.model_id, f"{folder}/model")
+    client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=calibration.fit.n_epochs)])
+
+
+def _terminate(run: Run, status: str, reason: str | None) -> None:
+    try:
+        if reason is not None:
+            run.store.client.set_tag(run.run_id, "error", reason[:5000])
+        run.store.client.set_terminated(run.run_id, status)
+    except MlflowException as error:
+        if reason is None:
+            raise ServiceError(f"cannot end run {run.run_id}: {error}") from error
+    else:
+        run.lease.release()
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """SIGTERM raises SystemExit in the main thread; elsewhere no handler can be set, nor is one needed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,320 @@
+"""The batched gradient descent: forward, gradient, update, on a leading members axis, and its honest result.
+
+One fit is a batch of one. A member that converges or diverges is taken out of the batch at the epoch it happens and
+never stops the others: the loop runs in blocks of epochs, and after each block the recorded states tell exactly where
+every member ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tempfit.config import TrainingConfig
+from tempfit.design import Design
+from tempfit.errors import SettingsError
+from tempfit.model import HuberLoss, Loss, SquaredLoss, line_residual
+from tempfit.optimizers import Optimizer, build_optimizer
+
+FIRST_BLOCK, LAST_BLOCK = 8, 1024  # epochs between looks at the states; doubled from the first to the last
+BLOCK_ELEMENTS = 4_000_000  # residuals kept until the block ends: 32 MB of float64
+AUTO_CUDA_ELEMENTS = 1_000_000  # below this many residuals per epoch a CPU is faster than a GPU's launches
+
+
+class Status(StrEnum):
+    """How a fit ended."""
+
+    CONVERGED = "converged"  # the gradient fell below the tolerance
+    EXHAUSTED = "exhausted"  # n_epochs were used up first
+    DIVERGED = "diverged"  # the loss or its gradient stopped being finite
+    STOPPED = "stopped"  # on_epochs asked to stop
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The states that a fit went through: `loss[k]` is the loss before update k + 1, `params[k]` gave it.
+
+    So epoch k of the tutorial reports `loss[k - 1]`, `gradient[k - 1]` and, after its update, `params[k]`.
+    Finite throughout: a diverged fit's history ends before the overflow.
+
+    params: (states, 2), w and b in the units trained in. loss: (states,), unit of t_c squared (for squared loss).
+    gradient: (states, 2), of the loss with its penalties, before clipping.
+    """
+
+    params: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+
+    @property
+    def gradient_norm(self) -> NDArray[np.float64]:
+        """(states,), Euclidean norm of the gradient."""
+        return gradient_norm(self.gradient)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def sample(self, most: int) -> NDArray[np.intp]:
+        """At most `most` state numbers, spaced evenly on a log axis, the first and the last always among them."""
+        n_states = len(self)
+        if n_states <= most:
+            return np.arange(n_states)
+        return np.unique(np.geomspace(1, n_states, most).round().astype(np.intp) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The result of training one member; a diverged one ends with the last finite state."""
+
+    status: Status
+    history: History
+
+    @property
+    def n_epochs(self) -> int:
+        """Updates made to reach the final params."""
+        return len(self.history) - 1
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The epoch that reported a loss or gradient that is not finite; None unless diverged."""
+        return len(self.history) + 1 if self.status is Status.DIVERGED else None
+
+    @property
+    def params(self) -> NDArray[np.float64]:
+        """(2,), the final w and b in the units trained in."""
+        return self.history.params[-1]
+
+    @property
+    def loss(self) -> float:
+        """The loss at the final params."""
+        return float(self.history.loss[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What `on_epochs` is shown after each block: states as in History, with a trailing members axis.
+
+    first: the number k of the block's first state. members: (members,), which of the batch they are.
+    loss: (states, members). params, gradient: (states, members, 2). NaN behind the end of a member that ended.
+    """
+
+    first: int
+    members: NDArray[np.intp]
+    loss: NDArray[np.float64]
+    params: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+
+
+OnEpochs = Callable[[Block], bool | None]  # returns True to stop
+
+
+def train(design: Design, configs: Sequence[TrainingConfig], on_epochs: OnEpochs | None = None) -> list[Fit]:
+    """Fit every member of the batch by gradient descent on an autograd gradient.
+
+    design: one member for every config, or a single one that all configs share; compressed for squared loss, the rows
+    themselves for Huber's. configs: one per member; those of a batch share optimizer, loss, dtype and device.
+    on_epochs: called after every block of epochs; it may return True to stop.
+    Raises SettingsError when the configs do not share what they must, when a GPU is asked for that is not there, and
+    when the loss is not even finite at the start values.
+    """
+    batch = _Batch(design, configs)
+    record = _Record(configs, thresholds=batch.gradient_thresholds(configs))
+    n_epochs = FIRST_BLOCK
+    while batch.members.size:
+        block = batch.run_epochs(min(n_epochs, batch.block_limit))
+        ended = record.add(block)
+        if on_epochs is not None and on_epochs(record.trim(block)):
+            break
+        batch.drop(ended)
+        n_epochs = min(2 * n_epochs, LAST_BLOCK)
+    return record.fits()
+
+
+def pick_device(config: TrainingConfig, n_residuals: int) -> torch.device:
+    """Where to train: `auto` takes a GPU when there is one and an epoch has enough residuals to keep it busy."""
+    if config.device == "auto":
+        large = n_residuals >= AUTO_CUDA_ELEMENTS
+        return torch.device("cuda" if large and torch.cuda.is_available() else "cpu")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise SettingsError("device: cuda is not available on this machine; use --device cpu")
+    return torch.device(config.device)
+
+
+class _Batch:
+    """The members that still train, and the loop."""
+
+    def __init__(self, design: Design, configs: Sequence[TrainingConfig]):
+        if len({(c.optimizer, c.loss, c.dtype, c.device) for c in configs}) != 1:
+            raise SettingsError("the members of one batch must share optimizer, loss, dtype and device")
+        n_members = len(configs)
+        dtype = getattr(torch, configs[0].dtype)
+        device = pick_device(configs[0], n_members * design.targets.shape[1])
+
+        def column(name: str, absent: float = 0.0) -> Tensor:
+            values = [getattr(config, name) for config in configs]
+            return torch.tensor([absent if v is None else v for v in values], dtype=dtype, device=device)[:, None, None]
+
+        n_readings = design.n_readings.expand(n_members)
+        self.loss: Loss = SquaredLoss()
+        if configs[0].loss == "huber":
+            self.loss = HuberLoss(column("huber_delta")[:, 0, 0], n_readings.to(device, dtype))
+        scale = self.loss.row_scale(n_readings)
+        self.features = (scale * design.features).to(device, dtype).contiguous()  # (members, rows, 2)
+        self.targets = (scale * design.targets[..., None]).to(device, dtype).contiguous()  # (members, rows, 1)
+        self.params = torch.cat([column("w_start"), column("b_start")], dim=1)  # (members, 2, 1)
+        self.optimizer: Optimizer = build_optimizer(configs, self.params)
+        self.l1, self.l2 = column("l1"), column("l2")
+        self.clip_norm = column("clip_norm", absent=torch.inf)
+        self.has_penalty = any(config.l1 or config.l2 for config in configs)
+        self.has_clip = any(config.clip_norm is not None for config in configs)
+        self.members = np.arange(n_members)
+        self.n_epochs = 0
+
+    @property
+    def block_limit(self) -> int:
+        """The most epochs whose residuals may be kept at once."""
+        return max(1, BLOCK_ELEMENTS // self.targets.numel())
+
+    def run_epochs(self, n_epochs: int) -> Block:
+        """Train `n_epochs` epochs; the states that they started from."""
+        states, residuals, gradients = [], [], []
+        params = self.params
+        for _ in range(n_epochs):
+            residual, grad = self.gradient(params)
+            states.append(params)
+            residuals.append(residual)
+            gradients.append(grad)
+            if self.has_clip:  # per member, as torch.nn.utils.clip_grad_norm_
+                grad = grad * (self.clip_norm / (grad.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1)
+            params = self.optimizer.step(params, grad)
+        self.params = params
+        self.n_epochs += n_epochs
+        return Block(
+            first=self.n_epochs - n_epochs,
+            members=self.members,
+            loss=_to_numpy(self.loss.value(torch.stack(residuals)[..., 0])),
+            params=_to_numpy(torch.stack(states)[..., 0]),
+            gradient=_to_numpy(torch.stack(gradients)[..., 0]),
+        )
+
+    def gradient(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Residuals (members, rows, 1) and the gradient (members, 2, 1) of loss and penalties with respect to params.
+
+        Autograd goes back from dloss/dresidual, which every loss knows in closed form; starting it from the summed
+        loss gives the same numbers and costs half as much again.
+        """
+        leaf = params.detach().requires_grad_()
+        residual = line_residual(self.features, self.targets, leaf)  # t_p - t_c
+        (grad,) = torch.autograd.grad(residual, leaf, grad_outputs=self.loss.psi(residual))
+        if self.has_penalty:
+            grad = grad + 2 * self.l2 * params + self.l1 * params.sign()
+        return residual.detach(), grad
+
+    def gradient_thresholds(self, configs: Sequence[TrainingConfig]) -> NDArray[np.float64]:
+        """(members,), the gradient norm at which each counts as converged; -1 where every epoch is to be trained.
+
+        The tolerance is relative to the gradient at the start or at w = b = 0, whichever is larger, so that a start
+        at the optimum converges too, and no smaller than what rounding leaves of a gradient.
+        """
+        norms = [self.gradient(params)[1].norm(dim=1) for params in (self.params, torch.zeros_like(self.params))]
+        scale = _to_numpy(torch.maximum(*norms)[:, 0])
+        if not np.isfinite(scale).all():
+            raise SettingsError(
+                f"the gradient is not finite at the start values in {configs[0].dtype}: "
+                "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
+            )
+        rounding = 8 * float(torch.finfo(self.params.dtype).eps)
+        tolerance = np.array([max(c.tolerance, rounding) if c.tolerance else -1.0 for c in configs])
+        return np.where(tolerance > 0, tolerance * scale, -1.0)
+
+    def drop(self, ended: NDArray[np.bool_]) -> None:
+        """Take members out of the batch; the others' numbers do not change by it."""
+        if not ended.any():
+            return
+        self.members = self.members[~ended]
+        keep = torch.from_numpy(np.flatnonzero(~ended)).to(self.params.device)
+        self.features, self.targets, self.params = self.features[keep], self.targets[keep], self.params[keep]
+        self.l1, self.l2, self.clip_norm = self.l1[keep], self.l2[keep], self.clip_norm[keep]
+        self.loss = self.loss.select(keep)
+        self.optimizer.keep(keep)
+
+
+class _Record:
+    """The states of every member up to its end, and how it ended."""
+
+    def __init__(self, configs: Sequence[TrainingConfig], thresholds: NDArray[np.float64]):
+        self.n_epochs = np.array([config.n_epochs for config in configs])
+        self.thresholds = thresholds
+        self.blocks: list[list[History]] = [[] for _ in configs]
+        self.status = [Status.STOPPED] * len(configs)  # until another end is seen
+        self.last: NDArray[np.int_]
+
+    def add(self, block: Block) -> NDArray[np.bool_]:
+        """Append a block's states; which of its members ended in it: (members,), bool."""
+        never = len(block.loss)
+        with np.errstate(invalid="ignore", over="ignore"):
+            norm = gradient_norm(block.gradient)  # (states, members)
+        not_finite = _first(~(np.isfinite(block.loss) & np.isfinite(norm)))
+        converged = _first(norm <= self.thresholds[block.members])
+        exhausted = self.n_epochs[block.members] - block.first  # state n_epochs is the last one
+        diverged = np.where(not_finite < never, not_finite - 1, never)
+        self.last = np.minimum(np.minimum(converged, exhausted), diverged)
+        for column, (member, last) in enumerate(zip(block.members, self.last, strict=True)):
+            states = slice(0, last + 1)
+            self.blocks[member].append(
+                History(
+                    params=block.params[states, column],
+                    loss=block.loss[states, column],
+                    gradient=block.gradient[states, column],
+                )
+            )
+            if last == never:
+                continue
+            if converged[column] == last:
+                self.status[member] = Status.CONVERGED
+            elif exhausted[column] == last:
+                self.status[member] = Status.EXHAUSTED
+            else:
+                self.status[member] = Status.DIVERGED
+        return self.last < never
+
+    def trim(self, block: Block) -> Block:
+        """The block just added, with NaN for the states behind each member's end."""
+        beyond = np.arange(len(block.loss))[:, None] > self.last
+        return replace(
+            block,
+            loss=np.where(beyond, np.nan, block.loss),
+            params=np.where(beyond[..., None], np.nan, block.params),
+            gradient=np.where(beyond[..., None], np.nan, block.gradient),
+        )
+
+    def fits(self) -> list[Fit]:
+        return [
+            Fit(status, History(*(np.concatenate(parts) for parts in zip(*map(_fields, blocks), strict=True))))
+            for status, blocks in zip(self.status, self.blocks, strict=True)
+        ]
+
+
+def _fields(history: History) -> tuple[NDArray[np.float64], ...]:
+    return history.params, history.loss, history.gradient
+
+
+def gradient_norm(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean norm over the last axis; hypot, because squares of a diverging gradient overflow before it does."""
+    norm: NDArray[np.float64] = np.hypot.reduce(gradient, axis=-1)
+    return norm
+
+
+def _first(found: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(states, members) → (members,), the first state where `found`, or the number of states."""
+    return np.where(found.any(axis=0), found.argmax(axis=0), len(found))
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[np.float64]:
+    array: NDArray[np.float64] = tensor.to("cpu", torch.float64).numpy()
+    return array
