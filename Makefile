@@ -1,0 +1,49 @@
+# One vocabulary: the README, the hooks and CI call these.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install run test test-integration check format bench ui up clean
+
+help:  ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
+
+install: $(INSTALLED)  ## the virtual environment, every version pinned
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("tempfit needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
+	$(BIN)/tempfit calibrate data/thermometer.csv
+
+test: $(INSTALLED)  ## the tests that need no service of their own
+	$(BIN)/python -m pytest
+
+test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes
+	$(BIN)/python -m pytest -m integration
+
+check: $(INSTALLED)  ## lint, format, types, direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## what check wants, done
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)  ## ratios of speed, measured in one run
+	$(BIN)/python -m tests.benchmarks.run
+
+ui: $(INSTALLED)  ## the runs, in MLflow's UI on 127.0.0.1:5000
+	$(BIN)/tempfit ui
+
+up: $(INSTALLED)  ## Prefect's server and MLflow's UI together
+	$(BIN)/tempfit up
+
+clean:  ## everything that was made, but the runs
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,328 @@
+"""Load and check paired readings; fingerprint of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from functools import cached_property
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.config import ReadingsConfig
+from tempfit.csv_text import LARGEST, Columns, find_columns, parse_csv, printable, shown, value_error
+from tempfit.errors import ReadingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_ROWS = 3
+"""A line has two parameters; the third reading is the first that says anything about its uncertainty."""
+
+DEFAULTS = ReadingsConfig()
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Paired readings of one thermometer and of the reference beside it, checked: what exists can carry a line.
+
+    Parameters
+    ----------
+    t_u
+        (rows,) float64, the thermometer's readings, in `x_unit`. Copied unless nobody else can write to it.
+    t_c
+        (rows,) float64, the reference temperatures, in `y_unit`.
+    source
+        Where they are from: the path as it was given, `<stdin>` or `<memory>`.
+    x, y, x_quantity, x_unit, y_quantity, y_unit
+        What they are called, as in `ReadingsConfig`.
+    n_dropped
+        How many rows were dropped because a value was missing.
+
+    Raises
+    ------
+    ReadingsError
+        When values are missing, not finite or beyond ±1e100, when there are fewer than 3 rows, or when all t_u are
+        the same. They count as the same when their standard deviation is at most 1e-14 of the largest magnitude
+        (some 45 rounding steps: the mean's own rounding then reaches the spread) or at most 1e-100 (its square
+        underflows). Rows in messages count from 1.
+    """
+
+    t_u: NDArray[np.float64]
+    t_c: NDArray[np.float64]
+    source: str = "<memory>"
+    x: str = DEFAULTS.x
+    y: str = DEFAULTS.y
+    x_quantity: str = DEFAULTS.x_quantity
+    x_unit: str = DEFAULTS.x_unit
+    y_quantity: str = DEFAULTS.y_quantity
+    y_unit: str = DEFAULTS.y_unit
+    n_dropped: int = 0
+
+    def __post_init__(self) -> None:
+        place = printable(self.source)
+        for field, name in (("t_u", self.x), ("t_c", self.y)):
+            values = _frozen(_as_float64(getattr(self, field), f"{place}: column {shown(name)}"))
+            object.__setattr__(self, field, values)
+        if len(self.t_u) != len(self.t_c):
+            raise ReadingsError(
+                f"{place}: {len(self.t_u)} values of {shown(self.x)} but {len(self.t_c)} of {shown(self.y)}; "
+                "readings come in pairs"
+            )
+        _refuse_values(self.t_u, self.t_c, (self.x, self.y), place, drop_missing=False)
+        self._refuse_too_few(place)
+        self._refuse_identical(place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled by its fields alone: a cached digest would change the key of a task's cache, and an array
+        # restored without __post_init__ would be writable.
+        return Readings, tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def n(self) -> int:
+        """How many readings there are."""
+        return len(self.t_u)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the values, t_u then t_c as little-endian float64: equal for CSV and Parquet of equal values.
+
+        -0.0 counts as 0.0; names and source do not count.
+        """
+        digest = hashlib.sha256()
+        for values in (self.t_u, self.t_c):
+            digest.update((values + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
+        return digest.hexdigest()
+
+    @property
+    def x_label(self) -> str:
+        """Quantity, column and unit of the readings, for an axis."""
+        return _label(self.x_quantity, self.x, self.x_unit)
+
+    @property
+    def y_label(self) -> str:
+        """Quantity, column and unit of the reference, for an axis."""
+        return _label(self.y_quantity, self.y, self.y_unit)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The readings as a DataFrame (a copy) with the columns `x` and `y`."""
+        import pandas as pd
+
+        return pd.DataFrame({self.x: self.t_u.copy(), self.y: self.t_c.copy()})
+
+    def _refuse_too_few(self, place: str) -> None:
+        if self.n >= MIN_ROWS:
+            return
+        dropped = f" ({self.n_dropped} dropped for a missing value)" if self.n_dropped else ""
+        held = f"{self.n} usable {'row' if self.n == 1 else 'rows'}" if self.n else "no usable rows"
+        raise ReadingsError(
+            f"{place}: {held}{dropped}; a line and its uncertainty need at least {MIN_ROWS}: add readings"
+        )
+
+    def _refuse_identical(self, place: str) -> None:
+        largest = float(np.abs(self.t_u).max())
+        spread = float((self.t_u / largest).std()) * largest if largest else 0.0  # squares of raw values may underflow
+        if spread <= max(1e-14 * largest, 1 / LARGEST):
+            raise ReadingsError(
+                f"{place}: column {shown(self.x)}: all {self.n} values are (nearly) the same, {self.t_u[0]:g}; "
+                "a line needs readings at different temperatures"
+            )
+
+
+def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Readings:
+    """Read paired readings from a CSV or Parquet file; `-` reads standard input.
+
+    CSV is UTF-8 with a header; the delimiter (comma, semicolon, tab) and the decimal mark are found or as `config`
+    says; cells may be quoted, blank lines are skipped, other columns than the two wanted are ignored. Parquet is
+    known by its content and may hold any numeric type but complex; rows in messages count from 1.
+
+    Raises
+    ------
+    ReadingsError
+        When the file cannot be read, is no such table, lacks a column, or holds a value that is not a finite number
+        (a missing one is dropped where `config.drop_missing`), and as `Readings` does. The message is one line that
+        names file, line, column and what to do.
+    """
+    if str(source) == "-":
+        name, data = "<stdin>", _read_stdin()
+    else:
+        name, data = str(source), _read_file(Path(source))
+    place = printable(name)
+    if not data:
+        raise ReadingsError(f"{place}: the file is empty (0 bytes); expected columns {config.x} and {config.y}")
+    if data.startswith(b"PAR1"):
+        columns = _parse_parquet(data, place, config)
+    elif name.lower().endswith(".parquet"):
+        raise ReadingsError(f"{place}: not a Parquet file, whatever its name says; rename it to .csv if it is CSV")
+    else:
+        columns = parse_csv(data, place, config)
+    return _named(columns, name, config)
+
+
+def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
+    """Readings from whatever a library user has at hand.
+
+    Parameters
+    ----------
+    data
+        A `Readings` (returned as it is), a DataFrame with the columns `config.x` and `config.y`, a path (see
+        `load_readings`), or a pair `(t_u, t_c)` of numeric sequences, arrays or Series, paired by position.
+    config
+        The columns' names and labels, and whether rows with a missing value (NaN, None, NA) are dropped.
+
+    Raises
+    ------
+    ReadingsError
+        As `load_readings`; rows count from 1.
+    """
+    if isinstance(data, Readings):
+        return data
+    if isinstance(data, (str, Path)):
+        return load_readings(data, config)
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        x, y = data
+    else:
+        import pandas as pd
+
+        if not isinstance(data, pd.DataFrame):
+            raise ReadingsError(
+                f"<memory>: cannot take readings from {type(data).__name__}; "
+                "give a DataFrame, a path, or a pair (t_u, t_c)"
+            )
+        first, second = find_columns([str(name) for name in data.columns], config, "<memory>")
+        x, y = data.iloc[:, first], data.iloc[:, second]
+    t_u = _as_float64(x, f"<memory>: column {shown(config.x)}")
+    t_c = _as_float64(y, f"<memory>: column {shown(config.y)}")
+    return _named(_without_missing(t_u, t_c, "<memory>", config), "<memory>", config)
+
+
+def _named(columns: Columns, source: str, config: ReadingsConfig) -> Readings:
+    return Readings(
+        t_u=columns.t_u,
+        t_c=columns.t_c,
+        source=source,
+        n_dropped=columns.n_dropped,
+        **config.model_dump(include={"x", "y", "x_quantity", "x_unit", "y_quantity", "y_unit"}),
+    )
+
+
+def _read_stdin() -> bytes:
+    try:
+        return sys.stdin.buffer.read()
+    except (OSError, ValueError, AttributeError):  # closed, or there is none
+        raise ReadingsError("<stdin>: nothing can be read from standard input; pipe a file into it") from None
+
+
+def _read_file(path: Path) -> bytes:
+    place = printable(str(path))
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ReadingsError(f"{place}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise ReadingsError(f"{place}: this is a directory; name a CSV or Parquet file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ReadingsError(f"{place}: cannot be read ({reason}); check the path and its permissions") from None
+
+
+def _parse_parquet(data: bytes, place: str, config: ReadingsConfig) -> Columns:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        schema = file.schema_arrow
+        names = [name.strip() for name in schema.names]
+        positions = find_columns(names, config, place)
+        for position in positions:
+            _refuse_type(schema.field(position), place)
+        table = file.read(columns=[schema.names[position] for position in positions])
+        t_u, t_c = (_parquet_values(table.column(schema.names[position])) for position in positions)
+    except ReadingsError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = shown(str(error).partition("\n")[0], 60)
+        raise ReadingsError(f"{place}: damaged or incomplete Parquet file ({reason}); write or copy it again") from None
+    return _without_missing(t_u, t_c, place, config)
+
+
+def _refuse_type(field: Any, place: str) -> None:
+    import pyarrow as pa
+
+    kind = field.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise ReadingsError(
+            f"{place}: column {shown(field.name)} holds {shown(str(kind))}, not numbers; store it as a numeric type"
+        )
+
+
+def _parquet_values(column: Any) -> NDArray[np.float64]:
+    """A numeric column as float64, NaN where it is null."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.string())  # by way of its digits: the nearest float64, as from CSV
+    values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy()
+    return values
+
+
+def _as_float64(values: Any, place: str) -> NDArray[np.float64]:
+    """One column as a (rows,) float64 array, NaN for what is missing."""
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    elif hasattr(values, "isna") and values.isna().any():  # a Series, perhaps with pd.NA
+        values = values.astype(object).where(values.notna(), None)
+    raw = np.asarray(values)
+    if raw.dtype == object and all(_is_number(item) for item in raw.flat):
+        raw = raw.astype(np.float64)
+    if raw.dtype.kind not in "iuf":
+        kind = "text" if raw.dtype.kind in "SU" else f"{raw.dtype.name} values"
+        raise ReadingsError(f"{place} holds {kind}, not numbers; convert it to a numeric type")
+    if raw.ndim != 1:
+        raise ReadingsError(f"{place} has {raw.ndim} dimensions; readings are one-dimensional")
+    return raw.astype(np.float64, copy=False)
+
+
+def _is_number(item: Any) -> bool:
+    """None, which becomes NaN, counts: it is reported as a missing value later."""
+    return item is None or (isinstance(item, (Real, Decimal)) and not isinstance(item, bool))
+
+
+def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, contiguous and read-only, in an array that no one else can write to."""
+    if values.flags.writeable or not values.flags.owndata or not values.flags.c_contiguous:
+        values = np.array(values, order="C")
+        values.flags.writeable = False
+    return values
+
+
+def _without_missing(t_u: NDArray[np.float64], t_c: NDArray[np.float64], place: str, config: ReadingsConfig) -> Columns:
+    """Refuse unusable values by their row before rows are dropped, which would shift the numbers."""
+    if len(t_u) != len(t_c) or not config.drop_missing:
+        return Columns(t_u, t_c, 0)  # Readings refuses what is left to refuse
+    _refuse_values(t_u, t_c, (config.x, config.y), place, drop_missing=True)
+    present = ~(np.isnan(t_u) | np.isnan(t_c))
+    return Columns(t_u[present], t_c[present], int(len(present) - present.sum()))
+
+
+def _refuse_values(
+    t_u: NDArray[np.float64], t_c: NDArray[np.float64], names: tuple[str, str], place: str, *, drop_missing: bool
+) -> None:
+    """Raise ReadingsError at the first row, x before y, with a value that is not usable."""
+    usable = [(np.abs(values) <= LARGEST) | (np.isnan(values) & drop_missing) for values in (t_u, t_c)]
+    both = usable[0] & usable[1]
+    if both.all():
+        return
+    row = int(both.argmin())
+    column = 0 if not usable[0][row] else 1
+    raise value_error(f"{place}: row {row + 1}, column {shown(names[column])}", float((t_u, t_c)[column][row]))
+
+
+def _label(quantity: str, name: str, unit: str) -> str:
+    return f"{quantity} {name} ({unit})" if unit else f"{quantity} {name}"
