@@ -17,7 +17,7 @@ from tempfit.calibration import Calibration, judge
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import make_forecast
 from tempfit.tracking.runs import Run, ended
-from tempfit.tracking.store import ui_address
+from tempfit.tracking.ui import ui_address
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
-from tempfit.readings import Readings
 
 from tempfit import __version__, calibration, plots, readings, report, training
 from tempfit.calibration import Calibration, Problem
 from tempfit.config import CalibrationConfig, ReadingsConfig, ScalingConfig
 from tempfit.forecast import Forecast
+from tempfit.readings import Readings
 from tempfit.tracking import runs, store
 from tempfit.training import Fit, OnEpochs
 

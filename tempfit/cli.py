@@ -3,49 +3,63 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import re
 import sys
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tempfit.config import CalibrationConfig
-from tempfit.errors import InputError, TempfitError
+from tempfit.config import CalibrationConfig, TrackingConfig
+from tempfit.errors import InputError, ServiceError, SettingsError
 from tempfit.options import takes_settings
 
 if TYPE_CHECKING:
-    from flows.server import EmbeddedServer
-
     from flows.calibrate import Outcome
+    from flows.server import PrefectServer
     from tempfit.terminal import Terminal
 
-EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
+EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     help="Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect.",
 )
 stdout, stderr = Console(), Console(stderr=True)
 
+Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
+DEFAULT_MLRUNS = TrackingConfig().mlruns
+
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; errors become one line on stderr and an exit code (README: exit codes)."""
+    """Run a command; errors become one line on stderr and an exit code (README: exit codes).
+
+    With TEMPFIT_TRACEBACK set, the traceback of an unexpected error is shown too.
+    """
     try:
         app(arguments)
     except InputError as error:
-        _fail(error, EXIT_INPUT)
-    except TempfitError as error:
-        _fail(error, EXIT_FAILURE)
+        _fail(str(error), EXIT_INPUT)
+    except ServiceError as error:
+        _fail(str(error), EXIT_FAILURE)
     except KeyboardInterrupt:
-        stderr.print("interrupted")
-        sys.exit(130)
+        _fail("interrupted", EXIT_INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("TEMPFIT_TRACEBACK"):
+            stderr.print_exception()
+        first = str(error).strip().partition("\n")[0]
+        _fail(f"{type(error).__name__}: {first} (TEMPFIT_TRACEBACK=1 shows where)", EXIT_FAILURE)
 
 
-def _fail(error: Exception, code: int) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+def _fail(message: str, code: int) -> None:
+    stderr.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
     sys.exit(code)
 
 
@@ -73,17 +87,115 @@ def calibrate(
         result = {**outcome.calibration.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
-        figure = outcome.artifacts["figures/line.png"]
-        terminal.show(outcome.calibration, outcome.run.run_id, figure, f"tempfit ui  →  {outcome.url}")
+        ui = "tempfit ui" if config.mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {config.mlruns}"
+        terminal.show(outcome, browse=f"{ui}  →  {outcome.url}")
     if outcome.calibration.fit.diverged_at is not None:
         sys.exit(EXIT_DIVERGED)
 
 
-def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal, server: EmbeddedServer | None) -> Outcome:
+@app.command()
+def ui(
+    mlruns: Mlruns = DEFAULT_MLRUNS,
+    port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
+) -> None:
+    """Browse the runs in MLflow's UI, on 127.0.0.1, until Ctrl-C."""
+    from flows.services import mlflow_service, run_services
+    from tempfit.tracking.ui import remember_ui
+
+    with stderr.status("starting MLflow's UI …") as status:
+        service = mlflow_service(Path(mlruns), port, "--port")
+
+        def on_ready() -> None:
+            status.stop()
+            remember_ui(Path(mlruns), service.address)
+            _say(f"MLflow UI       {service.address}", "Ctrl-C stops it.")
+
+        run_services([service], on_ready)
+
+
+@app.command()
+def up(
+    mlruns: Mlruns = DEFAULT_MLRUNS,
+    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.", min=1, max=65535)] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
+) -> None:
+    """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C."""
+    from flows.server import Announcement
+    from flows.services import mlflow_service, prefect_service, run_services
+    from tempfit.tracking.ui import remember_ui
+
+    with stderr.status("starting Prefect's server and MLflow's UI …") as status:
+        prefect, mlflow = prefect_service(prefect_port), mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
+        announcement = Announcement(prefect_port, prefect.log)
+
+        def on_ready() -> None:
+            status.stop()
+            remember_ui(Path(mlruns), mlflow.address)
+            announcement.make()
+            _say(
+                f"Prefect server  {prefect.address}",
+                f"MLflow UI       {mlflow.address}",
+                "Other tempfit commands use this server now; for Prefect's own:",
+                f"  export PREFECT_API_URL={prefect.address}/api",
+                "Ctrl-C stops both.",
+            )
+
+        try:
+            run_services([prefect, mlflow], on_ready)
+        finally:
+            announcement.withdraw()
+
+
+@app.command()
+@takes_settings
+def serve(
+    data: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="Readings, or a folder of files of readings.")],
+    *,
+    config: CalibrationConfig,
+    cron: Annotated[str | None, typer.Option(help="When, as a cron expression: '0 6 * * *'.")] = None,
+    interval: Annotated[str | None, typer.Option(help="How often: 30s, 15m, 6h, 1d.", metavar="TIME")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the deployment; the file's name if not given.")] = None,
+) -> None:
+    """Calibrate on a schedule, with the data as they are then, until Ctrl-C; needs a Prefect server (tempfit up)."""
+    if (cron is None) == (interval is None):
+        raise SettingsError("say when to calibrate: exactly one of --cron and --interval")
+    period = parse_interval(interval) if interval is not None else None
+    from flows.server import announced, is_configured
+
+    if not is_configured():
+        server = announced()
+        if server is None or not server.lasting:  # one that ends with the last command schedules nothing
+            raise ServiceError(
+                "no Prefect server to schedule with: start one with `tempfit up`, or set PREFECT_API_URL"
+            )
+        os.environ["PREFECT_API_URL"] = server.api_url
+    from flows.retrain import serve as serve_flow
+
+    when = f"by cron {cron!r}" if cron else f"every {interval}"
+    _say(f"calibrating {data} {when}; Ctrl-C stops it and pauses the schedule")
+    serve_flow(data, config, name or data.name, cron, period)
+
+
+def parse_interval(text: str) -> timedelta:
+    """`30s`, `15m`, `6h`, `1d` or plain seconds as a timedelta. Raises SettingsError."""
+    match = re.fullmatch(r"([0-9]+)\s*([smhd]?)", text.strip())
+    seconds = int(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]] if match else 0
+    if not 1 <= seconds <= 366 * 86400:
+        raise SettingsError(f"--interval: {text!r} is not a time between 1s and 366d; write 30s, 15m, 6h or 1d")
+    return timedelta(seconds=seconds)
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        stdout.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal, server: PrefectServer | None) -> Outcome:
     """The calibrate flow with the terminal looking on; imported while the Prefect server starts on the other core."""
     from flows.calibrate import calibrate as flow
     from flows.tasks import WATCHER, Watcher
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     if server is not None:
         server.wait()
     token = WATCHER.set(Watcher(terminal.on_forecast, terminal.on_epochs))
@@ -93,11 +205,11 @@ def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal, server: 
         WATCHER.reset(token)
 
 
-def _start_prefect() -> EmbeddedServer | None:
+def _start_prefect() -> PrefectServer | None:
     """Prepare Prefect's environment before it is imported; the server that was started or joined, if one is needed."""
-    from flows.server import start_embedded_server
+    from flows.server import start_server
 
-    server = start_embedded_server()
+    server = start_server()
     if server is not None:
         os.environ["PREFECT_API_URL"] = server.api_url
     # Flow logs stay on Prefect's run page; a terminal that has a summary and one-line errors needs no second voice.

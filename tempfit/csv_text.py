@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from tempfit.config import ReadingsConfig
 from tempfit.errors import ReadingsError
 
+SMALL = 64 * 1024
+"""Bytes up to which reading row by row is quicker than to import Arrow."""
+
 LARGEST = 1e100
 """Largest magnitude of a value; the square of a sum of ten million such is still finite in float64."""
 
@@ -63,7 +66,8 @@ def parse_csv(data: bytes, source: str, config: ReadingsConfig) -> Columns:
     _refuse_other_than_utf8(data, source)
     table = _open_table(data, source, config)
     mark = _decimal_mark(table)
-    return parse_fast(table, mark) or parse_slowly(table, mark)
+    fast = parse_fast(table, mark) if len(data) > SMALL else None
+    return fast or parse_slowly(table, mark)
 
 
 def find_columns(names: Sequence[str], config: ReadingsConfig, place: str) -> tuple[int, int]:

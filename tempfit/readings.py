@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import ReadingsConfig
-from tempfit.csv_text import LARGEST, Columns, find_columns, parse_csv, printable, shown, value_error
+from tempfit.csv_text import LARGEST, SMALL, Columns, find_columns, parse_csv, printable, shown, value_error
 from tempfit.errors import ReadingsError
 
 if TYPE_CHECKING:
@@ -162,6 +162,21 @@ def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Read
     else:
         columns = parse_csv(data, place, config)
     return _named(columns, name, config)
+
+
+def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
+    """Refuse at once what a quick look can tell is wrong with a file of readings; `load_readings` checks the rest.
+
+    A small file is read whole; a large one and standard input are left to it. Raises as `load_readings`.
+    """
+    if source == "-":
+        return
+    try:
+        small = Path(source).stat().st_size <= SMALL
+    except (OSError, ValueError):
+        small = True
+    if small:
+        load_readings(source, config)
 
 
 def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from tempfit.calibration import Calibration
+from flows.calibrate import Outcome
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.report import summary
@@ -78,8 +78,9 @@ class Terminal:
             self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
             self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
 
-    def show(self, calibration: Calibration, run_id: str, figure: str, command: str) -> None:
-        """The summary, and where to look further."""
+    def show(self, outcome: Outcome, browse: str) -> None:
+        """The summary, and where to look further; `browse` is the command that does it."""
+        calibration = outcome.calibration
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")
         table.add_column(overflow="fold")
@@ -88,7 +89,7 @@ class Terminal:
             table.add_row(label, f"[{style}]{escape(text)}[/]" if style else escape(text))
         if calibration.status is not Status.CONVERGED:
             table.add_row("advice", escape(calibration.forecast.advice))
-        table.add_row("run", run_id)
-        table.add_row("figure", escape(figure))
-        table.add_row("browse", command)
+        table.add_row("run", outcome.run.run_id)
+        table.add_row("figure", escape(outcome.artifacts["figures/line.png"]))
+        table.add_row("browse", escape(browse))
         self.stdout.print(table, highlight=False)

@@ -24,7 +24,6 @@ from mlflow.exceptions import MlflowException
 from tempfit import leases
 from tempfit.errors import ServiceError
 
-UI_ADDRESS = "http://127.0.0.1:5000"
 ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -56,11 +55,6 @@ class Store:
 def database_uri(folder: Path) -> str:
     """SQLAlchemy's address of the database in `folder`."""
     return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-
-
-def ui_address(store: Store) -> str:
-    """Where a browser finds the runs: the tracking server itself, or where `tempfit ui` serves the folder."""
-    return store.uri if store.uri.startswith("http") else UI_ADDRESS
 
 
 def open_store(folder: Path) -> Store:

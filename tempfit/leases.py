@@ -1,0 +1,104 @@
+"""Leases: marks on disk that end with the process that holds them, however it ends.
+
+A lease is an OS file lock beside a note. Whoever finds a lease whose lock is free knows that its process is gone
+without having released it. Leases are made, ended and looked at under one lock per folder, so none is seen half made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_SUFFIX = ".lease"
+_held: set[Lease] = set()  # a lease ends with its process, not with the variable that it was in
+
+
+@dataclass(frozen=True, eq=False)
+class Lease:
+    """A lease that this process holds, until `release` or the process's end."""
+
+    path: Path
+    lock: FileLock
+
+    def release(self) -> None:
+        """End the lease and remove its mark. Does nothing the second time."""
+        with _whole(self.path.parent):
+            if self.lock.is_locked:
+                self._remove()
+
+    def _remove(self) -> None:
+        _held.discard(self)
+        self.lock.release()
+        self.path.unlink(missing_ok=True)
+        _lock_path(self.path).unlink(missing_ok=True)
+
+
+def hold(folder: Path, name: str, note: str = "") -> Lease:
+    """Take the lease `name` in `folder`, which is made as needed; `note` is for whoever finds it abandoned.
+
+    Raises FileExistsError when another holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}{_SUFFIX}"
+    with _whole(folder):
+        lease = _try_to_lock(path)
+        if lease is None:
+            raise FileExistsError(f"another process holds the lease {path}")
+        path.write_text(note, encoding="utf-8")
+        _held.add(lease)
+    return lease
+
+
+def abandoned(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, note) of every lease whose process is gone; each is given to one caller only.
+
+    A lease goes away once the caller asks for the next; one that its caller did not live to handle is found again.
+    """
+    if not folder.is_dir():
+        return
+    with _whole(folder):
+        claimed = [lease for path in sorted(folder.glob(f"*{_SUFFIX}")) if (lease := _try_to_lock(path)) is not None]
+    for lease in claimed:
+        yield lease.path.name.removesuffix(_SUFFIX), lease.path.read_text(encoding="utf-8")
+        lease.release()
+
+
+def is_held(folder: Path, name: str) -> bool:
+    """Whether a living process holds the lease `name`."""
+    return folder.is_dir() and _any_locked(folder, f"{name}{_SUFFIX}")
+
+
+def any_held(folder: Path) -> bool:
+    """Whether a living process holds any lease in `folder`."""
+    return folder.is_dir() and _any_locked(folder, f"*{_SUFFIX}")
+
+
+def _any_locked(folder: Path, pattern: str) -> bool:
+    with _whole(folder):
+        for path in folder.glob(pattern):
+            lease = _try_to_lock(path)
+            if lease is None:
+                return True
+            lease.lock.release()
+    return False
+
+
+def _try_to_lock(path: Path) -> Lease | None:
+    # Not thread-local: a task's thread may end what another began.
+    lock = FileLock(_lock_path(path), thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return Lease(path, lock)
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _whole(folder: Path) -> FileLock:
+    return FileLock(folder / ".folder-lock", timeout=60)

@@ -1,0 +1,43 @@
+"""MLflow's UI over a folder of runs, and where it was last seen."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tempfit.errors import ServiceError
+from tempfit.tracking.store import Store, open_store
+
+DEFAULT_ADDRESS = "http://127.0.0.1:5000"
+
+
+def ui_command(folder: Path, port: int) -> list[str]:
+    """The command that serves MLflow's UI for the runs in `folder` on the loopback interface.
+
+    Raises ServiceError when the runs are on a server, which has its own UI.
+    """
+    store = open_store(folder)
+    if store.uri.startswith("http"):
+        raise ServiceError(f"MLFLOW_TRACKING_URI is set: browse the runs at {store.uri}")
+    artifacts = store.artifact_root or store.folder / "artifacts"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    return [*command, "--backend-store-uri", store.uri, "--artifacts-destination", str(artifacts)]
+
+
+def ui_address(store: Store) -> str:
+    """Where a browser finds the runs: the tracking server itself, or where `tempfit ui` last served the folder."""
+    if store.uri.startswith("http"):
+        return store.uri
+    try:
+        return _address_file(store.folder).read_text(encoding="utf-8")
+    except OSError:
+        return DEFAULT_ADDRESS
+
+
+def remember_ui(folder: Path, address: str) -> None:
+    """Note where the folder's UI is served, for links on pages that are written later."""
+    _address_file(folder).write_text(address, encoding="utf-8")
+
+
+def _address_file(folder: Path) -> Path:
+    return folder / ".ui-address"
