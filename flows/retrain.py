@@ -7,8 +7,8 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.flows import EntrypointType
 from prefect.runtime import flow_run
+from prefect.types.entrypoint import EntrypointType
 
 from flows.calibrate import calibrate
 from tempfit.config import CalibrationConfig
@@ -73,9 +73,3 @@ def serve(data: Path, config: CalibrationConfig, name: str, cron: str | None, in
         entrypoint_type=EntrypointType.MODULE_PATH,  # found wherever tempfit is installed
         print_starting_message=False,
     )
-
-
-if __name__ == "__main__":
-    import sys
-
-    retrain(*sys.argv[1:2])

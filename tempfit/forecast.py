@@ -25,11 +25,12 @@ CLOSE = 1e-3  # "converged" of a forecast: within 0.1 % of the lowest loss
 class Forecast:
     """The quadratic that gradient descent walks on, and what the chosen learning rate does on it.
 
-    eigenvalues: (2,), λmin and λmax of the Hessian with its L2 penalty. critical_learning_rate: with the chosen
-    momentum; above it plain gradient descent diverges. stable: whether the chosen learning rate is below the critical one; None where the update rule (adam,
-    rmsprop) or clipping bends the question. epochs_needed: until the loss is within 0.1 % of its minimum;
-    overflow_epoch: the first whose loss is not finite; both only where the closed form holds (sgd without momentum,
-    clipping and L1, squared loss), else None.
+    eigenvalues: (2,), λmin and λmax of the Hessian with its L2 penalty.
+    critical_learning_rate: with the chosen momentum; above it plain gradient descent diverges.
+    stable: whether the chosen learning rate is below it; None where the update rule (adam, rmsprop) or clipping bends
+    the question.
+    epochs_needed: until the loss is within 0.1 % of its minimum. overflow_epoch: the first whose loss is not finite.
+    Both only where the closed form holds (sgd without momentum, clipping and L1, squared loss), else None.
     """
 
     eigenvalues: NDArray[np.float64]

@@ -87,7 +87,7 @@ def draw_path(calibration: Calibration) -> Figure:
     states = history.sample(2000)
     if calibration.fit.diverged_at is not None:  # it leaves every window: its first updates show the over-correction
         distance = np.linalg.norm(history.params[:200] - optimum, axis=1)
-        states = np.arange(max(2, np.argmax(distance > 100 * distance[0])))[: len(history)]
+        states = np.arange(max(2, int(np.argmax(distance > 100 * distance[0]))))[: len(history)]
     path = history.params[states]
     suffix = "" if calibration.config.scaling == "none" else " (scaled readings)"
     figure, axes = _canvas(f"w{suffix}", f"b{suffix}")

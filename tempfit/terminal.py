@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from flows.calibrate import Outcome
 from tempfit.config import CalibrationConfig
@@ -81,15 +80,12 @@ class Terminal:
     def show(self, outcome: Outcome, browse: str) -> None:
         """The summary, and where to look further; `browse` is the command that does it."""
         calibration = outcome.calibration
-        table = Table.grid(padding=(0, 2))
-        table.add_column(style="dim")
-        table.add_column(overflow="fold")
-        for label, text in summary(calibration):
-            style = STYLES[calibration.status] if label == "status" else None
-            table.add_row(label, f"[{style}]{escape(text)}[/]" if style else escape(text))
+        lines = summary(calibration)
         if calibration.status is not Status.CONVERGED:
-            table.add_row("advice", escape(calibration.forecast.advice))
-        table.add_row("run", outcome.run.run_id)
-        table.add_row("figure", escape(outcome.artifacts["figures/line.png"]))
-        table.add_row("browse", escape(browse))
-        self.stdout.print(table, highlight=False)
+            lines.append(("advice", calibration.forecast.advice))
+        lines += [("run", outcome.run.run_id), ("figure", outcome.artifacts["figures/line.png"]), ("browse", browse)]
+        width = max(len(label) for label, _ in lines)
+        for label, text in lines:
+            style = STYLES[calibration.status] if label == "status" else "none"
+            # The terminal wraps what is too long: a path or an address broken by us could not be copied whole.
+            self.stdout.print(f"[dim]{label:<{width}}[/]  [{style}]{escape(text)}[/]", soft_wrap=True, highlight=False)

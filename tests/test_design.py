@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,7 +37,7 @@ def test_merged_chunks_are_the_whole(seed, cuts):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=sum(cuts)), rng.normal(size=sum(cuts))
     ends = np.cumsum([0, *cuts])
-    parts = [compress(build_design(x[i:j], y[i:j])) for i, j in zip(ends, ends[1:], strict=False)]
+    parts = [compress(build_design(x[i:j], y[i:j])) for i, j in pairwise(ends)]
     whole, merged = compress(build_design(x, y)), merge(parts)
     assert merged.n_readings.item() == len(x)
     for params in rng.normal(size=(3, 2)):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 from mlflow.models import ModelConfig, set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 
-class Line(PythonModel):  # type: ignore[misc]
+class Line(PythonModel):
     """Readings in the thermometer's unit to temperatures: `w * t_u + b`."""
 
     def __init__(self, w: float, b: float, x: str, y: str):
@@ -21,4 +21,4 @@ class Line(PythonModel):  # type: ignore[misc]
 
 
 config = ModelConfig(development_config={"w": 1.0, "b": 0.0, "x": "t_u", "y": "t_c"})
-set_model(Line(config.get("w"), config.get("b"), config.get("x"), config.get("y")))
+set_model(Line(**config.to_dict()))  # type: ignore[no-untyped-call]

@@ -1,0 +1,227 @@
+"""Reading tables: what is accepted, what is refused and in which words, and the fingerprint of what was read."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tempfit import csv_text
+from tempfit.config import ReadingsConfig
+from tempfit.errors import ReadingsError
+from tempfit.readings import Readings, as_readings, load_readings, peek
+from tests.broken_inputs import parquet
+from tests.conftest import T_C, T_U, THERMOMETER
+
+
+def load(tmp_path: Path, content: str | bytes, **settings: object) -> Readings:
+    path = tmp_path / "readings.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return load_readings(path, ReadingsConfig(**settings))
+
+
+def refusal(tmp_path: Path, content: str | bytes, **settings: object) -> str:
+    with pytest.raises(ReadingsError) as caught:
+        load(tmp_path, content, **settings)
+    return str(caught.value).removeprefix(f"{tmp_path}/")
+
+
+def test_the_tutorials_file():
+    readings = load_readings(THERMOMETER)
+    assert readings.t_u.tolist() == T_U.tolist()
+    assert readings.t_c.tolist() == T_C.tolist()
+    assert readings.n == 11
+    assert readings.x_label == "Thermometer reading t_u (unknown unit)"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "t_u,t_c\n1.5,2\n3,4\n5,-6e0\n",
+        "t_u;t_c\n1.5;2\n3;4\n5;-6\n",
+        "t_u\tt_c\n1.5\t2\n3\t4\n5\t-6\n",
+        "t_u;t_c\n1,5;2\n3;4\n5;-6,0\n",
+        "t_u\tt_c\n1,5\t2\n3\t4\n5\t-6\n",
+        't_u,t_c\n"1,5","2"\n3,4\n5,-6\n',
+        "\ufefft_u,t_c\r\n1.5,2\r\n3,4\r\n5,-6\r\n",
+        "t_u,t_c\r1.5,2\r3,4\r5,-6",
+        "\n\nt_u,t_c\n\n1.5,2\n\n3,4\n5,-6\n\n",
+        "note,t_c,t_u\nfirst,2,1.5\n,4,3\nthird,-6,5\n",
+        " t_u , t_c \n 1.5 , 2 \n 3 , 4 \n 5 , -6 \n",
+        "t_u;t_c;note\n+1.5;2.;a,b\n3;4;\n5;-6;\n",
+    ],
+)
+def test_forms_of_the_same_table(tmp_path, content):
+    readings = load(tmp_path, content)
+    assert readings.t_u.tolist() == [1.5, 3.0, 5.0]
+    assert readings.t_c.tolist() == [2.0, 4.0, -6.0]
+
+
+def test_delimiter_and_decimal_mark_as_told(tmp_path):
+    content = "t_u;t_c\n1,234;2\n3,5;4\n5;6\n"
+    assert load(tmp_path, content, decimal="comma").t_u.tolist() == [1.234, 3.5, 5.0]
+    assert "is not a number with a decimal point" in refusal(tmp_path, content, decimal="point")
+    assert "no column 't_u'" in refusal(tmp_path, content, delimiter="comma")
+
+
+def test_columns_by_name(tmp_path):
+    readings = load(tmp_path, "raw,ref,t_u\n1,2,9\n3,4,9\n5,6,9\n", x="raw", y="ref")
+    assert readings.t_u.tolist() == [1, 3, 5]
+    assert readings.y_label == "Temperature ref (°C)"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "readings.csv: the file is empty (0 bytes)"),
+        ("t_u,t_c\n", "no usable rows"),
+        ("t_u,t_c\n1,2\n3,4\n", "2 usable rows; a line and its uncertainty need at least 3"),
+        ("t_u,t_c\n1,2\n3,warm\n5,6\n", "line 3, column 't_c': 'warm' is not a number"),
+        ("t_u,t_c\n1,2\n\n3,4\nx,6\n", "line 5, column 't_u': 'x' is not a number"),
+        ("t_u,t_c\n1,2\n,4\n5,6\n", "line 3, column 't_u': the value is missing; fill it in, or drop"),
+        ("t_u,t_c\n1,2\n3,inf\n5,6\n", "line 3, column 't_c': 'inf' is not finite"),
+        ("t_u,t_c\n1,2\n1e400,4\n5,6\n", "line 3, column 't_u': '1e400' is beyond ±1e+100"),
+        ("t_u,t_c\n1,2\n3;4\n5,6\n", "line 3 has 1 cell where the header has 2"),
+        ("t_u,t_u,t_c\n1,2,3\n", "line 1: column 't_u' is there 2 times"),
+        ("t_u,tc\n1,2\n", "no column 't_c'; the columns are 't_u, tc'; choose with --x and --y (did you mean 'tc'?)"),
+        ("7,1\n7,2\n", "the first line holds numbers"),
+        ("t_u,t_c\n7,1\n7,2\n7,3\n", "column 't_u': all 3 values are (nearly) the same, 7"),
+        (b"t_u,t_c\n1,2\n3,\xb0\n", "line 3 is not UTF-8 (byte 14 is 0xb0)"),
+        (b"PK\x03\x04", "a zip archive or Excel workbook; export the sheet as CSV"),
+    ],
+)
+def test_refusals_say_where_and_what_to_do(tmp_path, content, words):
+    assert words in refusal(tmp_path, content)
+
+
+def test_missing_values_are_dropped_and_counted_when_asked(tmp_path):
+    content = "t_u,t_c\n1,2\n,4\n5,NaN\n7,8\n9,10\n"
+    readings = load(tmp_path, content, drop_missing=True)
+    assert (readings.n, readings.n_dropped) == (3, 2)
+    assert "(3 dropped" in refusal(tmp_path, "t_u,t_c\n1,\n,4\n5,\n7,8\n9,10\n", drop_missing=True)
+    assert "'inf' is not finite" in refusal(tmp_path, "t_u,t_c\n1,\ninf,4\n5,6\n7,8\n9,10\n", drop_missing=True)
+
+
+def test_files_that_are_not_there(tmp_path):
+    with pytest.raises(ReadingsError, match=r"nowhere\.csv: no such file"):
+        load_readings(tmp_path / "nowhere.csv")
+    with pytest.raises(ReadingsError, match="this is a directory"):
+        load_readings(tmp_path)
+    with pytest.raises(ReadingsError, match="cannot be read"):
+        load_readings("nul\0byte")
+
+
+def test_standard_input(monkeypatch):
+    class Stdin:
+        buffer = io.BytesIO(THERMOMETER.read_bytes())
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    readings = load_readings("-")
+    assert readings.n == 11
+    assert readings.source == "<stdin>"
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(ReadingsError, match="nothing can be read from standard input"):
+        load_readings("-")
+
+
+def test_peek_tells_a_small_broken_file_and_leaves_the_rest_alone(tmp_path):
+    path = tmp_path / "broken.csv"
+    path.write_text("t_u,t_c\n1,2\n")
+    with pytest.raises(ReadingsError, match="1 usable row"):
+        peek(str(path))
+    with pytest.raises(ReadingsError, match="no such file"):
+        peek(str(tmp_path / "nowhere.csv"))
+    path.write_bytes(b"x" * (csv_text.SMALL + 1))
+    peek(str(path))
+    peek("-")
+    peek(str(THERMOMETER))
+
+
+def test_parquet_equals_csv_and_so_does_its_fingerprint(tmp_path):
+    path = tmp_path / "readings.parquet"
+    path.write_bytes(parquet(t_c=T_C, other=["x"] * 11, t_u=T_U))
+    readings = load_readings(path)
+    assert readings.t_u.tolist() == T_U.tolist()
+    assert readings.sha256 == load_readings(THERMOMETER).sha256
+    path.write_bytes(parquet(t_c=[1, 2, None, 4], t_u=[1, 2, 3, 4]))
+    assert load_readings(path, ReadingsConfig(drop_missing=True)).n_dropped == 1
+    with pytest.raises(ReadingsError, match="row 3, column 't_c': the value is missing"):
+        load_readings(path)
+
+
+def test_fingerprint_is_of_the_values_alone(tmp_path):
+    reference = load(tmp_path, "t_u,t_c\n1,2\n3,4\n5,0\n").sha256
+    assert load(tmp_path, "t_u;t_c\n1,0;2\n3;4e0\n5;-0\n").sha256 == reference
+    assert load(tmp_path, "t_u,t_c\n1,2\n3,4\n5,1e-300\n").sha256 != reference
+    assert load(tmp_path, "t_u,t_c\n3,4\n1,2\n5,0\n").sha256 != reference
+
+
+def test_as_readings_takes_what_people_have():
+    frame = pd.DataFrame({"t_u": T_U, "t_c": T_C})
+    expected = load_readings(THERMOMETER).sha256
+    for data in (frame, (T_U, T_C), [list(T_U), list(T_C)], THERMOMETER, str(THERMOMETER), as_readings(frame)):
+        assert as_readings(data).sha256 == expected
+    with pytest.raises(ReadingsError, match="cannot take readings from int"):
+        as_readings(3)
+    with pytest.raises(ReadingsError, match="11 values of 't_u' but 10 of 't_c'"):
+        as_readings((T_U, T_C[:-1]))
+    with pytest.raises(ReadingsError, match="holds text, not numbers"):
+        as_readings((["a", "b", "c"], [1, 2, 3]))
+    with pytest.raises(ReadingsError, match="row 2, column 't_u': the value is missing"):
+        as_readings(pd.DataFrame({"t_u": pd.array([1, None, 3], dtype="Int64"), "t_c": [1, 2, 3]}))
+
+
+def test_readings_cannot_be_changed_and_survive_pickling():
+    values = T_U.copy()
+    readings = as_readings((values, T_C))
+    values[0] = 99
+    assert readings.t_u[0] == 35.7
+    with pytest.raises(ValueError, match="read-only"):
+        readings.t_u[0] = 1
+    again = pickle.loads(pickle.dumps(readings))
+    assert again.sha256 == readings.sha256
+    with pytest.raises(ValueError, match="read-only"):
+        again.t_u[0] = 1
+
+
+cells = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(10**20), 10**20).map(str),
+    st.sampled_from(["", "NA", "nan", "x", "1e400", "inf", " 7 ", "+1.", ".5", "1,5", "'3", "1_0", "0x1", "TRUE", "٣"]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rows=st.lists(st.tuples(cells, cells), min_size=1, max_size=8),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    drop_missing=st.booleans(),
+)
+def test_the_fast_parser_never_contradicts_the_slow_one(rows, delimiter, end, drop_missing):
+    text = end.join([f"t_u{delimiter}t_c", *(delimiter.join(row) for row in rows)]) + end
+    table = csv_text._open_table(text.encode(), "x.csv", ReadingsConfig(drop_missing=drop_missing))
+    for mark in (".", ","):
+        fast = csv_text.parse_fast(table, mark)
+        if fast is not None:
+            slow = csv_text.parse_slowly(table, mark)
+            assert fast.t_u.tolist() == slow.t_u.tolist()
+            assert fast.t_c.tolist() == slow.t_c.tolist()
+            assert fast.n_dropped == slow.n_dropped
+
+
+def test_a_file_large_enough_for_the_fast_parser(tmp_path):
+    rng = np.random.default_rng(5)
+    t_u, t_c = rng.normal(50, 20, 20_000), rng.normal(10, 5, 20_000)
+    rows = "\n".join(f"{x!r},{y!r}" for x, y in zip(t_u.tolist(), t_c.tolist(), strict=True))
+    readings = load(tmp_path, f"t_u,t_c\n{rows}\n")
+    assert readings.t_u.tolist() == t_u.tolist()
+    assert readings.t_c.tolist() == t_c.tolist()
+    assert "line 20002, column 't_c': 'warm' is not a number" in refusal(tmp_path, f"t_u,t_c\n{rows}\n1,warm\n")
