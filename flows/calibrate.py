@@ -3,7 +3,8 @@
 `python flows/calibrate.py FILE …` is `tempfit calibrate FILE …`.
 """
 
-from __future__ import annotations
+# Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
+# looked up among the globals that its body happens to use.
 
 from dataclasses import dataclass
 from pathlib import Path

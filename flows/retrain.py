@@ -1,6 +1,7 @@
 """The flow that a schedule runs: calibrate a file, or every file in a folder, as they are at that moment."""
 
-from __future__ import annotations
+# Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
+# looked up among the globals that its body happens to use.
 
 from datetime import timedelta
 from pathlib import Path

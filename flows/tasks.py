@@ -90,19 +90,31 @@ def train(problem: Problem, config: CalibrationConfig) -> Fit:
     return fit
 
 
-@task(cache_policy=NO_CACHE)
+@task(task_run_name="visualize: line, loss, path, residuals", cache_policy=NO_CACHE)
 def visualize(result: Calibration) -> dict[str, bytes]:
     """Draw the figures."""
     return plots.draw_figures(result)
 
 
-@task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=exponential_backoff(2), retry_jitter_factor=0.5)
+@task(
+    task_run_name="start_run in MLflow",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(2),
+    retry_jitter_factor=0.5,
+)
 def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
     """Open the MLflow run."""
     return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags)
 
 
-@task(cache_policy=NO_CACHE, retries=3, retry_delay_seconds=exponential_backoff(2), retry_jitter_factor=0.5)
+@task(
+    task_run_name="track in MLflow",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=exponential_backoff(2),
+    retry_jitter_factor=0.5,
+)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
     return runs.log_calibration(run, result, figures)

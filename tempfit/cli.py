@@ -54,12 +54,12 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("TEMPFIT_TRACEBACK"):
             stderr.print_exception()
-        first = str(error).strip().partition("\n")[0]
-        _fail(f"{type(error).__name__}: {first} (TEMPFIT_TRACEBACK=1 shows where)", EXIT_FAILURE)
+        _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {error}", EXIT_FAILURE)
 
 
 def _fail(message: str, code: int) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    first_line = message.strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
+    stderr.print(f"[bold red]error:[/] {escape(first_line)}", soft_wrap=True, highlight=False)
     sys.exit(code)
 
 

@@ -16,6 +16,13 @@ T_C = np.array([0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0])
 T_U = np.array([35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4])
 
 
+@pytest.fixture(autouse=True)
+def _no_services_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests neither read nor write what the person who runs them has configured."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A temporary Prefect server and database, started once: per test it would cost minutes."""
@@ -23,3 +30,13 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=180):
         yield
+
+
+@pytest.fixture(scope="session")
+def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs, its database made once; tests keep apart by experiment."""
+    from tempfit.tracking.store import open_store
+
+    folder = tmp_path_factory.mktemp("session") / "mlruns"
+    open_store(folder)
+    return folder

@@ -20,6 +20,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from tempfit import leases
 from tempfit.errors import ServiceError
@@ -73,7 +74,7 @@ def open_store(folder: Path) -> Store:
             artifact_root = None
         store = Store(MlflowClient(tracking_uri=uri), uri, folder, artifact_root)
         sweep_stale_runs(store)
-    except (MlflowException, OSError, sqlite3.Error) as error:
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         raise ServiceError(f"cannot open the runs at {uri}: {error}") from error
     return store
 

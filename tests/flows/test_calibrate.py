@@ -1,0 +1,231 @@
+"""The flow from end to end, against a real Prefect server and a real MLflow store."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
+from prefect.client.schemas.objects import FlowRun, TaskRun
+
+from flows import tasks
+from flows.calibrate import Outcome, calibrate
+from tempfit import cli
+from tempfit.config import CalibrationConfig
+from tempfit.errors import ReadingsError
+from tempfit.tracking.store import database_uri
+from tests.conftest import THERMOMETER
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+
+def settings(mlruns: Path, experiment: str, **more: object) -> CalibrationConfig:
+    return CalibrationConfig(mlruns=str(mlruns), experiment=experiment, **more)
+
+
+def client_of(mlruns: Path) -> MlflowClient:
+    return MlflowClient(tracking_uri=database_uri(mlruns))
+
+
+def runs_of(mlruns: Path, experiment: str) -> list[MlflowRun]:
+    found = client_of(mlruns).get_experiment_by_name(experiment)
+    return list(client_of(mlruns).search_runs([found.experiment_id])) if found else []
+
+
+def prefect_runs(outcome: Outcome) -> tuple[FlowRun, dict[str, TaskRun]]:
+    """The flow run behind an outcome, and its task runs by the first word of their names."""
+    run = outcome.run.store.client.get_run(outcome.run.run_id)
+    flow_run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[run.data.tags["prefect.flow_run_id"]]))
+    with get_client(sync_client=True) as client:
+        for _ in range(100):  # the server records task runs a moment after they end
+            task_runs = client.read_task_runs(flow_run_filter=flow_run_filter)
+            if len(task_runs) == 6 and all(item.state and item.state.is_final() for item in task_runs):
+                break
+            threading.Event().wait(0.2)
+        (flow_run,) = client.read_flow_runs(flow_run_filter=flow_run_filter)
+    return flow_run, {item.name.split()[0].strip(":"): item for item in task_runs}
+
+
+def test_a_whole_run(mlruns: Path) -> None:
+    outcome = calibrate(str(THERMOMETER), settings(mlruns, "whole"))
+    (run,) = runs_of(mlruns, "whole")
+    assert run.info.run_id == outcome.run.run_id
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["w"] == pytest.approx(152075 / 283314, rel=1e-9)
+    names = {item.path for item in client_of(mlruns).list_artifacts(run.info.run_id, "figures")}
+    assert names == {f"figures/{name}.png" for name in ("line", "loss", "path", "residuals")}
+    assert all(Path(path).exists() for path in outcome.artifacts.values())
+    assert outcome.url.endswith(f"/runs/{run.info.run_id}")
+
+    flow_run, task_runs = prefect_runs(outcome)
+    assert flow_run.name == "calibrate thermometer.csv, standardize"
+    assert set(task_runs) == {"ingest", "start_run", "normalize", "train", "visualize", "track"}
+    assert task_runs["train"].name == "train with sgd, learning rate 0.5"
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["calibration"])),
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])),
+        )
+    (artifact,) = artifacts
+    assert "t_c = 0.5368 · t_u − 17.305" in artifact.data
+    assert "](data:image/png;base64," in artifact.data
+    assert outcome.url in artifact.data
+
+
+def test_ingest_and_normalize_are_cached_by_content(mlruns: Path, tmp_path: Path) -> None:
+    data = tmp_path / "readings.csv"
+    data.write_text("t_u,t_c\n1,2\n3,4\n5,7\n")
+    states = []
+    for content in (None, None, "t_u,t_c\n1,2\n3,4\n5,8\n"):
+        if content:
+            data.write_text(content)
+        _, task_runs = prefect_runs(calibrate(str(data), settings(mlruns, "cached", learning_rate=0.25)))
+        states.append([task_runs[name].state_name for name in ("ingest", "normalize", "train")])
+    assert states == [
+        ["Completed", "Completed", "Completed"],
+        ["Cached", "Cached", "Completed"],
+        ["Completed", "Completed", "Completed"],
+    ]
+
+
+def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.csv").write_text("t_u,t_c\n1,2\nx,4\n5,6\n")
+    with pytest.raises(ReadingsError, match="line 3, column 't_u'"):
+        calibrate(str(tmp_path / "broken.csv"), settings(mlruns, "bad input"))
+    assert runs_of(mlruns, "bad input") == []
+
+
+@pytest.mark.parametrize(
+    ("where", "stage"),
+    [
+        ("flows.tasks.calibration.normalize", "normalize"),
+        ("flows.tasks.training.train", "train"),
+        ("flows.tasks.plots.draw_figures", "visualize"),
+        ("flows.calibrate.make_forecast", "forecast"),
+    ],
+)
+def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns: Path, monkeypatch, tmp_path) -> None:
+    data = tmp_path / "readings.csv"
+    data.write_text(f"t_u,t_c\n1,2\n3,4\n5,{len(stage)}\n")  # no cache from another test
+
+    def crash(*_: object) -> None:
+        raise RuntimeError(f"crash in {stage}")
+
+    monkeypatch.setattr(where, crash)
+    with pytest.raises(RuntimeError, match=f"crash in {stage}"):
+        calibrate(str(data), settings(mlruns, f"crash in {stage}"))
+    (run,) = runs_of(mlruns, f"crash in {stage}")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == f"RuntimeError: crash in {stage}"
+
+
+def test_tracking_is_tried_again(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    log = tasks.runs.log_calibration
+
+    def fail_once(*arguments: object) -> dict[str, str]:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MlflowException("database is locked")
+        return log(*arguments)
+
+    monkeypatch.setattr(tasks.runs, "log_calibration", fail_once)
+    outcome = calibrate(str(THERMOMETER), settings(mlruns, "retried"))
+    assert len(calls) == 2
+    assert outcome.run.store.client.get_run(outcome.run.run_id).info.status == "FINISHED"
+
+
+def test_the_run_form_has_fields_bounds_and_descriptions() -> None:
+    """What Prefect shows when a run is started by hand."""
+    schema = calibrate.parameters.model_dump()
+    config = schema["definitions"]["CalibrationConfig"]["properties"]
+    assert set(config) == set(CalibrationConfig.model_fields)
+    assert config["learning_rate"]["exclusiveMinimum"] == 0
+    assert config["n_epochs"]["minimum"] == 1
+    assert config["optimizer"]["enum"] == ["sgd", "adam", "rmsprop"]
+    assert config["x_unit"]["default"] == "unknown unit"
+    assert all(field["description"] for field in config.values())
+    assert calibrate.validate_parameters({"data": "x.csv", "config": {"n_epochs": 7}})["config"].n_epochs == 7
+
+
+def command(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `tempfit calibrate thermometer.csv …` in this process."""
+    code = 0
+    try:
+        cli.app(["calibrate", str(THERMOMETER), *arguments], standalone_mode=False)
+    except SystemExit as ended:
+        code = ended.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line uses the session's server."""
+    monkeypatch.setattr(cli, "_start_prefect", lambda: None)
+
+
+@pytest.mark.usefixtures("joined")
+def test_the_explosion_exits_3_and_explains(mlruns: Path, capsys) -> None:
+    options = ["--scaling", "none", "--learning-rate", "1e-2", "--mlruns", str(mlruns), "--experiment", "explosion"]
+    code, out, err = command(capsys, *options)
+    assert code == 3
+    assert "warning: learning rate 0.01 is 29.4 times the critical 3.4e-4" in err
+    assert "--scaling standardize" in err
+    assert "diverged: the loss overflowed at epoch 88" in out
+    assert "critical learning rate  3.4e-4" in out
+    (run,) = runs_of(mlruns, "explosion")
+    assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "diverged")
+    assert len(client_of(mlruns).list_artifacts(run.info.run_id, "figures")) == 4
+
+
+@pytest.mark.usefixtures("joined")
+def test_json_is_one_object_on_stdout(mlruns: Path, capsys) -> None:
+    code, out, _ = command(capsys, "--json", "--mlruns", str(mlruns), "--experiment", "json")
+    result = json.loads(out)
+    assert code == 0
+    assert out.count("\n") == 1
+    wanted = {"status", "w", "b", "loss", "rmse", "n", "n_epochs", "exact", "critical_learning_rate", "run_id"}
+    assert wanted <= set(result)
+    assert set(result["exact"]) >= {"w", "b", "loss"}
+    assert Path(result["artifacts"]["figures/line.png"]).exists()
+    (run,) = runs_of(mlruns, "json")
+    assert result["run_id"] == run.info.run_id
+
+
+@pytest.mark.usefixtures("joined")
+def test_print_every_prints_the_tutorials_lines(mlruns: Path, capsys) -> None:
+    options = ["--scaling", "factor", "--learning-rate", "1e-2", "--n-epochs", "1000", "--print-every", "500"]
+    code, _, err = command(capsys, *options, "--mlruns", str(mlruns), "--experiment", "printed")
+    assert code == 0
+    printed = dict(re.findall(r"^Epoch (\d+), Loss ([\d.]+)$", err, re.MULTILINE))
+    # the tutorial's own losses, in float32
+    assert {k: float(v) for k, v in printed.items()} == pytest.approx(
+        {"1": 80.3643, "500": 7.8601, "1000": 3.8285}, rel=1e-5
+    )
+    assert "    Params: [1.77" in err
+    assert "    Grad:   [-77.6" in err
+
+
+@pytest.mark.usefixtures("joined")
+def test_settings_file_and_options(mlruns: Path, capsys, tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text('learning_rate = 0.3\nx_unit = "mV"\nn_epochs = 3\n')
+    code, out, _ = command(
+        capsys,
+        *("--config", str(tmp_path / "lab.toml"), "--n-epochs", "7", "--json"),
+        *("--mlruns", str(mlruns), "--experiment", "file"),
+    )
+    config = json.loads(out)["config"]
+    assert (code, config["learning_rate"], config["x_unit"], config["n_epochs"]) == (0, 0.3, "mV", 7)

@@ -1,0 +1,127 @@
+"""The command line: exit codes, one-line errors, options that follow the settings. Flows are run in tests/flows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from tempfit import cli
+from tempfit.config import CalibrationConfig
+from tempfit.errors import SettingsError
+from tests.broken_inputs import broken_inputs
+from tests.conftest import THERMOMETER
+
+BROKEN = list(broken_inputs())
+
+
+def run(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command in this process."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+def test_there_are_two_hundred_broken_inputs():
+    assert len(BROKEN) >= 200
+    assert len({content for _, _, content in BROKEN}) >= 180  # the random ones may meet
+
+
+@pytest.mark.parametrize(("suffix", "content"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_broken_input_exits_2_with_one_line_and_no_run(suffix, content, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / f"readings{suffix}").write_bytes(content)
+    code, out, err = run(capsys, "calibrate", f"readings{suffix}")
+    assert code == 2
+    assert out == ""
+    assert err.startswith(f"error: readings{suffix}: ")
+    assert err.count("\n") == 1
+    assert err.strip().isprintable()
+    assert len(err) < 300
+    assert [path.name for path in tmp_path.iterdir()] == [f"readings{suffix}"]  # no mlruns
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--learning-rate", "-1"], "learning_rate: should be greater than 0, got -1.0"),
+        (["--learning-rate", "nan"], "learning_rate: should be a finite number"),
+        (["--n-epochs", "0"], "n_epochs: should be greater than or equal to 1, got 0"),
+        (["--momentum", "0.9", "--optimizer", "adam"], "momentum is for sgd and rmsprop"),
+        (["--x", "t", "--y", "t"], "x and y name the same column 't'"),
+        (["--config", "nowhere.toml"], "nowhere.toml: not a readable TOML settings file"),
+        (["--config", "typo.toml"], "typo.toml: learning_rat: no such setting"),
+        (["--config", "broken.toml"], "broken.toml: not a readable TOML settings file"),
+    ],
+)
+def test_bad_settings_exit_2_with_one_line_and_no_run(options, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "typo.toml").write_text("learning_rat = 0.1\n")
+    (tmp_path / "broken.toml").write_text("learning_rate = \n")
+    code, out, err = run(capsys, "calibrate", str(THERMOMETER), *options)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize("options", [["--no-such-option"], ["--optimizer", "lbfgs"], ["--n-epochs", "many"], []])
+def test_bad_usage_exits_2(options, capsys):
+    arguments = ["calibrate", str(THERMOMETER), *options] if options else ["calibrate"]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert "Usage" in err
+
+
+def test_serve_wants_a_schedule_a_source_and_a_server(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    file = str(THERMOMETER)
+    for options in ([], ["--cron", "0 6 * * *", "--interval", "15s"]):
+        code, _, err = run(capsys, "serve", file, *options)
+        assert (code, "exactly one of --cron and --interval" in err) == (2, True)
+    code, _, err = run(capsys, "serve", file, "--interval", "soon")
+    assert (code, "write 30s, 15m, 6h or 1d" in err) == (2, True)
+    code, _, err = run(capsys, "serve", file, "--interval", "15s")
+    assert (code, "start one with `tempfit up`" in err) == (1, True)
+
+
+def test_intervals():
+    assert cli.parse_interval("15") == cli.parse_interval("15s") == timedelta(seconds=15)
+    assert cli.parse_interval("6h") == timedelta(hours=6)
+    for text in ("0s", "-1h", "1w", "1.5h", "", "367d"):
+        with pytest.raises(SettingsError):
+            cli.parse_interval(text)
+
+
+def test_unexpected_errors_are_one_line_and_exit_1(capsys, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("first line\nsecond line")
+
+    monkeypatch.setattr("tempfit.readings.peek", fail)
+    code, out, err = run(capsys, "calibrate", str(THERMOMETER))
+    assert (code, out) == (1, "")
+    assert err == "error: RuntimeError (TEMPFIT_TRACEBACK=1 shows where): first line\n"
+
+
+def test_every_setting_is_an_option(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, _ = run(capsys, "calibrate", "--help")
+    assert code == 0
+    for name in CalibrationConfig.model_fields:
+        assert f"--{name.replace('_', '-')}" in out
+
+
+def test_help_imports_nothing_heavy():
+    heavy = ("torch", "mlflow", "prefect", "pandas", "numpy", "matplotlib", "pyarrow")
+    code = (
+        "import sys\nfrom tempfit.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        f"print(sorted(set({heavy!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "calibrate" in done.stdout
+    assert done.stderr.strip() == "[]"
