@@ -3,11 +3,16 @@
 # Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
 # looked up among the globals that its body happens to use.
 
+import asyncio
+import signal
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.runner import Runner
 from prefect.runtime import flow_run
 from prefect.types.entrypoint import EntrypointType
 
@@ -66,11 +71,20 @@ def serve(data: Path, config: CalibrationConfig, name: str, cron: str | None, in
         except ValueError:
             raise SettingsError(f"--cron: {cron!r} is not a cron expression; daily at six is '0 6 * * *'") from None
     absolute = config.model_copy(update={"mlruns": str(Path(config.mlruns).resolve())})
-    retrain.serve(
+    runner = _Runner(name=name, pause_on_shutdown=True)
+    runner.add_flow(
+        retrain,
         name=name,
         cron=cron,
         interval=interval,
         parameters={"data": str(data.resolve()), "config": absolute.model_dump(mode="json")},
         entrypoint_type=EntrypointType.MODULE_PATH,  # found wherever tempfit is installed
-        print_starting_message=False,
     )
+    with suppress(KeyboardInterrupt):
+        asyncio.run(runner.start())
+
+
+class _Runner(Runner):
+    def handle_sigterm(self, *_: Any) -> None:
+        """End as by Ctrl-C, which is orderly; Prefect's own way leaves the event loop in the middle of its work."""
+        signal.raise_signal(signal.SIGINT)
