@@ -62,12 +62,14 @@ def start_run(store: Store, readings: Readings, config: CalibrationConfig, tags:
         )
         run_id = created.info.run_id
         lease = leases.hold(store.running, run_id, store.uri)
-        params = [Param(key, str(value)) for key, value in config.hyperparameters().items()]
-        store.client.log_batch(run_id, params=params)
-        store.client.log_inputs(run_id, datasets=[_describe_data(readings)])
+        run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
+        with _failed_unless_done(run):
+            params = [Param(key, str(value)) for key, value in config.hyperparameters().items()]
+            store.client.log_batch(run_id, params=params)
+            _log_data(run, readings)
     except MlflowException as error:
         raise ServiceError(f"cannot start a run at {store.uri}: {error}") from error
-    return Run(store, run_id, experiment_id, name, created.info.start_time, lease)
+    return run
 
 
 @contextmanager
@@ -76,14 +78,19 @@ def ended(run: Run) -> Iterator[None]:
 
     SIGTERM is turned into an exception meanwhile, which would otherwise leave the run RUNNING.
     """
+    with _failed_unless_done(run), _sigterm_raises():
+        yield
+    _terminate(run, "FINISHED", None)
+
+
+@contextmanager
+def _failed_unless_done(run: Run) -> Iterator[None]:
     try:
-        with _sigterm_raises():
-            yield
+        yield
     except BaseException as error:
         killed = isinstance(error, (KeyboardInterrupt, SystemExit))
         _terminate(run, "KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
         raise
-    _terminate(run, "FINISHED", None)
 
 
 def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, bytes]) -> dict[str, str]:
@@ -154,6 +161,14 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
+
+
+def _log_data(run: Run, readings: Readings) -> None:
+    dataset = _describe_data(readings)
+    try:
+        run.store.client.log_inputs(run.run_id, datasets=[dataset])
+    except MlflowException:  # two runs that bring the same new data set at once; it is there the second time
+        run.store.client.log_inputs(run.run_id, datasets=[dataset])
 
 
 def _describe_data(readings: Readings) -> DatasetInput:

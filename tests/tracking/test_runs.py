@@ -154,3 +154,38 @@ def test_a_store_that_fails_is_a_service_error(mlruns: Path, monkeypatch: pytest
 def test_provenance_names_the_commit_only_of_its_own_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))  # as installed beside another project
     assert "mlflow.source.git.commit" not in runs._provenance()
+
+
+def test_a_start_that_fails_leaves_the_run_failed(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(mlruns)
+
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("disk full")
+
+    monkeypatch.setattr(store.client, "log_inputs", fail)
+    with pytest.raises(ServiceError, match=r"cannot start a run .* disk full"):
+        start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="failed start"), {})
+    experiment = store.client.get_experiment_by_name("failed start")
+    assert experiment is not None
+    (run,) = store.client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "MlflowException: disk full"
+
+
+def test_two_runs_that_bring_the_same_data_at_once(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow looks for the data set, then inserts it: the slower of two fails on the unique key."""
+    store = open_store(mlruns)
+    calls = []
+    log_inputs = store.client.log_inputs
+
+    def lose_the_race(*arguments: object, **keywords: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MlflowException("UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest")
+        log_inputs(*arguments, **keywords)
+
+    monkeypatch.setattr(store.client, "log_inputs", lose_the_race)
+    run = start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="same data"), {})
+    with ended(run):
+        pass
+    assert len(read(run).inputs.dataset_inputs) == 1

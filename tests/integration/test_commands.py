@@ -1,0 +1,160 @@
+"""Commands as a user runs them: as processes, with nothing started before and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.server import free_port, is_healthy
+from tempfit import leases
+from tests.conftest import T_C, T_U, THERMOMETER
+from tests.integration.conftest import ROOT, Place, Services, wait_for
+
+pytestmark = pytest.mark.integration
+
+
+def test_twenty_processes_on_an_mlruns_that_does_not_exist_yet(place: Place) -> None:
+    command = ["tempfit", "calibrate", str(THERMOMETER), "--json"]
+    started = [
+        subprocess.Popen(
+            command, cwd=place.folder, env=place.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(20)
+    ]
+    results = []
+    for process in started:
+        out, err = process.communicate(timeout=550)
+        assert process.returncode == 0, err
+        assert "Traceback" not in err
+        results.append(json.loads(out))
+    assert len({result["run_id"] for result in results}) == 20
+    runs = place.runs()
+    assert {run.info.run_id for run in runs} == {result["run_id"] for result in results}
+    for run, result in zip(
+        runs, sorted(results, key=lambda r: [x.info.run_id for x in runs].index(r["run_id"])), strict=True
+    ):
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["w"] == result["w"]
+        assert run.outputs.model_outputs
+        assert all(Path(path).stat().st_size > 0 for path in result["artifacts"].values())
+        assert len(result["artifacts"]) == 6
+    home = place.folder / "prefect" / "tempfit"
+    wait_for(lambda: not leases.any_held(home / "servers"), 60, "the end of the shared server")
+    assert not (home / "server.json").exists()
+    assert len(list(home.glob("server*.log"))) == 1
+    assert (home / "server.log").read_text() == ""
+
+
+def test_the_script_and_stdin_are_the_same_command(place: Place) -> None:
+    done = place.run(sys.executable, str(ROOT / "flows" / "calibrate.py"), str(THERMOMETER), "--json")
+    assert done.returncode == 0, done.stderr
+    piped = subprocess.run(
+        ["tempfit", "calibrate", "-", "--json"],
+        cwd=place.folder,
+        env=place.environment,
+        input=THERMOMETER.read_text(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert piped.returncode == 0, piped.stderr
+    by_script, by_pipe = json.loads(done.stdout), json.loads(piped.stdout)
+    assert by_script["w"] == by_pipe["w"]
+    assert by_script["data"]["sha256"] == by_pipe["data"]["sha256"]
+    assert [run.info.status for run in place.runs()] == ["FINISHED", "FINISHED"]
+
+
+def test_a_fault_deep_in_a_large_file_exits_2_with_one_line_and_no_run(place: Place) -> None:
+    data = place.folder / "large.csv"
+    data.write_text("t_u,t_c\n" + "1.5,2.5\n2.5,3.5\n" * 20_000 + "3.5,warm\n")
+    done = place.run("tempfit", "calibrate", "large.csv")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert (
+        done.stderr == "error: large.csv: line 40002, column 't_c': 'warm' is not a number; correct or remove the row\n"
+    )
+    assert place.runs() == []
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGTERM, "KILLED"), (signal.SIGKILL, "FAILED")])
+def test_a_killed_command_leaves_no_running_run(place: Place, signum: signal.Signals, status: str) -> None:
+    endless = ["--learning-rate", "1e-9", "--n-epochs", "10000000", "--tolerance", "0"]
+    process = subprocess.Popen(
+        ["tempfit", "calibrate", str(THERMOMETER), *endless],
+        cwd=place.folder,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(lambda: any(run.data.params for run in place.runs()), 120, "the start of the run")
+    time.sleep(2)  # into the training
+    os.kill(process.pid, signum)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode == (143 if signum == signal.SIGTERM else -signal.SIGKILL)
+    if signum == signal.SIGKILL:
+        assert place.runs()[0].info.status == "RUNNING"
+        done = place.run("tempfit", "calibrate", str(THERMOMETER))  # sweeps
+        assert done.returncode == 0, done.stderr
+    assert place.runs()[0].info.status == status
+    assert place.runs()[0].data.tags["error"]
+
+
+def test_up_serves_both_and_commands_join(place: Place, up: Services) -> None:
+    done = place.run("tempfit", "calibrate", str(THERMOMETER))
+    assert done.returncode == 0, done.stderr
+    assert up.mlflow in done.stdout  # the link leads to where the UI is
+    with (
+        temporary_settings({PREFECT_API_URL: f"{up.prefect}/api"}),
+        get_client(sync_client=True) as client,
+    ):
+        assert [run.name for run in client.read_flow_runs()] == ["calibrate thermometer.csv, standardize"]
+    run_id = place.runs()[0].info.run_id
+    for page in (
+        f"{up.mlflow}/",
+        f"{up.mlflow}/get-artifact?path=figures/line.png&run_uuid={run_id}",
+        f"{up.prefect}/",
+    ):
+        with urllib.request.urlopen(page, timeout=20) as response:
+            assert response.status == 200
+    taken = place.run("tempfit", "ui", "--port", up.mlflow.rpartition(":")[2])
+    assert taken.returncode == 1
+    assert "is taken" in taken.stderr
+    assert taken.stderr.count("\n") == 1
+
+    up.process.send_signal(signal.SIGTERM)
+    assert up.process.wait(30) == 0
+    assert not is_healthy(f"{up.prefect}/api/health")
+    assert not is_healthy(f"{up.mlflow}/health")
+
+
+def test_with_a_tracking_server_runs_go_there(place: Place, up: Services) -> None:
+    done = place.run("tempfit", "calibrate", str(THERMOMETER), "--json", MLFLOW_TRACKING_URI=up.mlflow)
+    assert done.returncode == 0, done.stderr
+    (run,) = place.runs()
+    assert run.info.run_id == json.loads(done.stdout)["run_id"]
+    assert run.info.status == "FINISHED"
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+    url = f"{up.mlflow}/get-artifact?path=calibration.json&run_uuid={run.info.run_id}"
+    with urllib.request.urlopen(url, timeout=20) as response:
+        assert json.load(response)["n"] == len(T_U) == len(T_C)
+
+
+def test_ui_alone(place: Place) -> None:
+    port = free_port()
+    with place.running("tempfit", "ui", "--port", str(port)) as process:
+        wait_for(lambda: is_healthy(f"http://127.0.0.1:{port}/health"), 120, "the UI")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert not is_healthy(f"http://127.0.0.1:{port}/health")
