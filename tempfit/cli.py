@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import sys
+from contextlib import redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +33,12 @@ app = typer.Typer(
     help="Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect.",
 )
 stdout, stderr = Console(), Console(stderr=True)
+
+QUIET = {
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
 DEFAULT_MLRUNS = TrackingConfig().mlruns
@@ -195,23 +201,26 @@ def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal, server: 
     from flows.calibrate import calibrate as flow
     from flows.tasks import WATCHER, Watcher
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
     if server is not None:
         server.wait()
     token = WATCHER.set(Watcher(terminal.on_forecast, terminal.on_epochs))
     try:
-        return flow(file, config)
+        with redirect_stdout(sys.stderr):  # what libraries print is no result
+            return flow(file, config)
     finally:
         WATCHER.reset(token)
 
 
 def _start_prefect() -> PrefectServer | None:
-    """Prepare Prefect's environment before it is imported; the server that was started or joined, if one is needed."""
+    """Prepare the libraries' environment before they are imported; the Prefect server, started or joined if needed.
+
+    Flow logs stay on Prefect's run page: a terminal that has a summary and one-line errors needs no second voice.
+    """
     from flows.server import start_server
 
     server = start_server()
     if server is not None:
         os.environ["PREFECT_API_URL"] = server.api_url
-    # Flow logs stay on Prefect's run page; a terminal that has a summary and one-line errors needs no second voice.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     return server

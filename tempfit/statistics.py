@@ -101,4 +101,5 @@ def _r_squared(factor: NDArray[Any], target: NDArray[Any], rss: float) -> float:
     ones = factor[:, 1] / np.linalg.norm(factor[:, 1])
     about_mean = target - ones * (ones @ target)
     tss = float(about_mean @ about_mean)
-    return 1.0 - rss / tss if tss > 0 else float("nan")
+    rounding = 1e-14 * float(np.linalg.norm(target))
+    return 1.0 - rss / tss if tss > rounding**2 else float("nan")

@@ -1,0 +1,90 @@
+"""A data set's whole result, and the library's own door."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tempfit
+from tempfit.errors import ReadingsError, SettingsError
+from tests.conftest import T_C, T_U, THERMOMETER
+
+FRAME = pd.DataFrame({"t_u": T_U, "t_c": T_C})
+
+
+def test_library_use_takes_frame_config_and_single_settings():
+    config = tempfit.CalibrationConfig(scaling="factor", learning_rate=1e-2, n_epochs=10)
+    result = tempfit.calibrate(FRAME, config, n_epochs=20)
+    assert result.config.n_epochs == 20
+    assert result.config.scaling == "factor"
+    assert result.fit.n_epochs == 20
+    with pytest.raises(SettingsError, match="n_epoch: no such setting"):
+        tempfit.calibrate(FRAME, n_epoch=20)
+    with pytest.raises(ReadingsError, match="no column 't_u'"):
+        tempfit.calibrate(FRAME.rename(columns={"t_u": "x"}))
+
+
+def test_library_use_needs_neither_prefect_nor_mlflow():
+    code = (
+        "import sys, tempfit\n"
+        f"result = tempfit.calibrate({str(THERMOMETER)!r})\n"
+        "result._repr_html_()\n"
+        "print(result.status, sorted({'prefect', 'mlflow', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "converged ['torch']\n"
+
+
+def test_the_name_of_the_package_imports_nothing_heavy():
+    code = "import sys, tempfit; print(sorted({'torch', 'numpy', 'pandas', 'pydantic'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        tempfit.nothing  # noqa: B018
+
+
+def test_rmse_and_loss_are_those_of_the_final_line():
+    result = tempfit.calibrate(FRAME, scaling="factor", learning_rate=1e-2, n_epochs=100)
+    residual = T_C - (result.w * T_U + result.b)
+    assert result.loss == pytest.approx(np.mean(residual**2), rel=1e-12)
+    assert result.rmse == pytest.approx(math.sqrt(np.mean(residual**2)), rel=1e-12)
+    assert result.excess_loss == pytest.approx(np.mean(residual**2) / 2.92764557089563972 - 1, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("t_u", "t_c", "equation"),
+    [
+        (T_U, T_C, "t_c = 0.5368 · t_u − 17.305"),
+        (T_U, -T_C, "t_c = −0.5368 · t_u + 17.305"),
+        (1000 * T_U, T_C, "t_c = 0.0005368 · t_u − 17.305"),
+        (T_U, T_C + 17.304785503010794, "t_c = 0.5368 · t_u"),
+    ],
+)
+def test_equations_read_well(t_u, t_c, equation):
+    assert tempfit.calibrate((t_u, t_c)).equation().startswith(equation)
+
+
+def test_the_dictionary_is_json_with_finite_numbers():
+    for settings in ({}, {"scaling": "none", "learning_rate": 1e-2}, {"optimizer": "adam", "n_epochs": 3}):
+        result = tempfit.calibrate(FRAME, **settings)
+        again = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+        assert again["status"] == result.status
+        assert again["exact"]["w"] == pytest.approx(152075 / 283314, rel=1e-13)
+        assert again["n"] == 11
+        assert tempfit.CalibrationConfig(**again["config"]) == result.config
+
+
+def test_huber_weighs_an_outlier_less():
+    t_c = T_C.copy()
+    t_c[5] += 100
+    squared, huber = (tempfit.calibrate((T_U, t_c), loss=loss) for loss in ("squared", "huber"))
+    truth = tempfit.calibrate((np.delete(T_U, 5), np.delete(T_C, 5)))
+    middle = T_U.mean()
+    away = [abs(r.w * middle + r.b - (truth.w * middle + truth.b)) for r in (squared, huber)]
+    assert away[0] > 8
+    assert away[1] < 1
