@@ -50,7 +50,7 @@ class PrefectServer:
     def wait(self) -> None:
         """Return once the server answers. Raises ServiceError when it does not start."""
         deadline = time.monotonic() + START_LIMIT
-        while not is_healthy(f"{self.api_url}/health"):
+        while not is_healthy(f"{self.api_url}/ready"):  # with its database
             if time.monotonic() > deadline or not self.is_alive():
                 raise ServiceError(f"the Prefect server did not start ({last_line(Path(self.log))}); see {self.log}")
             time.sleep(0.05)

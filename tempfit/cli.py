@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,7 @@ app = typer.Typer(
 stdout, stderr = Console(), Console(stderr=True)
 
 QUIET = {
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -42,6 +44,22 @@ QUIET = {
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
 DEFAULT_MLRUNS = TrackingConfig().mlruns
+
+
+def script() -> None:
+    """The console script: `main`, and out without the interpreter's tear-down, which takes a second after torch."""
+    code: int | str | None = 0
+
+    def leave() -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else EXIT_FAILURE)
+
+    atexit.register(leave)  # the first to be registered is the last to be called: libraries end in order before it
+    try:
+        main()
+    except SystemExit as ended:
+        code = ended.code or 0
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -197,18 +215,17 @@ def _say(*lines: str) -> None:
 
 
 def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal, server: PrefectServer | None) -> Outcome:
-    """The calibrate flow with the terminal looking on; imported while the Prefect server starts on the other core."""
-    from flows.calibrate import calibrate as flow
-    from flows.tasks import WATCHER, Watcher
+    """The calibrate flow with the terminal looking on; made ready while the Prefect server starts on the other core."""
+    from flows.calibrate import calibrate_watched
+    from flows.tasks import Watcher
+    from tempfit.tracking.store import open_store
 
     if server is not None:
+        with suppress(ServiceError):  # if it cannot be opened, the flow will try again, and tell
+            open_store(Path(config.mlruns))
         server.wait()
-    token = WATCHER.set(Watcher(terminal.on_forecast, terminal.on_epochs))
-    try:
-        with redirect_stdout(sys.stderr):  # what libraries print is no result
-            return flow(file, config)
-    finally:
-        WATCHER.reset(token)
+    with redirect_stdout(sys.stderr):  # what libraries print is no result
+        return calibrate_watched(file, config, Watcher(terminal.on_forecast, terminal.on_epochs))
 
 
 def _start_prefect() -> PrefectServer | None:

@@ -16,10 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from unittest.mock import patch
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.utils import environment
 
 from tempfit import leases
 from tempfit.calibration import Calibration
@@ -259,18 +261,21 @@ def _log_model(run: Run, calibration: Calibration) -> None:
     with TemporaryDirectory(prefix="tempfit-") as folder:
         logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
         example = pd.DataFrame({readings.x: readings.t_u[:3]})
-        mlflow.pyfunc.save_model(
-            f"{folder}/model",
-            python_model=str(Path(__file__).with_name("model_code.py")),
-            model_config={"w": calibration.w, "b": calibration.b, "x": readings.x, "y": readings.y},
-            mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run.run_id, model_id=logged.model_id),
-            signature=ModelSignature(
-                inputs=Schema([ColSpec(DataType.double, readings.x)]),
-                outputs=Schema([ColSpec(DataType.double, readings.y)]),
-            ),
-            input_example=example,
-            pip_requirements=[f"{library}=={version(library)}" for library in ("mlflow", "pandas")],
-        )
+        # MLflow would check the requirements against the environment that they were just read from, and for that read
+        # the file lists of all installed distributions: as long as everything else that is logged takes together.
+        with patch.object(environment, "warn_dependency_requirement_mismatches"):
+            mlflow.pyfunc.save_model(
+                f"{folder}/model",
+                python_model=str(Path(__file__).with_name("model_code.py")),
+                model_config={"w": calibration.w, "b": calibration.b, "x": readings.x, "y": readings.y},
+                mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run.run_id, model_id=logged.model_id),
+                signature=ModelSignature(
+                    inputs=Schema([ColSpec(DataType.double, readings.x)]),
+                    outputs=Schema([ColSpec(DataType.double, readings.y)]),
+                ),
+                input_example=example,
+                pip_requirements=[f"{library}=={version(library)}" for library in ("mlflow", "pandas")],
+            )
         client.log_model_artifacts(logged.model_id, f"{folder}/model")
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=calibration.fit.n_epochs)])
