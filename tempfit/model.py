@@ -69,7 +69,7 @@ class HuberLoss:
 
     def psi(self, residual: Tensor) -> Tensor:
         delta = self.delta[:, None, None]
-        return residual.detach().clamp(-delta, delta) / self.n_readings[:, None, None]
+        return residual.clamp(-delta, delta) / self.n_readings[:, None, None]
 
     def value(self, residual: Tensor) -> Tensor:
         size, delta = residual.abs(), self.delta[:, None]

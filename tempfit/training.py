@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import cast
 
 import numpy as np
 import torch
@@ -209,11 +210,13 @@ class _Batch:
         loss gives the same numbers and costs half as much again.
         """
         leaf = params.detach().requires_grad_()
-        residual = line_residual(self.features, self.targets, leaf)  # t_p - t_c
-        (grad,) = torch.autograd.grad(residual, leaf, grad_outputs=self.loss.psi(residual))
+        forward = line_residual(self.features, self.targets, leaf)  # t_p - t_c
+        residual = forward.detach()
+        torch.autograd.backward(forward, self.loss.psi(residual))
+        grad = cast(Tensor, leaf.grad)
         if self.has_penalty:
             grad = grad + 2 * self.l2 * params + self.l1 * params.sign()
-        return residual.detach(), grad
+        return residual, grad
 
     def gradient_thresholds(self, configs: Sequence[TrainingConfig]) -> NDArray[np.float64]:
         """(members,), the gradient norm at which each counts as converged; -1 where every epoch is to be trained.

@@ -1,0 +1,169 @@
+"""`make bench`: what tempfit's speed is, as ratios of things timed in turn in one run.
+
+Ratios, because a machine that others use, too, has no seconds of its own. Each is the median over rounds; the two
+things that it compares alternate, so what slows one slows the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from tempfit.config import TrainingConfig
+from tempfit.design import build_design, compress
+from tempfit.training import train
+from tests.conftest import ROOT, T_C, T_U, THERMOMETER
+
+LIBRARIES = "import torch, mlflow, prefect, pandas, matplotlib"
+console = Console(width=110)
+
+
+def tutorial_loop(n_epochs: int) -> None:
+    """The tutorial's own loop on the eleven rows, as it stands there; prints left out."""
+
+    def model(t_u: torch.Tensor, w: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return w * t_u + b
+
+    def loss_fn(t_p: torch.Tensor, t_c: torch.Tensor) -> torch.Tensor:
+        return ((t_p - t_c) ** 2).mean()
+
+    t_un, t_c = torch.tensor(0.1 * T_U), torch.tensor(T_C)
+    params = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    for _ in range(n_epochs):
+        if params.grad is not None:
+            params.grad.zero_()
+        loss = loss_fn(model(t_un, *params), t_c)
+        loss.backward()  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            params -= 1e-2 * params.grad
+
+
+def tempfit_loop(t_u: np.ndarray, t_c: np.ndarray) -> Callable[[int], None]:
+    design = compress(build_design(t_u, t_c))
+    return lambda n_epochs: train(design, [TrainingConfig(learning_rate=1e-2, n_epochs=n_epochs, tolerance=0)]) and None
+
+
+def alternate(
+    first: Callable[[], object], second: Callable[[], object], rounds: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of each, taken in turn."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for function, taken in zip((first, second), times, strict=True):
+            start = time.perf_counter()
+            function()
+            taken.append(time.perf_counter() - start)
+    return times
+
+
+def ratio(numerators: list[float], denominators: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(numerators, denominators, strict=True))
+
+
+def bench_loops(rounds: int, n_epochs: int, n_rows: int) -> list[tuple[str, str, str]]:
+    rng = np.random.default_rng(0)
+    console.print(f"compressing {n_rows:,} rows …")
+    t_u = rng.uniform(20, 80, n_rows)
+    small = tempfit_loop(0.1 * T_U, T_C)
+    large = tempfit_loop(0.1 * t_u, 0.5 * t_u - 17 + rng.normal(size=n_rows))
+    for loop in (tutorial_loop, small, large):
+        loop(200)  # first calls import and allocate
+    console.print("timing the loops …")
+    tutorial, ours = alternate(lambda: tutorial_loop(n_epochs), lambda: small(n_epochs), rounds)
+    few, many = alternate(lambda: small(n_epochs), lambda: large(n_epochs), rounds)
+    rate = n_epochs / statistics.median(ours)
+    return [
+        (
+            "epochs per second, the loop : the tutorial's, 11 rows",
+            f"{ratio(tutorial, ours):.2f}",
+            f"≥ 2 ({rate:,.0f}/s)",
+        ),
+        (f"seconds, {n_rows:,} rows compressed : 11 rows", f"{ratio(many, few):.3f}", "0.9 to 1.1"),
+    ]
+
+
+def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, float]]:
+    with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as folder:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "MLFLOW"))}
+        environment |= {"PREFECT_HOME": f"{folder}/prefect", "PYTHONPATH": str(ROOT)}
+        tempfit = str(Path(sys.executable).with_name("tempfit"))
+
+        def run(*command: str) -> str:
+            return subprocess.run(
+                command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
+
+        def wait_for_the_server_to_end() -> None:
+            while Path(folder, "prefect", "tempfit", "server.json").exists():
+                time.sleep(0.5)
+            time.sleep(5)
+
+        console.print("timing tempfit --help …")
+        helps, _ = alternate(lambda: run(tempfit, "--help"), lambda: None, max(rounds, 5))
+        probe = (
+            "import sys; from tempfit import cli; print({'torch', 'mlflow', 'prefect'} & set(sys.modules) or 'none')"
+        )
+        heavy = run(sys.executable, "-c", probe).strip()
+
+        console.print("timing whole runs (the first makes the databases) …")
+        run(tempfit, "calibrate", str(THERMOMETER))
+        imports, cold, warm = [], [], []
+        stages: list[dict[str, float]] = []
+        for _ in range(rounds):
+            wait_for_the_server_to_end()
+            (a,), (b,) = alternate(
+                lambda: run(sys.executable, "-c", LIBRARIES), lambda: run(tempfit, "calibrate", str(THERMOMETER)), 1
+            )
+            (c,), _ = alternate(lambda: run(tempfit, "calibrate", str(THERMOMETER)), lambda: None, 1)
+            imports.append(a), cold.append(b), warm.append(c)
+            wait_for_the_server_to_end()
+            stages.append(json.loads(run(sys.executable, "-m", "tests.benchmarks.stages", str(THERMOMETER))))
+        wait_for_the_server_to_end()
+    shares = {stage: statistics.median(times[stage] for times in stages) for stage in stages[0]}
+    return [
+        ("seconds of tempfit --help", f"{statistics.median(helps):.2f}", "< 0.5"),
+        ("of torch, mlflow, prefect, it imports", heavy, "none"),
+        (
+            "seconds, tempfit calibrate with its server's start : bare imports",
+            f"{ratio(cold, imports):.2f}",
+            "aim: < 1.5",
+        ),
+        ("seconds, tempfit calibrate joining a server : bare imports", f"{ratio(warm, imports):.2f}", ""),
+    ], shares
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=5_000)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    lines = bench_loops(2 * arguments.rounds + 1, arguments.epochs, arguments.rows)
+    more, shares = bench_commands(arguments.rounds)
+    table = Table("what : compared with what", "measured", "wanted")
+    for line in [*lines, *more]:
+        table.add_row(*line)
+    console.print(table)
+    total = sum(shares.values())
+    table = Table("stage of tempfit calibrate, server's start included", "seconds", "share")
+    for stage, seconds in sorted(shares.items(), key=lambda item: -item[1]):
+        table.add_row(stage, f"{seconds:.2f}", f"{seconds / total:.0%}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
