@@ -34,7 +34,7 @@ class Outcome:
 
 def _flow_run_name() -> str:
     parameters = flow_run.parameters
-    return f"calibrate {Path(parameters['data']).name}, {parameters['config'].scaling}"
+    return f"calibrate {Path(parameters['data']).name}, {parameters['config'].label}"
 
 
 @flow(name="calibrate", flow_run_name=_flow_run_name)

@@ -97,6 +97,13 @@ class Calibration:
             return excess / self.exact.loss
         return math.inf if excess > 0 else 0.0
 
+    @property
+    def headline(self) -> str:
+        """The result in a line: `Converged: t_c = 0.5368 · t_u − 17.305`."""
+        if self.fit.diverged_at is not None:
+            return f"Diverged at epoch {self.fit.diverged_at:,}: no line to use"
+        return f"{self.status.capitalize()}: {self.equation()}"
+
     def equation(self, line: NDArray[np.float64] | None = None) -> str:
         """`t_c = 0.5368 · t_u − 17.305`: the final line or the one given, (2,) in raw units, with telling digits."""
         w, b = self.line if line is None else line

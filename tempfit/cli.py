@@ -124,7 +124,7 @@ def ui(
 ) -> None:
     """Browse the runs in MLflow's UI, on 127.0.0.1, until Ctrl-C."""
     from flows.services import mlflow_service, run_services
-    from tempfit.tracking.ui import remember_ui
+    from tempfit.tracking.ui import remember_ui, runs_page
 
     with stderr.status("starting MLflow's UI …") as status:
         service = mlflow_service(Path(mlruns), port, "--port")
@@ -132,7 +132,7 @@ def ui(
         def on_ready() -> None:
             status.stop()
             remember_ui(Path(mlruns), service.address)
-            _say(f"MLflow UI       {service.address}", "Ctrl-C stops it.")
+            _say(f"MLflow UI       {runs_page(service.address)}", "Ctrl-C stops it.")
 
         run_services([service], on_ready)
 
@@ -146,7 +146,7 @@ def up(
     """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C."""
     from flows.server import Announcement
     from flows.services import mlflow_service, prefect_service, run_services
-    from tempfit.tracking.ui import remember_ui
+    from tempfit.tracking.ui import remember_ui, runs_page
 
     with stderr.status("starting Prefect's server and MLflow's UI …") as status:
         prefect, mlflow = prefect_service(prefect_port), mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
@@ -158,7 +158,7 @@ def up(
             announcement.make()
             _say(
                 f"Prefect server  {prefect.address}",
-                f"MLflow UI       {mlflow.address}",
+                f"MLflow UI       {runs_page(mlflow.address)}",
                 "Other tempfit commands use this server now; for Prefect's own:",
                 f"  export PREFECT_API_URL={prefect.address}/api",
                 "Ctrl-C stops both.",

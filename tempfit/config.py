@@ -109,6 +109,12 @@ class TrackingConfig(Settings):
 class CalibrationConfig(TrackingConfig, TrainingConfig, ScalingConfig, ReadingsConfig):
     """Everything that a calibration can be told."""
 
+    @property
+    def label(self) -> str:
+        """What tells runs on the same data apart: `factor 0.1, sgd 0.01`."""
+        scaling = f"factor {self.factor:g}" if self.scaling == "factor" else self.scaling
+        return f"{scaling}, {self.optimizer} {self.learning_rate:g}"
+
     def hyperparameters(self) -> dict[str, Any]:
         """What decides the result: every setting but where the run is filed."""
         return self.model_dump(exclude=set(TrackingConfig.model_fields))

@@ -41,7 +41,7 @@ def draw_line(calibration: Calibration) -> Figure:
     axes.plot(readings.t_u[shown], readings.t_c[shown], "o", color=BLUE, label=_count("reading", shown, readings.n))
     ends = np.array([readings.t_u.min(), readings.t_u.max()])
     if calibration.status is Status.DIVERGED:
-        axes.set_title(f"Diverged at epoch {calibration.fit.diverged_at:,}: no line to use")
+        axes.set_title(calibration.headline)
     else:
         axes.set_title(calibration.equation())
         axes.plot(ends, calibration.w * ends + calibration.b, color=ORANGE, label="gradient descent")

@@ -68,7 +68,7 @@ def to_markdown(calibration: Calibration, picture: bytes, links: dict[str, str])
     rows = "\n".join(f"| {label} | {_cell(text)} |" for label, text in summary(calibration))
     addresses = "\n".join(f"- [{title}]({url})" for title, url in links.items())
     return (
-        f"# {calibration.status.value.capitalize()}: {calibration.equation()}\n\n"
+        f"# {calibration.headline}\n\n"
         f"![the fitted line over the readings]({_data_uri(picture)})\n\n"
         f"| | |\n|---|---|\n{rows}\n\n{calibration.forecast.advice}\n\n{addresses}\n"
     )

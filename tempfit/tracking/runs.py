@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import math
-import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +28,10 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.readings import Readings
 from tempfit.tracking.store import Store
+from tempfit.tracking.ui import TRAINING_VIEW
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
 METRICS_PER_BATCH = 1000  # what MLflow takes in one request
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
 
@@ -48,7 +49,7 @@ class Run:
 
     def url(self, ui: str) -> str:
         """The run's page in an MLflow UI at the address `ui`."""
-        return f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}?{TRAINING_VIEW}"
 
 
 def start_run(store: Store, readings: Readings, config: CalibrationConfig, tags: Mapping[str, str]) -> Run:
@@ -58,7 +59,7 @@ def start_run(store: Store, readings: Readings, config: CalibrationConfig, tags:
     """
     try:
         experiment_id = _ensure_experiment(store, config.experiment)
-        name = f"{Path(readings.source).stem.strip('<>')}-{readings.sha256[:8]}-{time.strftime('%Y%m%d-%H%M%S')}"
+        name = f"{Path(readings.source).stem.strip('<>')}, {config.label}"
         created = store.client.create_run(
             experiment_id, run_name=name, tags={**_provenance(), "data_sha256": readings.sha256, **tags}
         )
@@ -122,7 +123,7 @@ def _ensure_experiment(store: Store, name: str) -> str:
     if experiment is None:
         location = None if store.artifact_root is None else str(store.artifact_root)
         try:
-            return str(store.client.create_experiment(name, artifact_location=location))
+            return str(store.client.create_experiment(name, artifact_location=location, tags=EXPERIMENT_TAGS))
         except MlflowException as error:  # another process was faster
             experiment = store.client.get_experiment_by_name(name)
             if experiment is None:
@@ -143,9 +144,16 @@ def _provenance() -> dict[str, str]:
     return {
         "mlflow.source.name": "tempfit",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": os.environ.get("USER") or os.environ.get("USERNAME") or "unknown",
+        "mlflow.user": _user(),
         **tags,
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"
 
 
 def _git_commit() -> str | None:
@@ -219,11 +227,12 @@ def _metrics(calibration: Calibration, timestamp: int) -> list[Metric]:
 
 
 def _result_tags(calibration: Calibration) -> list[RunTag]:
-    # (report knows the words, but it draws too; a tag needs no picture)
+    advice = calibration.forecast.advice
+    note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
     return [
         RunTag("status", calibration.status.value),
-        RunTag("advice", calibration.forecast.advice),
-        RunTag("mlflow.note.content", f"**{calibration.status.value}**. {calibration.forecast.advice}"),
+        RunTag("advice", advice),
+        RunTag("mlflow.note.content", note),
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfit.errors import ServiceError
 from tempfit.tracking.store import Store, open_store
 
+TRAINING_VIEW = "workflowType=machine_learning"  # in a page's address: menus for training, not for GenAI
 DEFAULT_ADDRESS = "http://127.0.0.1:5000"
 
 
@@ -37,6 +38,11 @@ def ui_address(store: Store) -> str:
 def remember_ui(folder: Path, address: str) -> None:
     """Note where the folder's UI is served, for links on pages that are written later."""
     _address_file(folder).write_text(address, encoding="utf-8")
+
+
+def runs_page(address: str) -> str:
+    """The page of a UI at `address` that lists the experiments, as for model training."""
+    return f"{address}/#/experiments?{TRAINING_VIEW}"
 
 
 def _address_file(folder: Path) -> Path:

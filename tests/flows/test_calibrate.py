@@ -67,10 +67,11 @@ def test_a_whole_run(mlruns: Path) -> None:
     names = {item.path for item in client_of(mlruns).list_artifacts(run.info.run_id, "figures")}
     assert names == {f"figures/{name}.png" for name in ("line", "loss", "path", "residuals")}
     assert all(Path(path).exists() for path in outcome.artifacts.values())
-    assert outcome.url.endswith(f"/runs/{run.info.run_id}")
+    assert f"/runs/{run.info.run_id}?" in outcome.url
+    assert run.info.run_name == "thermometer, standardize, sgd 0.5"
 
     flow_run, task_runs = prefect_runs(outcome)
-    assert flow_run.name == "calibrate thermometer.csv, standardize"
+    assert flow_run.name == "calibrate thermometer.csv, standardize, sgd 0.5"
     assert set(task_runs) == {"ingest", "start_run", "normalize", "train", "visualize", "track"}
     assert task_runs["train"].name == "train with sgd, learning rate 0.5"
     with get_client(sync_client=True) as client:

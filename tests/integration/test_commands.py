@@ -119,7 +119,7 @@ def test_up_serves_both_and_commands_join(place: Place, up: Services) -> None:
         temporary_settings({PREFECT_API_URL: f"{up.prefect}/api"}),
         get_client(sync_client=True) as client,
     ):
-        assert [run.name for run in client.read_flow_runs()] == ["calibrate thermometer.csv, standardize"]
+        assert [run.name for run in client.read_flow_runs()] == ["calibrate thermometer.csv, standardize, sgd 0.5"]
     run_id = place.runs()[0].info.run_id
     for page in (
         f"{up.mlflow}/",
