@@ -14,11 +14,12 @@ install: $(INSTALLED)  ## the virtual environment, every version pinned
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("tempfit needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
 	$(BIN)/tempfit calibrate data/thermometer.csv
+	@echo "'make ui' shows the run in MLflow, with its pictures; 'make help' lists what else there is"
 
 test: $(INSTALLED)  ## the tests that need no service of their own
 	$(BIN)/python -m pytest

@@ -13,12 +13,14 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
 from tempfit import __version__, calibration, plots, readings, report, training
 from tempfit.calibration import Calibration, Problem
 from tempfit.config import CalibrationConfig, ReadingsConfig, ScalingConfig
+from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
 from tempfit.readings import Readings
 from tempfit.tracking import runs, store
@@ -96,25 +98,26 @@ def visualize(result: Calibration) -> dict[str, bytes]:
     return plots.draw_figures(result)
 
 
-@task(
-    task_run_name="start_run in MLflow",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=exponential_backoff(2),
-    retry_jitter_factor=0.5,
-)
+def _is_service_failure(task: Any, task_run: Any, state: State[Any]) -> bool:
+    """Whether trying again may help: not where the settings are wrong."""
+    return isinstance(state.result(raise_on_failure=False), ServiceError)
+
+
+RETRIED: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay_seconds": exponential_backoff(2),
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": _is_service_failure,
+}
+
+
+@task(task_run_name="start_run in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
     """Open the MLflow run."""
     return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags)
 
 
-@task(
-    task_run_name="track in MLflow",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=exponential_backoff(2),
-    retry_jitter_factor=0.5,
-)
+@task(task_run_name="track in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
     return runs.log_calibration(run, result, figures)

@@ -25,7 +25,7 @@ from mlflow.utils import environment
 from tempfit import leases
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ServiceError
+from tempfit.errors import ServiceError, SettingsError
 from tempfit.readings import Readings
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
@@ -129,7 +129,7 @@ def _ensure_experiment(store: Store, name: str) -> str:
             if experiment is None:
                 raise error
     if experiment.lifecycle_stage == "deleted":
-        raise ServiceError(
+        raise SettingsError(
             f"the MLflow experiment {name!r} is deleted: restore it in the UI, or choose another with --experiment"
         )
     return str(experiment.experiment_id)

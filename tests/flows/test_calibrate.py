@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
-from mlflow.exceptions import MlflowException
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -24,7 +24,7 @@ from flows import tasks
 from flows.calibrate import Outcome, calibrate
 from tempfit import cli
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ReadingsError
+from tempfit.errors import ReadingsError, ServiceError, SettingsError
 from tempfit.tracking.store import database_uri
 from tests.conftest import THERMOMETER
 
@@ -139,13 +139,22 @@ def test_tracking_is_tried_again(mlruns: Path, monkeypatch: pytest.MonkeyPatch) 
     def fail_once(*arguments: object) -> dict[str, str]:
         calls.append(arguments)
         if len(calls) == 1:
-            raise MlflowException("database is locked")
+            raise ServiceError("cannot record the run: database is locked")
         return log(*arguments)
 
     monkeypatch.setattr(tasks.runs, "log_calibration", fail_once)
     outcome = calibrate(str(THERMOMETER), settings(mlruns, "retried"))
     assert len(calls) == 2
     assert outcome.run.store.client.get_run(outcome.run.run_id).info.status == "FINISHED"
+
+
+def test_wrong_settings_are_not_tried_again(mlruns: Path) -> None:
+    client = client_of(mlruns)
+    client.delete_experiment(client.create_experiment("deleted by hand"))
+    before = time.monotonic()
+    with pytest.raises(SettingsError, match="choose another with --experiment"):
+        calibrate(str(THERMOMETER), settings(mlruns, "deleted by hand"))
+    assert time.monotonic() - before < 5  # three retries would wait for some 14 s
 
 
 def test_the_run_form_has_fields_bounds_and_descriptions() -> None:

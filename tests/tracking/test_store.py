@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from tempfit import leases
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ServiceError
+from tempfit.errors import ServiceError, SettingsError
 from tempfit.readings import load_readings
 from tempfit.tracking import store as stores
 from tempfit.tracking.runs import ended, log_calibration, start_run
@@ -86,7 +86,7 @@ def test_a_run_whose_process_was_killed_is_marked_failed(mlruns: Path) -> None:
 def test_a_deleted_experiment_is_explained(mlruns: Path) -> None:
     store = open_store(mlruns)
     store.client.delete_experiment(store.client.create_experiment("deleted"))
-    with pytest.raises(ServiceError, match="'deleted' is deleted: restore it"):
+    with pytest.raises(SettingsError, match="'deleted' is deleted: restore it"):
         start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="deleted"), {})
 
 
