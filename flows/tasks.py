@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
-from tempfit import __version__, calibration, plots, readings, report, training
+from tempfit import calibration, plots, readings, report, training
 from tempfit.calibration import Calibration, Problem
 from tempfit.config import CalibrationConfig, ReadingsConfig, ScalingConfig
 from tempfit.errors import ServiceError
@@ -59,7 +60,14 @@ def _part(config: CalibrationConfig, stage: type[ReadingsConfig] | type[ScalingC
 
 
 def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join([__version__, *parts]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([_code_digest(), *parts]).encode()).hexdigest()
+
+
+@cache
+def _code_digest() -> str:
+    """Of tempfit's source, so that a changed program never meets the results of an old one."""
+    sources = sorted(Path(calibration.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 
 @task(

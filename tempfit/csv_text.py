@@ -269,14 +269,15 @@ def parse_fast(table: _Table, mark: str) -> Columns | None:
         )
     except pa.ArrowException:
         return None
+    present = [column.drop_null().to_numpy() for column in parsed.columns]
+    if not all(bool((np.abs(values) <= LARGEST).all()) for values in present):
+        return None  # also where the row would be dropped for its other cell
     n_rows = parsed.num_rows
     if table.config.drop_missing:
         parsed = parsed.drop_null()
     if any(column.null_count for column in parsed.columns):
         return None
     t_u, t_c = (column.to_numpy() for column in parsed.columns)
-    if not all(bool((np.abs(values) <= LARGEST).all()) for values in (t_u, t_c)):
-        return None
     return Columns(t_u, t_c, n_rows - parsed.num_rows)
 
 

@@ -221,9 +221,9 @@ def test_print_every_prints_the_tutorials_lines(mlruns: Path, capsys) -> None:
     code, _, err = command(capsys, *options, "--mlruns", str(mlruns), "--experiment", "printed")
     assert code == 0
     printed = dict(re.findall(r"^Epoch (\d+), Loss ([\d.]+)$", err, re.MULTILINE))
-    # the tutorial's own losses, in float32
+    # the tutorial's own losses, to the four decimals that it gives
     assert {k: float(v) for k, v in printed.items()} == pytest.approx(
-        {"1": 80.3643, "500": 7.8601, "1000": 3.8285}, rel=1e-5
+        {"1": 80.3643, "500": 7.8601, "1000": 3.8285}, abs=5e-5
     )
     assert "    Params: [1.77" in err
     assert "    Grad:   [-77.6" in err
