@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flows.server import PrefectServer
     from tempfit.terminal import Terminal
 
-EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,9 +35,8 @@ app = typer.Typer(
 )
 stdout, stderr = Console(), Console(stderr=True)
 
-QUIET = {
-    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+QUIET = {  # unless the user says otherwise
+    "DO_NOT_TRACK": "true",  # usage statistics of MLflow and Prefect: what a laboratory measures when is its own business
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
@@ -67,14 +66,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     With TEMPFIT_TRACEBACK set, the traceback of an unexpected error is shown too.
     """
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
     try:
         app(arguments)
     except InputError as error:
         _fail(str(error), EXIT_INPUT)
     except ServiceError as error:
         _fail(str(error), EXIT_FAILURE)
-    except KeyboardInterrupt:
-        _fail("interrupted", EXIT_INTERRUPTED)
     except Exception as error:
         if os.environ.get("TEMPFIT_TRACEBACK"):
             stderr.print_exception()
@@ -102,11 +101,13 @@ def calibrate(
     from tempfit.readings import peek
 
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
-    server = _start_prefect()
-    from tempfit.terminal import Terminal
+    with stderr.status("loading torch, MLflow and Prefect …"):
+        server = _start_prefect()
+        from tempfit.terminal import Terminal
 
+        _wait_for_services(config, server)
     with Terminal(stdout, stderr, print_every) as terminal:
-        outcome = _run_flow(file, config, terminal, server)
+        outcome = _run_flow(file, config, terminal)
     if as_json:
         result = {**outcome.calibration.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
@@ -214,30 +215,36 @@ def _say(*lines: str) -> None:
         stdout.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal, server: PrefectServer | None) -> Outcome:
-    """The calibrate flow with the terminal looking on; made ready while the Prefect server starts on the other core."""
-    from flows.calibrate import calibrate_watched
-    from flows.tasks import Watcher
+def _start_prefect() -> PrefectServer | None:
+    """The Prefect server, started or joined if none is configured; before Prefect is imported, which reads its address.
+
+    Flow logs stay on Prefect's run page: a terminal that has a summary and one-line errors needs no second voice.
+    """
+    from flows.server import start_server
+
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    server = start_server()
+    if server is not None:
+        os.environ["PREFECT_API_URL"] = server.api_url
+        os.environ["PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"] = "false"  # it is of this very installation
+    return server
+
+
+def _wait_for_services(config: CalibrationConfig, server: PrefectServer | None) -> None:
+    """Use the time in which the Prefect server starts on the other core: import the flow, open or make the store."""
+    import flows.calibrate  # noqa: F401
     from tempfit.tracking.store import open_store
 
     if server is not None:
         with suppress(ServiceError):  # if it cannot be opened, the flow will try again, and tell
             open_store(Path(config.mlruns))
         server.wait()
+
+
+def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Outcome:
+    """The calibrate flow with the terminal looking on."""
+    from flows.calibrate import calibrate_watched
+    from flows.tasks import Watcher
+
     with redirect_stdout(sys.stderr):  # what libraries print is no result
         return calibrate_watched(file, config, Watcher(terminal.on_forecast, terminal.on_epochs))
-
-
-def _start_prefect() -> PrefectServer | None:
-    """Prepare the libraries' environment before they are imported; the Prefect server, started or joined if needed.
-
-    Flow logs stay on Prefect's run page: a terminal that has a summary and one-line errors needs no second voice.
-    """
-    from flows.server import start_server
-
-    server = start_server()
-    if server is not None:
-        os.environ["PREFECT_API_URL"] = server.api_url
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    return server

@@ -48,9 +48,9 @@ def main() -> None:
     wrap("look at the file, start the server", "tempfit.readings", "peek")
     cli._start_prefect = timed("look at the file, start the server", cli._start_prefect)  # type: ignore[assignment]
     seconds["start Python and the command line"] = time.perf_counter() - STARTED
-    run_flow = cli._run_flow
+    wait_for_services = cli._wait_for_services
 
-    def run(*arguments: Any) -> Any:
+    def wait(*arguments: Any) -> None:
         before = sum(seconds.values())
         from flows import calibrate, server
 
@@ -60,9 +60,9 @@ def main() -> None:
         wrap("open the store", "tempfit.tracking.store", "open_store")
         server.PrefectServer.wait = timed("wait for the server", server.PrefectServer.wait)  # type: ignore[method-assign]
         calibrate.calibrate_watched = timed("flow", calibrate.calibrate_watched)
-        return run_flow(*arguments)
+        wait_for_services(*arguments)
 
-    cli._run_flow = run
+    cli._wait_for_services = wait
     with redirect_stdout(sys.stderr):
         try:
             cli.main(["calibrate", *sys.argv[1:]])
