@@ -269,11 +269,12 @@ class _Record:
         self.last = np.minimum(np.minimum(converged, exhausted), diverged)
         for column, (member, last) in enumerate(zip(block.members, self.last, strict=True)):
             states = slice(0, last + 1)
+            # Copies: views would keep torch's memory, and small pieces of it between large ones break the heap up.
             self.blocks[member].append(
                 History(
-                    params=block.params[states, column],
-                    loss=block.loss[states, column],
-                    gradient=block.gradient[states, column],
+                    params=block.params[states, column].copy(),
+                    loss=block.loss[states, column].copy(),
+                    gradient=block.gradient[states, column].copy(),
                 )
             )
             if last == never:
