@@ -36,7 +36,7 @@ app = typer.Typer(
 stdout, stderr = Console(), Console(stderr=True)
 
 QUIET = {  # unless the user says otherwise
-    "DO_NOT_TRACK": "true",  # usage statistics of MLflow and Prefect: what a laboratory measures when is its own business
+    "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
