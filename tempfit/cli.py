@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
     """
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
         app(arguments)
     except InputError as error:

@@ -64,11 +64,23 @@ def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
     flag = f"--{name.replace('_', '-')}"
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
-        help=field.description,
+        help=f"{field.description}{_bounds(field)}",
         show_default="none" if field.default is None else str(field.default),
         rich_help_panel=panel,
     )
     return _keyword(name, Annotated[field.annotation | None, option])  # type: ignore[operator]
+
+
+def _bounds(field: FieldInfo) -> str:
+    """` (> 0, ≤ 1e+06)`, from the field's own bounds; empty where it has none."""
+    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+    bounds = [
+        f"{sign} {getattr(item, name):g}"
+        for item in field.metadata
+        for name, sign in signs.items()
+        if hasattr(item, name)
+    ]
+    return f" ({', '.join(bounds)})" if bounds else ""
 
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:

@@ -113,6 +113,7 @@ def test_every_setting_is_an_option(capsys, monkeypatch):
     assert code == 0
     for name in CalibrationConfig.model_fields:
         assert f"--{name.replace('_', '-')}" in out
+    assert "Learning rate of the optimizer. (> 0, ≤ 1e+06)" in " ".join(out.split())
 
 
 def test_help_imports_nothing_heavy():

@@ -81,6 +81,13 @@ def test_the_script_and_stdin_are_the_same_command(place: Place) -> None:
     assert [run.info.status for run in place.runs()] == ["FINISHED", "FINISHED"]
 
 
+def test_a_proxy_is_not_asked_for_the_services_on_this_machine(place: Place) -> None:
+    nowhere = dict.fromkeys(("http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+    done = place.run("tempfit", "calibrate", str(THERMOMETER), **nowhere)
+    assert done.returncode == 0, done.stderr
+    assert [run.info.status for run in place.runs()] == ["FINISHED"]
+
+
 def test_a_fault_deep_in_a_large_file_exits_2_with_one_line_and_no_run(place: Place) -> None:
     data = place.folder / "large.csv"
     data.write_text("t_u,t_c\n" + "1.5,2.5\n2.5,3.5\n" * 20_000 + "3.5,warm\n")
