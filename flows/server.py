@@ -182,8 +182,7 @@ def _serve(port: int) -> None:
 
 
 def _launch(server: PrefectServer) -> None:
-    environment = {"PREFECT_SERVER_DATABASE_TIMEOUT": "60", **os.environ}  # seconds to wait for a locked SQLite
-    environment |= {"PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment = os.environ | {"PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     with open(server.log, "wb") as log:
         subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(server.port)],

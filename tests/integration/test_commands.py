@@ -53,13 +53,11 @@ def test_twenty_processes_on_an_mlruns_that_does_not_exist_yet(place: Place) -> 
     wait_for(lambda: not leases.any_held(home / "servers"), 60, "the end of the shared server")
     assert not (home / "server.json").exists()
     with sqlite3.connect(place.folder / "prefect" / "prefect.db") as prefect:
-        assert (
-            prefect.execute("SELECT name, state_type FROM flow_run").fetchall()
-            == [("calibrate thermometer.csv, standardize, sgd 0.5", "COMPLETED")] * 20
-        )
-        assert prefect.execute("SELECT state_type, count(*) FROM task_run GROUP BY 1").fetchall() == [
-            ("COMPLETED", 120)
-        ]
+        # The completed alone: a client that waits too long asks again, and its first request may yet be heard.
+        completed = "FROM {} WHERE state_type = 'COMPLETED'"
+        names = prefect.execute(f"SELECT name {completed.format('flow_run')}").fetchall()
+        assert names == [("calibrate thermometer.csv, standardize, sgd 0.5",)] * 20
+        assert prefect.execute(f"SELECT count(*) {completed.format('task_run')}").fetchone() == (120,)
 
 
 def test_the_script_and_stdin_are_the_same_command(place: Place) -> None:
