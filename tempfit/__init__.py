@@ -6,7 +6,6 @@ The names here are loaded when first used: `import tempfit` alone imports nothin
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from tempfit.config import CalibrationConfig
     from tempfit.readings import Readings, load_readings
     from tempfit.training import Fit, History, Status
-
-__version__ = version("tempfit")
 
 _HOMES = {
     "Calibration": "tempfit.calibration",
@@ -41,6 +38,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("tempfit")
     if name not in _HOMES:
         raise AttributeError(f"module 'tempfit' has no attribute {name!r}")
     if name == "calibrate":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import re
@@ -43,22 +42,6 @@ QUIET = {  # unless the user says otherwise
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
 DEFAULT_MLRUNS = TrackingConfig().mlruns
-
-
-def script() -> None:
-    """The console script: `main`, and out without the interpreter's tear-down, which takes a second after torch."""
-    code: int | str | None = 0
-
-    def leave() -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else EXIT_FAILURE)
-
-    atexit.register(leave)  # the first to be registered is the last to be called: libraries end in order before it
-    try:
-        main()
-    except SystemExit as ended:
-        code = ended.code or 0
 
 
 def main(arguments: list[str] | None = None) -> None:
