@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -69,19 +69,17 @@ def mlflow_service(folder: Path, port: int, option: str) -> Service:
 def run_services(services: Sequence[Service], on_ready: Callable[[], None]) -> None:
     """Start the services, call `on_ready` once all are healthy, and wait for Ctrl-C or SIGTERM; then stop them all.
 
+    Ctrl-C ends them in order at any time, while they start too: it is how they are meant to be stopped.
     Raises ServiceError when a port is taken, or a service does not start or ends by itself; none is left running.
     """
     for service in services:
         _refuse_taken_port(service)
-    with _sigterm_is_ctrl_c(), ExitStack() as stack:
+    with suppress(KeyboardInterrupt), _sigterm_is_ctrl_c(), ExitStack() as stack:
         processes = {service: stack.enter_context(_running(service)) for service in services}
         _wait_until_healthy(processes)
         on_ready()
-        try:
-            while not _ended(processes):
-                time.sleep(0.5)
-        except KeyboardInterrupt:
-            return
+        while not _ended(processes):
+            time.sleep(0.5)
         service = _ended(processes)[0]
         raise ServiceError(f"the {service.name} ended by itself ({last_line(service.log)}); see {service.log}")
 

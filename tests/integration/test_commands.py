@@ -170,3 +170,14 @@ def test_ui_alone(place: Place) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert not is_healthy(f"http://127.0.0.1:{port}/health")
+
+
+def test_ui_stopped_while_it_starts(place: Place) -> None:
+    port = free_port()
+    with place.running("tempfit", "ui", "--port", str(port)) as process:
+        logs = place.folder / "prefect" / "tempfit"
+        wait_for(lambda: any(logs.glob("mlflow-ui-*.log")), 120, "the start of the UI's process")
+        time.sleep(1)  # it takes several to answer
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert not is_healthy(f"http://127.0.0.1:{port}/health")
