@@ -50,8 +50,8 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
             logger.warning(forecast.advice)
         if watcher := tasks.WATCHER.get():
             watcher.on_forecast(config, forecast)
-        fit = tasks.train(problem, config)
-        calibration = judge(readings, config, problem, forecast, fit)
+        trained = tasks.train(problem, config)
+        calibration = judge(readings, config, problem, forecast, trained)
         figures = tasks.visualize(calibration)
         artifacts = tasks.track(run, calibration, figures)
     url = run.url(ui_address(run.store))

@@ -18,14 +18,15 @@ from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.tasks import exponential_backoff
 
-from tempfit import calibration, plots, readings, report, training
-from tempfit.calibration import Calibration, Problem
-from tempfit.config import CalibrationConfig, ReadingsConfig, ScalingConfig
+from tempfit import plots, problem, readings, report
+from tempfit.calibration import Calibration
+from tempfit.config import CalibrationConfig, ModelConfig, ReadingsConfig, ScalingConfig, Settings, ValidationConfig
 from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
+from tempfit.problem import Problem, Trained
 from tempfit.readings import Readings
 from tempfit.tracking import runs, store
-from tempfit.training import Fit, OnEpochs
+from tempfit.training import OnEpochs
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
 def _normalize_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """The readings' content and what of the config normalize reads."""
     config: CalibrationConfig = parameters["config"]
-    return _key("normalize", parameters["data"].sha256, config.loss, _part(config, ScalingConfig))
+    stages = (ScalingConfig, ModelConfig, ValidationConfig)
+    return _key("normalize", parameters["data"].sha256, config.loss, *(_part(config, stage) for stage in stages))
 
 
-def _part(config: CalibrationConfig, stage: type[ReadingsConfig] | type[ScalingConfig]) -> str:
+def _part(config: CalibrationConfig, stage: type[Settings]) -> str:
     return config.model_dump_json(include=set(stage.model_fields))
 
 
@@ -66,7 +68,7 @@ def _key(*parts: str) -> str:
 @cache
 def _code_digest() -> str:
     """Of tempfit's source, so that a changed program never meets the results of an old one."""
-    sources = sorted(Path(calibration.__file__).parent.glob("*.py"))
+    sources = sorted(Path(problem.__file__).parent.glob("*.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 
@@ -89,15 +91,15 @@ def ingest(source: str, config: CalibrationConfig) -> Readings:
 )
 def normalize(data: Readings, config: CalibrationConfig) -> Problem:
     """Scale the readings and compress them."""
-    return calibration.normalize(data, config)
+    return problem.normalize(data, config)
 
 
 @task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", cache_policy=NO_CACHE)
-def train(problem: Problem, config: CalibrationConfig) -> Fit:
+def train(data: Problem, config: CalibrationConfig) -> Trained:
     """Fit w and b by gradient descent."""
     watcher = WATCHER.get()
-    (fit,) = training.train(problem.rows, [config], watcher.on_epochs if watcher else None)
-    return fit
+    (trained,) = problem.fit_problems([data], [config], watcher.on_epochs if watcher else None)
+    return trained
 
 
 @task(task_run_name="visualize: line, loss, path, residuals", cache_policy=NO_CACHE)

@@ -13,37 +13,27 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import ArrayLike, NDArray
 
-from tempfit.config import CalibrationConfig, ScalingConfig, parse_config
-from tempfit.design import Design, build_design, compress
+from tempfit.config import CalibrationConfig, parse_config
 from tempfit.forecast import Forecast, make_forecast
+from tempfit.model import MLP, build_model
+from tempfit.problem import Problem, Trained, fit_problems, normalize
 from tempfit.readings import Readings, as_readings
-from tempfit.scaling import Scaling, fit_scaling
-from tempfit.statistics import LeastSquares, solve
-from tempfit.training import Fit, OnEpochs, Status, train
+from tempfit.statistics import LeastSquares
+from tempfit.training import Fit, OnEpochs, Status, gradient_norm
+from tempfit.validation import Validation
 
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """Readings made ready to train on (one member).
-
-    factor: the problem on standardized readings, compressed; the exact solution comes from it, whatever the scaling.
-    design: the same in the units to train in. rows: what the loop runs on: design, or all rows for Huber's loss.
-    """
-
-    standard: Scaling
-    factor: Design
-    scaling: Scaling
-    design: Design
-    rows: Design
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A line through paired readings, how it was found, and how far it is from the exact one.
+    """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
     `w` and `b` are in raw units: `t_c = w * t_u + b`. Of a diverged fit they are the last finite ones.
+    validation: what the readings held out say; None where none were.
     """
 
     readings: Readings
@@ -51,7 +41,7 @@ class Calibration:
     problem: Problem
     forecast: Forecast
     fit: Fit
-    exact: LeastSquares
+    validation: Validation | None = None
 
     _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.report sets it; it knows how to draw
 
@@ -60,42 +50,92 @@ class Calibration:
         return self.fit.status
 
     @property
+    def exact(self) -> LeastSquares:
+        """The least-squares solution of what was trained on; for an mlp, that of a line."""
+        return self.problem.exact
+
+    @property
     def w(self) -> float:
-        return float(self.line[0])
+        """The slope of a line in raw units; NaN for other models."""
+        return float(self.coefficients[0]) if self.config.model == "line" else math.nan
 
     @property
     def b(self) -> float:
-        return float(self.line[1])
+        """The intercept of a line in raw units; NaN for other models."""
+        return float(self.coefficients[1]) if self.config.model == "line" else math.nan
 
     @property
     def loss(self) -> float:
-        """The loss at the final w and b, of the kind that was trained."""
+        """The loss at the final parameters, of the kind that was trained."""
         return self.fit.loss
 
     @property
-    def line(self) -> NDArray[np.float64]:
-        """(2,), the final w and b in raw units."""
-        return self.line_history[-1]
+    def is_linear(self) -> bool:
+        """Whether the model is a sum of terms, so that it has coefficients and an exact optimum."""
+        return self.config.model != "mlp"
+
+    @property
+    def coefficients(self) -> NDArray[np.float64]:
+        """(terms,), of raw powers, the highest first: w and b of a line; empty for an mlp."""
+        return self.coefficient_history[-1]
 
     @cached_property
-    def line_history(self) -> NDArray[np.float64]:
-        """(states, 2), w and b in raw units at every state of `fit.history`."""
-        return self.problem.scaling.to_raw(self.fit.history.params)
+    def coefficient_history(self) -> NDArray[np.float64]:
+        """(states, terms), the coefficients at every state of `fit.history`."""
+        if not self.is_linear:
+            return np.empty((len(self.fit.history), 0))
+        return self.problem.basis.to_raw(self.fit.history.params)
+
+    def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
+        """The temperatures, in the unit of t_c, at readings t_u of any shape in raw units."""
+        features = self.problem.basis.features(np.asarray(t_u, dtype=np.float64))
+        if self.is_linear:
+            return features @ self.fit.params
+        rows = torch.from_numpy(features[..., 0].reshape(1, -1, 1))
+        params = torch.from_numpy(self.fit.params)[None, :, None]
+        return MLP(self.config).forward(rows, params).numpy().reshape(np.shape(t_u))
 
     @cached_property
     def rmse(self) -> float:
-        """Root of the mean squared residual of the final line, in the unit of t_c."""
-        design = self.problem.design
-        residual = design.features[0].numpy() @ self.fit.params - design.targets[0].numpy()
+        """Root of the mean squared residual of what was trained on, in the unit of t_c."""
+        if self.is_linear:
+            design = self.problem.design
+            residual = design.features[0].numpy() @ self.fit.params - design.targets[0].numpy()
+        else:
+            mask = self.problem.mask
+            residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
         return float(np.linalg.norm(residual)) / math.sqrt(self.exact.n)
 
     @property
     def excess_loss(self) -> float:
-        """Mean squared error above the exact optimum's, relative to it; inf for an imperfect fit of a perfect line."""
-        excess = max(self.rmse * self.rmse - self.exact.loss, 0.0)
+        """Mean squared error above the exact optimum's, relative to it; inf for an imperfect fit of a perfect line.
+
+        Of an mlp it is negative where the network fits the readings closer than any line.
+        """
+        excess = self.rmse * self.rmse - self.exact.loss
+        if self.is_linear:
+            excess = max(excess, 0.0)
         if self.exact.loss > 0:
             return excess / self.exact.loss
         return math.inf if excess > 0 else 0.0
+
+    def series(self) -> dict[str, NDArray[np.float64]]:
+        """What is drawn against the number of updates, (states,) each: name → values at the states of the history."""
+        history = self.fit.history
+        series = {"loss": history.loss}
+        if self.validation is not None:
+            series["validation_loss"] = self.validation.loss
+        series |= dict(zip(self.coefficient_names, self.coefficient_history.T, strict=True))
+        series["gradient_norm"] = history.gradient_norm
+        for name, layer in build_model(self.config).layers.items():
+            series[f"gradient_norm/{name}"] = gradient_norm(history.gradient[:, layer])
+        return series
+
+    @property
+    def coefficient_names(self) -> list[str]:
+        """w and b of a line; c2, c1, c0 of a polynomial of degree 2."""
+        n_terms = self.coefficient_history.shape[1]
+        return ["w", "b"] if self.config.model == "line" else [f"c{power}" for power in reversed(range(n_terms))]
 
     @property
     def headline(self) -> str:
@@ -104,38 +144,47 @@ class Calibration:
             return f"Diverged at epoch {self.fit.diverged_at:,}: no line to use"
         return f"{self.status.capitalize()}: {self.equation()}"
 
-    def equation(self, line: NDArray[np.float64] | None = None) -> str:
-        """`t_c = 0.5368 · t_u − 17.305`: the final line or the one given, (2,) in raw units, with telling digits."""
-        w, b = self.line if line is None else line
-        slope = f"{w:.{_digits(w, self.exact.u_w, least=4)}g}".replace("-", "−")
-        intercept = f"{abs(b):.{_digits(b, self.exact.u_b, least=5)}g}"
-        return f"{self.readings.y} = {slope} · {self.readings.x} {'−' if b < 0 else '+'} {intercept}"
+    def equation(self, coefficients: NDArray[np.float64] | None = None) -> str:
+        """`t_c = 0.5368 · t_u − 17.305`: the final model or the coefficients given, (terms,), with telling digits."""
+        y, x = self.readings.y, self.readings.x
+        if not self.is_linear and coefficients is None:
+            sizes = "-".join(str(size) for size in (1, *self.config.widths, 1))
+            return f"{y} = mlp({x}), {sizes} units, {self.config.activation}"
+        values = self.coefficients if coefficients is None else coefficients
+        terms = []
+        for power, (value, uncertainty) in zip(
+            reversed(range(len(values))), zip(values, self.exact.uncertainties, strict=True), strict=True
+        ):
+            number = f"{abs(value):.{_digits(value, uncertainty, least=4 if power else 5)}g}"
+            reading = {0: "", 1: f" · {x}"}.get(power, f" · {x}{str(power).translate(SUPERSCRIPTS)}")
+            terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
+        (sign, first), *others = terms
+        return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON values: finite numbers, or None where there is none."""
-        exact, forecast = self.exact, self.forecast
+        forecast = self.forecast
         values = {
             "status": self.status.value,
             "diverged_at": self.fit.diverged_at,
+            "model": self.config.model,
             "w": self.w,
             "b": self.b,
+            "coefficients": self.coefficients.tolist() if self.is_linear else None,
             "loss": self.loss,
             "rmse": self.rmse,
-            "n": self.readings.n,
+            "n": self.exact.n,
             "n_epochs": self.fit.n_epochs,
-            "scaled": {
-                "w": float(self.fit.params[0]),
-                "b": float(self.fit.params[1]),
-                "factor": self.problem.scaling.factor,
-                "center": self.problem.scaling.center,
-            },
-            "exact": {"w": exact.w, "b": exact.b, "loss": exact.loss, "r_squared": exact.r_squared},
+            "close_at": self.fit.close_at,
+            "scaled": self._scaled(),
+            "exact": self._exact(),
             "excess_loss": self.excess_loss,
             "critical_learning_rate": forecast.critical_learning_rate,
             "condition_number": forecast.condition_number,
             "epochs_needed": forecast.epochs_needed,
             "overflow_epoch": forecast.overflow_epoch,
             "advice": forecast.advice,
+            "validation": self._validation(),
             "data": {
                 "source": self.readings.source,
                 "sha256": self.readings.sha256,
@@ -146,27 +195,43 @@ class Calibration:
         finite: dict[str, Any] = _finite(values)
         return finite
 
+    def _scaled(self) -> dict[str, Any] | None:
+        """The parameters in the units trained in, and the scaling; w and b of a line, all of other models."""
+        scaling = self.problem.basis.scaling
+        params = self.fit.params.tolist()
+        named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
+        return {**named, "factor": scaling.factor, "center": scaling.center}
 
-def normalize(readings: Readings, config: CalibrationConfig) -> Problem:
-    """Scale the readings and compress them to the few rows that the loop runs on."""
-    standard = fit_scaling(readings.t_u, ScalingConfig(scaling="standardize"))
-    scaling = fit_scaling(readings.t_u, config)
-    factor = compress(build_design(standard.apply(readings.t_u), readings.t_c))
-    design = factor if scaling == standard else factor.linear_map(standard.unfold @ scaling.fold)
-    rows = build_design(scaling.apply(readings.t_u), readings.t_c) if config.loss == "huber" else design
-    return Problem(standard=standard, factor=factor, scaling=scaling, design=design, rows=rows)
+    def _exact(self) -> dict[str, Any]:
+        """The exact optimum: a polynomial's by its coefficients, a line's (and the line beside an mlp) by w and b."""
+        exact, is_line = self.exact, self.exact.basis.n_terms == 2
+        return {
+            "w": exact.w if is_line else None,
+            "b": exact.b if is_line else None,
+            "coefficients": exact.coefficients.tolist(),
+            "loss": exact.loss,
+            "r_squared": exact.r_squared,
+        }
+
+    def _validation(self) -> dict[str, Any] | None:
+        seen = self.validation
+        if seen is None:
+            return None
+        return {
+            "method": seen.method,
+            "n": seen.n,
+            "loss": seen.final,
+            "lowest_loss": float(seen.loss.min()),
+            "lowest_at": seen.lowest_at,
+            "overfits": seen.overfits,
+        }
 
 
-def judge(readings: Readings, config: CalibrationConfig, problem: Problem, forecast: Forecast, fit: Fit) -> Calibration:
-    """A finished fit beside the forecast and the exact solution."""
-    return Calibration(
-        readings=readings,
-        config=config,
-        problem=problem,
-        forecast=forecast,
-        fit=fit,
-        exact=solve(problem.factor, problem.standard),
-    )
+def judge(
+    readings: Readings, config: CalibrationConfig, problem: Problem, forecast: Forecast, trained: Trained
+) -> Calibration:
+    """A finished fit beside the forecast, the exact solution and the readings held out."""
+    return Calibration(readings, config, problem, forecast, trained.fit, trained.validation)
 
 
 def calibrate(
@@ -206,8 +271,8 @@ def calibrate(
     data = as_readings(readings, checked)
     problem = normalize(data, checked)
     forecast = make_forecast(problem.design, checked)
-    (fit,) = train(problem.rows, [checked], on_epochs)
-    return judge(data, checked, problem, forecast, fit)
+    (trained,) = fit_problems([problem], [checked], on_epochs)
+    return judge(data, checked, problem, forecast, trained)
 
 
 def _digits(value: float, uncertainty: float, *, least: int) -> int:

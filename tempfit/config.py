@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tempfit.errors import SettingsError
 
+MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
+
 
 def setting(default: Any, description: str, *, unit: str | None = None, **bounds: Any) -> Any:
     """A pydantic field with a description, its unit (None: dimensionless) and its bounds."""
@@ -55,13 +57,60 @@ class ScalingConfig(Settings):
     scaling: Literal["none", "factor", "standardize", "minmax"] = setting(
         "standardize",
         "Scaling of the readings: none, factor (times --factor, the tutorial's cure), "
-        "standardize (mean 0, standard deviation 1) or minmax (0 to 1).",
+        "standardize (mean 0, standard deviation 1; a polynomial's terms orthogonal, too) or minmax (0 to 1).",
     )
     factor: float = setting(0.1, "The factor of --scaling factor.", gt=0, le=1e12)
 
 
-class TrainingConfig(Settings):
-    """The gradient descent: model start, loss, optimizer, remedies, and when to stop."""
+class ModelConfig(Settings):
+    """What is fitted to the readings."""
+
+    model: Literal["line", "polynomial", "mlp"] = setting(
+        "line", "Model: line (w * t_u + b), polynomial (of --degree) or mlp (a small neural network)."
+    )
+    degree: int = setting(2, "Degree of --model polynomial.", ge=1, le=MOST_DEGREE)
+    hidden: str = setting(
+        "13",
+        "Widths of the hidden layers of --model mlp, first to last: 13, or 16x16x16.",
+        pattern=r"^[1-9][0-9]{0,3}(x[1-9][0-9]{0,3}){0,63}$",
+    )
+    activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
+        "tanh", "Activation of the hidden layers of --model mlp, as in torch.nn."
+    )
+    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**63)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the mlp's hidden layers, first to last."""
+        return tuple(int(width) for width in self.hidden.split("x"))
+
+
+class ValidationConfig(Settings):
+    """Which readings the fit does not see, to judge it by."""
+
+    holdout: float = setting(0.0, "Fraction of the readings to hold out for validation, drawn by --seed.", ge=0, lt=1)
+    holdout_rows: str | None = setting(
+        None, "Readings to hold out for validation, counted from 0: 2,10.", pattern=r"^[0-9]+(,[0-9]+)*$"
+    )
+    folds: int = setting(
+        0,
+        "Number k of folds for k-fold cross-validation, drawn by --seed; the model itself is fitted to all readings. "
+        "0: none.",
+        ge=0,
+        le=1000,
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_validate(self) -> Self:
+        if (self.holdout > 0) + (self.holdout_rows is not None) + (self.folds > 0) > 1:
+            raise ValueError("holdout, holdout_rows and folds are three ways to validate; choose one")
+        if self.folds == 1:
+            raise ValueError("folds: one fold leaves nothing to train on; use 2 or more, or 0 for none")
+        return self
+
+
+class TrainingConfig(ModelConfig):
+    """The gradient descent on a model: its start, loss, optimizer, remedies, and when to stop."""
 
     learning_rate: float = setting(0.5, "Learning rate of the optimizer.", gt=0, le=1e6)
     n_epochs: int = setting(5000, "Most epochs (updates of w and b) to train.", unit="epochs", ge=1, le=10_000_000)
@@ -70,15 +119,17 @@ class TrainingConfig(Settings):
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0)
-    l1: float = setting(0.0, "L1 regularization: adds l1 * (|w| + |b|) to the loss.", ge=0)
-    l2: float = setting(0.0, "L2 regularization: adds l2 * (w² + b²) to the loss.", ge=0)
+    l1: float = setting(
+        0.0, "L1 regularization: adds l1 * (|w| + |b|) to the loss (the sum over all parameters).", ge=0
+    )
+    l2: float = setting(0.0, "L2 regularization: adds l2 * (w² + b²) to the loss (the sum over all parameters).", ge=0)
     loss: Literal["squared", "huber"] = setting(
         "squared", "Loss: mean squared error, or Huber's, which weighs outliers less."
     )
     huber_delta: float = setting(
         1.0, "Residual beyond which --loss huber grows linearly, in the reference's unit.", unit="y_unit", gt=0
     )
-    w_start: float = setting(1.0, "Start value of w, in scaled units.")
+    w_start: float = setting(1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0.")
     b_start: float = setting(0.0, "Start value of b, in scaled units.")
     tolerance: float = setting(
         1e-12,
@@ -106,14 +157,15 @@ class TrackingConfig(Settings):
     experiment: str = setting("calibrate", "MLflow experiment that the run is filed under.", min_length=1)
 
 
-class CalibrationConfig(TrackingConfig, TrainingConfig, ScalingConfig, ReadingsConfig):
+class CalibrationConfig(TrackingConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig):
     """Everything that a calibration can be told."""
 
     @property
     def label(self) -> str:
         """What tells runs on the same data apart: `factor 0.1, sgd 0.01`."""
+        model = {"line": "", "polynomial": f"degree {self.degree}, ", "mlp": f"mlp {self.hidden} {self.activation}, "}
         scaling = f"factor {self.factor:g}" if self.scaling == "factor" else self.scaling
-        return f"{scaling}, {self.optimizer} {self.learning_rate:g}"
+        return f"{model[self.model]}{scaling}, {self.optimizer} {self.learning_rate:g}"
 
     def hyperparameters(self) -> dict[str, Any]:
         """What decides the result: every setting but where the run is filed."""

@@ -1,9 +1,9 @@
-"""The least-squares problem, and its compression to three rows.
+"""The least-squares problem, and its compression to as many rows as it has parameters, and one.
 
-For squared loss, N rows `[t_u, 1 | t_c]` say no more than the triangular factor R of their QR decomposition:
-`‖A p - y‖² = ‖R₁ p - r‖²` for every p, because Q does not change lengths. Factors of two chunks merge by a QR of
-the two stacked (Demmel, Grigori, Hoemmen, Langou: Communication-optimal parallel and sequential QR and LU
-factorizations, SIAM J. Sci. Comput. 34, 2012), so any number of rows streams through.
+For squared loss, N rows `[t_u, 1 | t_c]` say no more than the triangular factor R of their QR decomposition, which
+has three for a line: `‖A p - y‖² = ‖R₁ p - r‖²` for every p, because Q does not change lengths. Factors of two chunks
+merge by a QR of the two stacked (Demmel, Grigori, Hoemmen, Langou: Communication-optimal parallel and sequential QR and
+LU factorizations, SIAM J. Sci. Comput. 34, 2012), so any number of rows streams through.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ CHUNK_ROWS = 16384  # (3 float64 columns of it fit a core's cache)
 class Design:
     """Least-squares problems, one per member.
 
-    features: (members, rows, 2), float64: `[t_u, 1]` per row, scaled or raw; virtual rows once compressed.
+    features: (members, rows, terms), float64: for a line `[t_u, 1]` per row, scaled or raw; virtual rows once
+    compressed. A row of zeros stands for no reading.
     targets: (members, rows), float64: t_c.
     n_readings: (members,), float64: how many readings the rows stand for; the divisor of a mean over readings.
     """
@@ -43,19 +44,37 @@ class Design:
 
 
 def build_design(t_u: NDArray[Any], t_c: NDArray[Any]) -> Design:
-    """Readings and references of shape (rows,) or (members, rows) as a Design with those rows."""
-    x = torch.from_numpy(np.atleast_2d(np.array(t_u, dtype=np.float64)))
-    y = torch.from_numpy(np.atleast_2d(np.array(t_c, dtype=np.float64)))
+    """Readings and references of shape (rows,) or (members, rows) as the Design of a line with those rows."""
+    t_u = np.asarray(t_u, dtype=np.float64)
+    return design_of(np.stack([t_u, np.ones_like(t_u)], axis=-1), t_c)
+
+
+def design_of(features: NDArray[Any], t_c: NDArray[Any]) -> Design:
+    """Features (rows, terms) or (members, rows, terms) and references (rows,) or (members, rows) as a Design."""
+    targets = torch.from_numpy(np.atleast_2d(np.array(t_c, dtype=np.float64)))
+    members, n_rows = targets.shape
     return Design(
-        features=torch.stack([x, torch.ones_like(x)], dim=-1),
-        targets=y,
-        n_readings=torch.full((x.shape[0],), x.shape[1], dtype=torch.float64),
+        features=torch.from_numpy(np.ascontiguousarray(features)).reshape(members, n_rows, -1),
+        targets=targets,
+        n_readings=torch.full((members,), n_rows, dtype=torch.float64),
+    )
+
+
+def stack(designs: Sequence[Design]) -> Design:
+    """The members of several designs as those of one; rows of zeros are added where others have more."""
+    n_rows = max(design.targets.shape[1] for design in designs)
+    missing = [n_rows - design.targets.shape[1] for design in designs]
+    pad = torch.nn.functional.pad
+    return Design(
+        features=torch.cat([pad(d.features, (0, 0, 0, rows)) for d, rows in zip(designs, missing, strict=True)]),
+        targets=torch.cat([pad(d.targets, (0, rows)) for d, rows in zip(designs, missing, strict=True)]),
+        n_readings=torch.cat([design.n_readings for design in designs]),
     )
 
 
 def compress(design: Design) -> Design:
-    """The same problems in three virtual rows each: same loss, same gradients, same exact solution."""
-    rows = torch.cat([design.features, design.targets[..., None]], dim=-1)  # (members, rows, 3)
+    """The same problems in a row more than they have terms: same loss, same gradients, same exact solution."""
+    rows = torch.cat([design.features, design.targets[..., None]], dim=-1)  # (members, rows, terms + 1)
     while rows.shape[1] > CHUNK_ROWS:
         rows = _factor_chunks(rows)
     return _from_factor(_triangular_factor(rows), design.n_readings)
@@ -69,7 +88,7 @@ def merge(designs: Sequence[Design]) -> Design:
 
 
 def _factor_chunks(rows: Tensor) -> Tensor:
-    """One level of the tree: every chunk of rows replaced by its three."""
+    """One level of the tree: every chunk of rows replaced by its factor's."""
     members, n_rows, columns = rows.shape
     n_whole = n_rows // CHUNK_ROWS
     whole, rest = rows[:, : n_whole * CHUNK_ROWS], rows[:, n_whole * CHUNK_ROWS :]
@@ -78,11 +97,11 @@ def _factor_chunks(rows: Tensor) -> Tensor:
 
 
 def _triangular_factor(rows: Tensor) -> Tensor:
-    """R of the QR decomposition of (batch, rows, 3), padded to (batch, 3, 3) when there are fewer rows."""
+    """R of the QR decomposition of (batch, rows, n), padded to (batch, n, n) when there are fewer rows."""
     factor: Tensor = torch.linalg.qr(rows, mode="r").R
     missing = rows.shape[-1] - factor.shape[-2]
     return torch.nn.functional.pad(factor, (0, 0, 0, missing)) if missing > 0 else factor
 
 
 def _from_factor(factor: Tensor, n_readings: Tensor) -> Design:
-    return Design(features=factor[..., :2].contiguous(), targets=factor[..., 2].contiguous(), n_readings=n_readings)
+    return Design(features=factor[..., :-1].contiguous(), targets=factor[..., -1].contiguous(), n_readings=n_readings)

@@ -17,16 +17,22 @@ from numpy.typing import NDArray
 
 from tempfit.config import CalibrationConfig
 from tempfit.design import Design
+from tempfit.model import build_model
 
-CLOSE = 1e-3  # "converged" of a forecast: within 0.1 % of the lowest loss
+CLOSE = 1e-3  # within 0.1 % of the lowest loss
+NETWORK_ADVICE = (
+    "the curvature of a network's loss changes as it learns, so no learning rate can be judged beforehand; "
+    "--optimizer adam --learning-rate 0.01 is a good start."
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """The quadratic that gradient descent walks on, and what the chosen learning rate does on it.
 
-    eigenvalues: (2,), λmin and λmax of the Hessian with its L2 penalty.
-    critical_learning_rate: with the chosen momentum; above it plain gradient descent diverges.
+    eigenvalues: (terms,), ascending, of the Hessian with its L2 penalty.
+    critical_learning_rate: with the chosen momentum; above it plain gradient descent diverges. NaN, as the
+    eigenvalues, for a network, whose Hessian is not constant.
     stable: whether the chosen learning rate is below it; None where the update rule (adam, rmsprop) or clipping bends
     the question.
     epochs_needed: until the loss is within 0.1 % of its minimum. overflow_epoch: the first whose loss is not finite.
@@ -43,11 +49,11 @@ class Forecast:
     @property
     def condition_number(self) -> float:
         """λmax / λmin: how much longer the valley of the loss is than wide, squared."""
-        return float(self.eigenvalues[1] / self.eigenvalues[0])
+        return float(self.eigenvalues[-1] / self.eigenvalues[0])
 
 
 def hessian(design: Design) -> NDArray[np.float64]:
-    """(2, 2), the Hessian of one member's mean squared error: 2 FᵀF / n."""
+    """(terms, terms), the Hessian of one member's mean squared error: 2 FᵀF / n."""
     features = design.features[0]
     matrix: NDArray[np.float64] = (2.0 * features.T @ features / design.n_readings[0]).numpy()
     return matrix
@@ -59,11 +65,14 @@ def make_forecast(design: Design, config: CalibrationConfig) -> Forecast:
     For Huber's loss the Hessian is the quadratic part's, half the squared loss's; where readings are set aside it is
     smaller, so the critical learning rate is then a lower bound.
     """
+    if config.model == "mlp":
+        return Forecast(np.full(2, np.nan), math.nan, None, None, None, NETWORK_ADVICE)
     curvature = 0.5 if config.loss == "huber" else 1.0
-    matrix = curvature * hessian(design) + 2 * config.l2 * np.eye(2)
+    matrix = curvature * hessian(design)
+    matrix += 2 * config.l2 * np.eye(len(matrix))
     eigenvalues, eigenvectors = np.linalg.eigh(matrix)
     eigenvalues = np.maximum(eigenvalues, np.finfo(np.float64).tiny)
-    critical = 2 * (1 + config.momentum) / eigenvalues[1]
+    critical = 2 * (1 + config.momentum) / eigenvalues[-1]
     plain = config.optimizer == "sgd" and config.clip_norm is None
     stable = bool(config.learning_rate < critical) if plain else None
     epochs_needed = overflow_epoch = None
@@ -96,7 +105,7 @@ class _LossCurve:
         optimum = eigenvectors @ ((eigenvectors.T @ linear) / eigenvalues)
         residual = features @ optimum - targets
         self.minimum = float(residual @ residual) / n + config.l2 * float(optimum @ optimum)
-        distance = eigenvectors.T @ (np.array([config.w_start, config.b_start]) - optimum)
+        distance = eigenvectors.T @ (build_model(config).start(config).numpy() - optimum)
         with np.errstate(divide="ignore"):  # a start at the optimum has log 0
             self.log_start = np.log(0.5 * eigenvalues) + 2 * np.log(np.abs(distance))
             self.log_factor = 2 * np.log(np.abs(1 - config.learning_rate * eigenvalues))
@@ -104,7 +113,7 @@ class _LossCurve:
 
     def log_excess(self, k: int) -> float:
         """log of the loss above its minimum, before update k + 1."""
-        growth = k * self.log_factor if k else np.zeros(2)
+        growth = k * self.log_factor if k else 0.0
         return float(np.logaddexp.reduce(self.log_start + growth))
 
     def epochs_needed(self) -> int | None:

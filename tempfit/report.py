@@ -6,6 +6,8 @@ import base64
 import math
 from html import escape
 
+import numpy as np
+
 from tempfit.calibration import Calibration
 from tempfit.forecast import format_rate
 from tempfit.plots import draw_figures
@@ -16,24 +18,30 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     """What a person wants to know of a calibration, as (label, text) lines."""
     readings, fit, forecast = calibration.readings, calibration.fit, calibration.forecast
     dropped = f", {readings.n_dropped:,} dropped" if readings.n_dropped else ""
-    lines = [("readings", f"{readings.n:,} from {readings.source}{dropped} (sha256 {readings.sha256[:12]}…)")]
+    n_held_out = readings.n - calibration.exact.n
+    held_out = f", {n_held_out:,} of them held out" if n_held_out else ""
+    lines = [("readings", f"{readings.n:,} from {readings.source}{dropped}{held_out} (sha256 {readings.sha256[:12]}…)")]
     lines.append(("status", describe_status(calibration)))
     if calibration.status is Status.DIVERGED:
-        lines.append(("exact line", calibration.equation(calibration.exact.line)))
+        lines.append(("exact line", calibration.equation(calibration.exact.coefficients)))
     else:
         unit = readings.y_unit
-        lines.append(("line", calibration.equation()))
+        lines.append((calibration.config.model, calibration.equation()))
         lines.append(("loss", f"{fit.loss:.6g} {unit}²"))
         lines.append(("RMSE", f"{calibration.rmse:.4g} {unit}"))
-        lines.append(("to exact optimum", describe_distance(calibration)))
+        lines.append(("to exact optimum" if calibration.is_linear else "to exact line", describe_distance(calibration)))
+        if calibration.validation is not None:
+            seen = calibration.validation
+            lines.append(("validation loss", f"{seen.final:.6g} {unit}² ({seen.method})"))
+            lines.append(("validation", seen.verdict()))
     lines.append(("epochs", f"{fit.n_epochs:,} of {calibration.config.n_epochs:,}"))
-    lines.append(
-        (
-            "critical learning rate",
-            f"{format_rate(forecast.critical_learning_rate)} (chosen {format_rate(calibration.config.learning_rate)}, "
-            f"condition number {forecast.condition_number:.4g})",
-        )
-    )
+    rate = format_rate(calibration.config.learning_rate)
+    if calibration.is_linear:
+        critical = format_rate(forecast.critical_learning_rate)
+        condition = f"condition number {forecast.condition_number:.4g}"
+        lines.append(("critical learning rate", f"{critical} (chosen {rate}, {condition})"))
+    else:
+        lines.append(("learning rate", f"{rate} (a network has no single critical one)"))
     return lines
 
 
@@ -52,9 +60,17 @@ def describe_status(calibration: Calibration) -> str:
 
 
 def describe_distance(calibration: Calibration) -> str:
-    """How far the fitted line is from the exact least-squares line."""
-    exact = calibration.exact
-    parts = [f"w off by {abs(calibration.w - exact.w):.2g}", f"b by {abs(calibration.b - exact.b):.2g}"]
+    """How far the fit is from the exact least-squares solution."""
+    if not calibration.is_linear:
+        excess = calibration.excess_loss
+        if excess > 1:
+            return f"mean squared error {1 + excess:.3g} times that of the best line"
+        return f"mean squared error {abs(excess):.2%} {'above' if excess > 0 else 'below'} that of the best line"
+    off = np.abs(calibration.coefficients - calibration.exact.coefficients)
+    names = calibration.coefficient_names
+    parts = [
+        f"{name} {'off by' if i == 0 else 'by'} {d:.2g}" for i, (name, d) in enumerate(zip(names, off, strict=True))
+    ]
     if calibration.config.loss == "squared":
         excess = calibration.excess_loss
         parts.append(f"loss {excess:.2%} above" if 1e-6 < excess < math.inf else f"relative excess loss {excess:.2g}")

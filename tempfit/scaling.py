@@ -1,11 +1,10 @@
-"""Affine scaling of the readings before training, and its exact undoing at the output."""
+"""Affine scaling of the readings before training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import ScalingConfig
@@ -22,29 +21,19 @@ class Scaling:
         """Readings in raw units to scaled ones, any shape."""
         return self.factor * (t_u - self.center)
 
-    @property
-    def fold(self) -> NDArray[np.float64]:
-        """(2, 2) matrix that takes scaled parameters (w, b) to raw ones, and their covariance C to `fold C foldᵀ`.
+    def after(self, first: Scaling) -> Scaling:
+        """The scaling that takes readings scaled by `first` to readings scaled by this one.
 
-        From `w_s * factor * (t_u - center) + b_s = w * t_u + b`.
+        The centers are subtracted before anything is multiplied, so no digits are lost on the way through raw units.
         """
-        return np.array([[self.factor, 0.0], [-self.factor * self.center, 1.0]])
-
-    @property
-    def unfold(self) -> NDArray[np.float64]:
-        """(2, 2) inverse of `fold`: raw parameters to scaled ones."""
-        return np.array([[1.0 / self.factor, 0.0], [self.center, 1.0]])
-
-    def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
-        """Scaled parameters (..., 2) as raw ones (..., 2)."""
-        return params @ self.fold.T
+        return Scaling(self.factor / first.factor, first.factor * (self.center - first.center))
 
 
 def fit_scaling(t_u: NDArray[Any], config: ScalingConfig) -> Scaling:
     """The scaling that `config` asks for, from the readings (rows,) in raw units.
 
     `standardize` divides by the population standard deviation (divisor n, as scikit-learn's StandardScaler),
-    which makes the Hessian of the mean squared error exactly 2 times the identity.
+    which makes the Hessian of a line's mean squared error exactly 2 times the identity.
     """
     match config.scaling:
         case "none":

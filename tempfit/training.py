@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from tempfit.config import TrainingConfig
 from tempfit.design import Design
 from tempfit.errors import SettingsError
-from tempfit.model import HuberLoss, Loss, SquaredLoss, line_residual
+from tempfit.model import Loss, Model, build_loss, build_model
 from tempfit.optimizers import Optimizer, build_optimizer
 
 FIRST_BLOCK, LAST_BLOCK = 8, 1024  # epochs between looks at the states; doubled from the first to the last
-BLOCK_ELEMENTS = 4_000_000  # residuals kept until the block ends: 32 MB of float64
+BLOCK_ELEMENTS = 4_000_000  # residuals (or params) kept until the block ends: 32 MB of float64
 AUTO_CUDA_ELEMENTS = 1_000_000  # below this many residuals per epoch a CPU is faster than a GPU's launches
 
 
@@ -39,15 +39,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The states that a fit went through: `loss[k]` is the loss before update k + 1, `params[k]` gave it.
+    """States that a fit went through: `loss[i]` is the loss after `updates[i]` updates, `params[i]` gave it.
 
-    So epoch k of the tutorial reports `loss[k - 1]`, `gradient[k - 1]` and, after its update, `params[k]`.
+    So epoch k of the tutorial reports the loss and gradient of the state with k - 1 updates and, after its own, the
+    params of the state with k. All states are kept, or a sample (`train(keep=…)`) with the first and the last.
     Finite throughout: a diverged fit's history ends before the overflow.
 
-    params: (states, 2), w and b in the units trained in. loss: (states,), unit of t_c squared (for squared loss).
-    gradient: (states, 2), of the loss with its penalties, before clipping.
+    updates: (states,), increasing from 0. params: (states, n_params), in the units trained in (w and b of a line).
+    loss: (states,), unit of t_c squared (for squared loss). gradient: (states, n_params), of the loss with its
+    penalties, before clipping.
     """
 
+    updates: NDArray[np.int_]
     params: NDArray[np.float64]
     loss: NDArray[np.float64]
     gradient: NDArray[np.float64]
@@ -60,34 +63,35 @@ class History:
     def __len__(self) -> int:
         return len(self.loss)
 
-    def sample(self, most: int) -> NDArray[np.intp]:
-        """At most `most` state numbers, spaced evenly on a log axis, the first and the last always among them."""
-        n_states = len(self)
-        if n_states <= most:
-            return np.arange(n_states)
-        return np.unique(np.geomspace(1, n_states, most).round().astype(np.intp) - 1)
+    def sample(self, most: int) -> NDArray[np.int_]:
+        """Positions of at most `most` states, spaced evenly on a log axis, the first and the last always among them."""
+        return log_spaced(len(self), most)
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """The result of training one member; a diverged one ends with the last finite state."""
+    """The result of training one member; a diverged one ends with the last finite state.
+
+    close_at: the first epoch that reported a loss no larger than the goal it was trained with; None if none did.
+    """
 
     status: Status
     history: History
+    close_at: int | None = None
 
     @property
     def n_epochs(self) -> int:
         """Updates made to reach the final params."""
-        return len(self.history) - 1
+        return int(self.history.updates[-1])
 
     @property
     def diverged_at(self) -> int | None:
         """The epoch that reported a loss or gradient that is not finite; None unless diverged."""
-        return len(self.history) + 1 if self.status is Status.DIVERGED else None
+        return self.n_epochs + 2 if self.status is Status.DIVERGED else None
 
     @property
     def params(self) -> NDArray[np.float64]:
-        """(2,), the final w and b in the units trained in."""
+        """(n_params,), the final parameters in the units trained in: w and b of a line."""
         return self.history.params[-1]
 
     @property
@@ -100,8 +104,8 @@ class Fit:
 class Block:
     """What `on_epochs` is shown after each block: states as in History, with a trailing members axis.
 
-    first: the number k of the block's first state. members: (members,), which of the batch they are.
-    loss: (states, members). params, gradient: (states, members, 2). NaN behind the end of a member that ended.
+    first: updates of the block's first state. members: (members,), which of the batch they are.
+    loss: (states, members). params, gradient: (states, members, n_params). NaN behind the end of a member that ended.
     """
 
     first: int
@@ -114,17 +118,26 @@ class Block:
 OnEpochs = Callable[[Block], bool | None]  # returns True to stop
 
 
-def train(design: Design, configs: Sequence[TrainingConfig], on_epochs: OnEpochs | None = None) -> list[Fit]:
+def train(
+    design: Design,
+    configs: Sequence[TrainingConfig],
+    on_epochs: OnEpochs | None = None,
+    *,
+    keep: int | None = None,
+    goals: ArrayLike = -np.inf,
+) -> list[Fit]:
     """Fit every member of the batch by gradient descent on an autograd gradient.
 
-    design: one member for every config, or a single one that all configs share; compressed for squared loss, the rows
-    themselves for Huber's. configs: one per member; those of a batch share optimizer, loss, dtype and device.
+    design: one member for every config, or a single one that all configs share; compressed for the squared loss of a
+    line or polynomial, else the rows themselves. configs: one per member, all of one `structure`.
     on_epochs: called after every block of epochs; it may return True to stop.
+    keep: how many states of a history to keep, evenly spaced on a log axis; None keeps all.
+    goals: (members,) or one for all, the loss that counts as close (`Fit.close_at`).
     Raises SettingsError when the configs do not share what they must, when a GPU is asked for that is not there, and
     when the loss is not even finite at the start values.
     """
     batch = _Batch(design, configs)
-    record = _Record(configs, thresholds=batch.gradient_thresholds(configs))
+    record = _Record(configs, batch.gradient_thresholds(configs), np.broadcast_to(goals, len(configs)), keep)
     n_epochs = FIRST_BLOCK
     while batch.members.size:
         block = batch.run_epochs(min(n_epochs, batch.block_limit))
@@ -134,6 +147,21 @@ def train(design: Design, configs: Sequence[TrainingConfig], on_epochs: OnEpochs
         batch.drop(ended)
         n_epochs = min(2 * n_epochs, LAST_BLOCK)
     return record.fits()
+
+
+def structure(config: TrainingConfig) -> tuple[Any, ...]:
+    """What the members of one batch must have in common."""
+    shape: tuple[Any, ...] = ()
+    if config.model == "polynomial":
+        shape = (config.degree,)
+    elif config.model == "mlp":
+        shape = config.widths, config.activation
+    return config.model, shape, config.optimizer, config.loss, config.dtype, config.device
+
+
+def needs_rows(config: TrainingConfig) -> bool:
+    """Whether the loss depends on every single reading, so that the compressed ones do not do."""
+    return config.loss == "huber" or config.model == "mlp"
 
 
 def pick_device(config: TrainingConfig, n_residuals: int) -> torch.device:
@@ -150,8 +178,9 @@ class _Batch:
     """The members that still train, and the loop."""
 
     def __init__(self, design: Design, configs: Sequence[TrainingConfig]):
-        if len({(c.optimizer, c.loss, c.dtype, c.device) for c in configs}) != 1:
-            raise SettingsError("the members of one batch must share optimizer, loss, dtype and device")
+        if len({structure(config) for config in configs}) != 1:
+            raise SettingsError("the members of one batch must share model, optimizer, loss, dtype and device")
+        self.model: Model = build_model(configs[0])
         n_members = len(configs)
         dtype = getattr(torch, configs[0].dtype)
         device = pick_device(configs[0], n_members * design.targets.shape[1])
@@ -161,13 +190,15 @@ class _Batch:
             return torch.tensor([absent if v is None else v for v in values], dtype=dtype, device=device)[:, None, None]
 
         n_readings = design.n_readings.expand(n_members)
-        self.loss: Loss = SquaredLoss()
-        if configs[0].loss == "huber":
-            self.loss = HuberLoss(column("huber_delta")[:, 0, 0], n_readings.to(device, dtype))
+        self.loss: Loss = build_loss(configs, n_readings.to(device, dtype))
         scale = self.loss.row_scale(n_readings)
-        self.features = (scale * design.features).to(device, dtype).contiguous()  # (members, rows, 2)
-        self.targets = (scale * design.targets[..., None]).to(device, dtype).contiguous()  # (members, rows, 1)
-        self.params = torch.cat([column("w_start"), column("b_start")], dim=1)  # (members, 2, 1)
+        scaled = self.model.scale_rows(
+            design.features.expand(n_members, -1, -1), design.targets[..., None].expand(n_members, -1, -1), scale
+        )
+        # (members, rows, terms) and (members, rows, 1)
+        self.features, self.targets = (rows.to(device, dtype).contiguous() for rows in scaled)
+        start = torch.stack([self.model.start(config) for config in configs])
+        self.params = start[..., None].to(device, dtype)  # (members, n_params, 1)
         self.optimizer: Optimizer = build_optimizer(configs, self.params)
         self.l1, self.l2 = column("l1"), column("l2")
         self.clip_norm = column("clip_norm", absent=torch.inf)
@@ -178,8 +209,8 @@ class _Batch:
 
     @property
     def block_limit(self) -> int:
-        """The most epochs whose residuals may be kept at once."""
-        return max(1, BLOCK_ELEMENTS // self.targets.numel())
+        """The most epochs whose residuals, params and gradients may be kept at once."""
+        return max(1, BLOCK_ELEMENTS // max(self.targets.numel(), self.params.numel()))
 
     def run_epochs(self, n_epochs: int) -> Block:
         """Train `n_epochs` epochs; the states that they started from."""
@@ -204,13 +235,13 @@ class _Batch:
         )
 
     def gradient(self, params: Tensor) -> tuple[Tensor, Tensor]:
-        """Residuals (members, rows, 1) and the gradient (members, 2, 1) of loss and penalties with respect to params.
+        """Residuals (members, rows, 1) and the gradient (members, n_params, 1) of loss and penalties.
 
         Autograd goes back from dloss/dresidual, which every loss knows in closed form; starting it from the summed
         loss gives the same numbers and costs half as much again.
         """
         leaf = params.detach().requires_grad_()
-        forward = line_residual(self.features, self.targets, leaf)  # t_p - t_c
+        forward = self.model.residual(self.features, self.targets, leaf)  # t_p - t_c
         residual = forward.detach()
         torch.autograd.backward(forward, self.loss.psi(residual))
         grad = cast(Tensor, leaf.grad)
@@ -250,11 +281,20 @@ class _Batch:
 class _Record:
     """The states of every member up to its end, and how it ended."""
 
-    def __init__(self, configs: Sequence[TrainingConfig], thresholds: NDArray[np.float64]):
+    def __init__(
+        self,
+        configs: Sequence[TrainingConfig],
+        thresholds: NDArray[np.float64],
+        goals: NDArray[np.float64],
+        keep: int | None,
+    ):
         self.n_epochs = np.array([config.n_epochs for config in configs])
-        self.thresholds = thresholds
-        self.blocks: list[list[History]] = [[] for _ in configs]
+        self.thresholds, self.goals = thresholds, goals
+        self.kept = {n: None if keep is None else log_spaced(n + 1, keep) for n in set(self.n_epochs.tolist())}
+        self.states: list[list[History]] = [[] for _ in configs]
+        self.latest: list[History | None] = [None] * len(configs)  # where not all states are kept
         self.status = [Status.STOPPED] * len(configs)  # until another end is seen
+        self.close_at: list[int | None] = [None] * len(configs)
         self.last: NDArray[np.int_]
 
     def add(self, block: Block) -> NDArray[np.bool_]:
@@ -262,21 +302,16 @@ class _Record:
         never = len(block.loss)
         with np.errstate(invalid="ignore", over="ignore"):
             norm = gradient_norm(block.gradient)  # (states, members)
+            close = _first(block.loss <= self.goals[block.members])
         not_finite = _first(~(np.isfinite(block.loss) & np.isfinite(norm)))
         converged = _first(norm <= self.thresholds[block.members])
         exhausted = self.n_epochs[block.members] - block.first  # state n_epochs is the last one
         diverged = np.where(not_finite < never, not_finite - 1, never)
         self.last = np.minimum(np.minimum(converged, exhausted), diverged)
         for column, (member, last) in enumerate(zip(block.members, self.last, strict=True)):
-            states = slice(0, last + 1)
-            # Copies: views would keep torch's memory, and small pieces of it between large ones break the heap up.
-            self.blocks[member].append(
-                History(
-                    params=block.params[states, column].copy(),
-                    loss=block.loss[states, column].copy(),
-                    gradient=block.gradient[states, column].copy(),
-                )
-            )
+            self._append(member, column, block, min(last, never - 1))
+            if self.close_at[member] is None and close[column] <= min(last, never - 1):
+                self.close_at[member] = block.first + int(close[column]) + 1
             if last == never:
                 continue
             if converged[column] == last:
@@ -286,6 +321,17 @@ class _Record:
             else:
                 self.status[member] = Status.DIVERGED
         return self.last < never
+
+    def _append(self, member: int, column: int, block: Block, last: int) -> None:
+        """Keep what is to be kept of a member's states in the block, up to `last`; -1 is none of them."""
+        kept = self.kept[int(self.n_epochs[member])]
+        if kept is None:
+            self.states[member].append(_take(block, slice(0, last + 1), column))
+            return
+        low, high = np.searchsorted(kept, [block.first, block.first + last + 1])
+        self.states[member].append(_take(block, kept[low:high] - block.first, column))
+        if last >= 0:
+            self.latest[member] = _take(block, slice(last, last + 1), column)
 
     def trim(self, block: Block) -> Block:
         """The block just added, with NaN for the states behind each member's end."""
@@ -298,14 +344,35 @@ class _Record:
         )
 
     def fits(self) -> list[Fit]:
-        return [
-            Fit(status, History(*(np.concatenate(parts) for parts in zip(*map(_fields, blocks), strict=True))))
-            for status, blocks in zip(self.status, self.blocks, strict=True)
-        ]
+        ends = zip(self.status, self.states, self.latest, self.close_at, strict=True)
+        return [Fit(status, _join(states, latest), close_at) for status, states, latest, close_at in ends]
 
 
-def _fields(history: History) -> tuple[NDArray[np.float64], ...]:
-    return history.params, history.loss, history.gradient
+def _take(block: Block, states: slice | NDArray[np.int_], column: int) -> History:
+    """Some states of one member, copied: views would keep torch's memory, and small pieces of it between large ones
+    break the heap up."""
+    return History(
+        updates=block.first + np.arange(len(block.loss))[states],
+        params=block.params[states, column].copy(),
+        loss=block.loss[states, column].copy(),
+        gradient=block.gradient[states, column].copy(),
+    )
+
+
+def _join(states: Sequence[History], latest: History | None) -> History:
+    """Consecutive parts of a history as one, with the latest state if it is not the end of them already."""
+    parts = [part for part in states if len(part)]
+    if latest is not None and latest.updates[0] > parts[-1].updates[-1]:
+        parts.append(latest)
+    columns = zip(*((part.updates, part.params, part.loss, part.gradient) for part in parts), strict=True)
+    return History(*(np.concatenate(column) for column in columns))
+
+
+def log_spaced(n: int, most: int) -> NDArray[np.int_]:
+    """At most `most` of the numbers from 0 to n - 1, evenly spaced on a log axis of number + 1, with both ends."""
+    if n <= most:
+        return np.arange(n)
+    return np.unique(np.geomspace(1, n, most).round().astype(np.int_) - 1)
 
 
 def gradient_norm(gradient: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tempfit import cli
+from tempfit.cli.services import parse_interval
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tests.broken_inputs import broken_inputs
@@ -90,11 +91,11 @@ def test_serve_wants_a_schedule_a_source_and_a_server(tmp_path, capsys, monkeypa
 
 
 def test_intervals():
-    assert cli.parse_interval("15") == cli.parse_interval("15s") == timedelta(seconds=15)
-    assert cli.parse_interval("6h") == timedelta(hours=6)
+    assert parse_interval("15") == parse_interval("15s") == timedelta(seconds=15)
+    assert parse_interval("6h") == timedelta(hours=6)
     for text in ("0s", "-1h", "1w", "1.5h", "", "367d"):
         with pytest.raises(SettingsError):
-            cli.parse_interval(text)
+            parse_interval(text)
 
 
 def test_unexpected_errors_are_one_line_and_exit_1(capsys, monkeypatch):

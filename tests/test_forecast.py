@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tempfit.calibration import calibrate, normalize
+from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import format_rate, make_forecast
+from tempfit.problem import normalize
 from tempfit.readings import as_readings
 from tempfit.training import Status
 from tests.conftest import T_C, T_U

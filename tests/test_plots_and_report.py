@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tempfit.calibration import Calibration, calibrate
-from tempfit.plots import draw_figures, draw_line, draw_loss, draw_path, draw_residuals
+from tempfit.plots.calibration import draw_figures, draw_line, draw_loss, draw_path, draw_residuals
 from tempfit.report import describe_status, summary, to_html, to_markdown
 from tests.conftest import T_C, T_U
 

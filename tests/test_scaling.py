@@ -8,25 +8,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.config import ScalingConfig
-from tempfit.scaling import fit_scaling
+from tempfit.scaling import Scaling, fit_scaling
 
 SCALINGS = ["none", "factor", "standardize", "minmax"]
 
 
-@pytest.mark.parametrize("scaling", SCALINGS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
-    t_u=st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=30).filter(lambda x: np.ptp(x) > 1e-3),
-    w=st.floats(-10, 10),
-    b=st.floats(-100, 100),
+    first=st.tuples(st.floats(0.01, 100), st.floats(-1e3, 1e3)),
+    second=st.tuples(st.floats(0.01, 100), st.floats(-1e3, 1e3)),
+    t_u=st.floats(-1e3, 1e3),
 )
-def test_folded_line_predicts_the_same(scaling, t_u, w, b):
-    t_u = np.array(t_u)
-    scale = fit_scaling(t_u, ScalingConfig(scaling=scaling, factor=0.1))
-    raw_w, raw_b = scale.to_raw(np.array([w, b]))
-    size = np.abs(raw_w * t_u).max() + abs(raw_b)
-    assert raw_w * t_u + raw_b == pytest.approx(w * scale.apply(t_u) + b, rel=1e-9, abs=1e-12 * size + 1e-12)
-    assert scale.fold @ scale.unfold == pytest.approx(np.eye(2), abs=1e-12 * (1 + abs(scale.center)))
+def test_one_scaling_after_another(first, second, t_u):
+    first, second = Scaling(*first), Scaling(*second)
+    reading, scale = np.float64(t_u), 1 + second.factor * 3e3
+    between = second.after(first)
+    assert between.apply(first.apply(reading)) == pytest.approx(second.apply(reading), abs=1e-12 * scale)
 
 
 def test_what_each_scaling_makes_of_the_readings():

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tempfit.basis import fit_basis
 from tempfit.config import CalibrationConfig, TrainingConfig
-from tempfit.design import Design, build_design, compress
+from tempfit.design import Design, build_design, compress, design_of
 from tempfit.errors import SettingsError
 from tempfit.forecast import make_forecast
 from tempfit.scaling import fit_scaling
@@ -152,15 +153,15 @@ def test_scaling_folded_back_is_the_fit_on_raw_units(seed, scaling):
     rng = np.random.default_rng(seed)
     t_u = rng.normal(20, 8, 15)
     t_c = 0.5 * t_u - 3 + rng.normal(0, 0.5, 15)
-    scale = fit_scaling(t_u, CalibrationConfig(scaling=scaling))
+    basis = fit_basis(t_u, CalibrationConfig(scaling=scaling))
     config = TrainingConfig(learning_rate=1e-2, n_epochs=100, tolerance=0)
-    (fit,) = train(compress(build_design(scale.apply(t_u), t_c)), [config])
+    (fit,) = train(compress(design_of(basis.features(t_u), t_c)), [config])
 
     x = np.stack([t_u, np.ones_like(t_u)], axis=1)
-    raw = scale.fold @ [config.w_start, config.b_start]
-    precondition = scale.fold @ scale.fold.T
+    raw = basis.fold @ [config.w_start, config.b_start]
+    precondition = basis.fold @ basis.fold.T
     for k in range(101):
-        assert scale.to_raw(fit.history.params[k]) == pytest.approx(raw, rel=1e-9, abs=1e-9)
+        assert basis.to_raw(fit.history.params[k]) == pytest.approx(raw, rel=1e-9, abs=1e-9)
         raw = raw - config.learning_rate * precondition @ (2 / 15 * x.T @ (x @ raw - t_c))
 
 
@@ -205,7 +206,7 @@ def test_history_belongs_to_the_states_it_says():
 def test_sample_of_the_history_has_its_ends_and_no_repeats(n_states):
     from tempfit.training import History
 
-    history = History(np.zeros((n_states, 2)), np.zeros(n_states), np.zeros((n_states, 2)))
+    history = History(np.arange(n_states), np.zeros((n_states, 2)), np.zeros(n_states), np.zeros((n_states, 2)))
     states = history.sample(300)
     assert states[0] == 0
     assert states[-1] == n_states - 1

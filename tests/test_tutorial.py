@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from tempfit.basis import fit_basis
 from tempfit.config import CalibrationConfig
-from tempfit.design import build_design, compress
+from tempfit.design import build_design, compress, design_of
 from tempfit.forecast import hessian, make_forecast
 from tempfit.scaling import fit_scaling
 from tempfit.statistics import solve
@@ -170,8 +171,8 @@ def exact_by_fractions() -> tuple[Fraction, Fraction, Fraction]:
 
 @pytest.mark.parametrize("scaling", ["none", "factor", "standardize", "minmax"])
 def test_exact_solution_to_twelve_digits(scaling):
-    scale = fit_scaling(T_U, CalibrationConfig(scaling=scaling))
-    exact = solve(compress(build_design(scale.apply(T_U), T_C)), scale)
+    basis = fit_basis(T_U, CalibrationConfig(scaling=scaling))
+    exact = solve(compress(design_of(basis.features(T_U), T_C)), basis)
     w, b, loss = exact_by_fractions()
     assert (w, b) == (Fraction(152075, 283314), Fraction(-2451344, 141657))
     assert exact.w == pytest.approx(float(w), rel=1e-12)

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
@@ -26,6 +27,7 @@ from tempfit import leases
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
+from tempfit.model import MLP
 from tempfit.readings import Readings
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
@@ -205,21 +207,19 @@ def _metrics(calibration: Calibration, timestamp: int) -> list[Metric]:
     A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
     so that a repeated attempt writes the same rows and not further ones.
     """
-    history, line = calibration.fit.history, calibration.line_history
-    series = {
-        "loss": history.loss,
-        "w": line[:, 0],
-        "b": line[:, 1],
-        "gradient_norm": history.gradient_norm,
-    }
+    history = calibration.fit.history
     states = history.sample(HISTORY_POINTS)
-    metrics = [Metric(key, float(values[k]), timestamp, int(k)) for key, values in series.items() for k in states]
+    metrics = [
+        Metric(key, float(values[k]), timestamp, int(history.updates[k]))
+        for key, values in calibration.series().items()
+        for k in states
+    ]
     values = calibration.as_dict()
     final = {
-        **{key: values[key] for key in ("rmse", "n", "n_epochs", "diverged_at", "excess_loss")},
+        **{key: values[key] for key in ("rmse", "n", "n_epochs", "close_at", "diverged_at", "excess_loss")},
         **{key: values[key] for key in ("critical_learning_rate", "condition_number", "epochs_needed")},
-        "w_scaled": values["scaled"]["w"],
-        "b_scaled": values["scaled"]["b"],
+        "w_scaled": values["scaled"].get("w"),
+        "b_scaled": values["scaled"].get("b"),
         **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
     }
     metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
@@ -243,17 +243,11 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
         (folder / "figures" / name).write_bytes(png)
     text = json.dumps(calibration.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
-    history, line = calibration.fit.history, calibration.line_history
-    table = {
-        "updates": range(len(history)),
-        "loss": history.loss,
-        "w": line[:, 0],
-        "b": line[:, 1],
-        "w_scaled": history.params[:, 0],
-        "b_scaled": history.params[:, 1],
-        "gradient_w": history.gradient[:, 0],
-        "gradient_b": history.gradient[:, 1],
-    }
+    history = calibration.fit.history
+    table = {"updates": history.updates, **calibration.series()}
+    if calibration.config.model == "line":
+        table |= {"w_scaled": history.params[:, 0], "b_scaled": history.params[:, 1]}
+        table |= {"gradient_w": history.gradient[:, 0], "gradient_b": history.gradient[:, 1]}
     pd.DataFrame(table).to_parquet(folder / "history.parquet", index=False)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
@@ -276,7 +270,7 @@ def _log_model(run: Run, calibration: Calibration) -> None:
             mlflow.pyfunc.save_model(
                 f"{folder}/model",
                 python_model=str(Path(__file__).with_name("model_code.py")),
-                model_config={"w": calibration.w, "b": calibration.b, "x": readings.x, "y": readings.y},
+                model_config={**_model_config(calibration), "x": readings.x, "y": readings.y},
                 mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run.run_id, model_id=logged.model_id),
                 signature=ModelSignature(
                     inputs=Schema([ColSpec(DataType.double, readings.x)]),
@@ -288,6 +282,18 @@ def _log_model(run: Run, calibration: Calibration) -> None:
         client.log_model_artifacts(logged.model_id, f"{folder}/model")
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=calibration.fit.n_epochs)])
+
+
+def _model_config(calibration: Calibration) -> dict[str, Any]:
+    """What `model_code` predicts from: coefficients (a polynomial's of scaled powers), or an mlp's layers."""
+    if calibration.config.model == "line":
+        return {"coefficients": calibration.coefficients.tolist(), "factor": 1.0, "center": 0.0}
+    basis, params = calibration.problem.basis, calibration.fit.params
+    scaling = {"factor": basis.scaling.factor, "center": basis.scaling.center}
+    if calibration.is_linear:
+        return {"coefficients": basis.to_powers(params).tolist(), **scaling}
+    layers = MLP(calibration.config).unpack(params)
+    return {"layers": layers, "activation": calibration.config.activation, **scaling}
 
 
 def _terminate(run: Run, status: str, reason: str | None) -> None:

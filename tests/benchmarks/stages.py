@@ -18,8 +18,8 @@ STARTED = time.perf_counter()
 IN_THE_FLOW = {  # stage → the function that does it
     "record the start": ("tempfit.tracking.runs", "start_run"),
     "ingest": ("tempfit.readings", "load_readings"),
-    "normalize": ("tempfit.calibration", "normalize"),
-    "train": ("tempfit.training", "train"),
+    "normalize": ("tempfit.problem", "normalize"),
+    "train": ("tempfit.problem", "fit_problems"),
     "visualize": ("tempfit.plots", "draw_figures"),
     "track": ("tempfit.tracking.runs", "log_calibration"),
     "publish": ("flows.tasks", "publish"),
@@ -44,11 +44,12 @@ def main() -> None:
         setattr(home, name, timed(stage, getattr(home, name)))
 
     from tempfit import cli
+    from tempfit.cli import shared
 
     wrap("look at the file, start the server", "tempfit.readings", "peek")
-    cli._start_prefect = timed("look at the file, start the server", cli._start_prefect)  # type: ignore[assignment]
+    shared._start_prefect = timed("look at the file, start the server", shared._start_prefect)  # type: ignore[assignment]
     seconds["start Python and the command line"] = time.perf_counter() - STARTED
-    wait_for_services = cli._wait_for_services
+    wait_for_services = shared._wait_for_services
 
     def wait(*arguments: Any) -> None:
         before = sum(seconds.values())
@@ -62,7 +63,7 @@ def main() -> None:
         calibrate.calibrate_watched = timed("flow", calibrate.calibrate_watched)
         wait_for_services(*arguments)
 
-    cli._wait_for_services = wait
+    shared._wait_for_services = wait
     with redirect_stdout(sys.stderr):
         try:
             cli.main(["calibrate", *sys.argv[1:]])

@@ -111,8 +111,8 @@ def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "stage"),
     [
-        ("flows.tasks.calibration.normalize", "normalize"),
-        ("flows.tasks.training.train", "train"),
+        ("flows.tasks.problem.normalize", "normalize"),
+        ("flows.tasks.problem.fit_problems", "train"),
         ("flows.tasks.plots.draw_figures", "visualize"),
         ("flows.calibrate.make_forecast", "forecast"),
     ],
@@ -184,7 +184,7 @@ def command(capsys, *arguments: str) -> tuple[int, str, str]:
 @pytest.fixture
 def joined(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line uses the session's server."""
-    monkeypatch.setattr(cli, "_start_prefect", lambda: None)
+    monkeypatch.setattr("tempfit.cli.shared._start_prefect", lambda: None)
 
 
 @pytest.mark.usefixtures("joined")

@@ -12,11 +12,13 @@ from pydantic.fields import FieldInfo
 
 from tempfit.config import (
     CalibrationConfig,
+    ModelConfig,
     ReadingsConfig,
     ScalingConfig,
     Settings,
     TrackingConfig,
     TrainingConfig,
+    ValidationConfig,
     parse_config,
     read_settings_file,
 )
@@ -24,7 +26,9 @@ from tempfit.config import (
 PANELS: dict[str, type[Settings]] = {
     "Readings": ReadingsConfig,
     "Scaling": ScalingConfig,
+    "Model": ModelConfig,
     "Training": TrainingConfig,
+    "Validation": ValidationConfig,
     "Tracking": TrackingConfig,
 }
 
@@ -49,7 +53,7 @@ def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         _parameter(name, field, panel)
         for panel, model in PANELS.items()
         for name, field in CalibrationConfig.model_fields.items()
-        if name in model.model_fields
+        if name in model.__annotations__  # its own, not those it inherits
     ]
     config_file = _keyword("config_file", Annotated[Path | None, file_option])
     with_options.__signature__ = signature.replace(  # type: ignore[attr-defined]

@@ -59,7 +59,9 @@ class Terminal:
         self.progress.start()
 
     def on_epochs(self, block: Block) -> None:
-        """After every block of epochs of the one member."""
+        """After every block of epochs; only the first member is shown, and not the folds that validate it."""
+        if block.members[0] != 0:
+            return
         loss = block.loss[:, 0]
         n_states = int(np.isfinite(loss).sum())
         if self.task is not None and n_states:

@@ -1,0 +1,105 @@
+"""The functions of the reading that a line or a polynomial is a sum of, and the way back to raw powers.
+
+A polynomial in raw powers is as badly conditioned as a sum can be. Its terms are therefore made from the scaled
+reading, and with --scaling standardize they are made orthogonal over the readings, each with mean square 1: the Hessian
+of the mean squared error is then 2 times the identity, as it is for a standardized line. (Forsythe: Generation and use
+of orthogonal polynomials for data-fitting with a digital computer, J. SIAM 5, 1957.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.config import CalibrationConfig, ScalingConfig
+from tempfit.scaling import Scaling, fit_scaling
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Terms of degree d, …, 1, 0 in the scaled reading t_un: `[t_un**d, …, t_un, 1] @ matrix`.
+
+    So the two parameters of degree 1 are w and b, and coefficients stand in the order that numpy.polyval takes.
+
+    scaling: raw readings to t_un. matrix: (terms, terms), lower triangular; the identity where the terms are powers.
+    """
+
+    scaling: Scaling
+    matrix: NDArray[np.float64]
+
+    @property
+    def n_terms(self) -> int:
+        return len(self.matrix)
+
+    def features(self, t_u: NDArray[Any]) -> NDArray[np.float64]:
+        """Readings (...,) in raw units → (..., terms), the value of every term."""
+        t_un = self.scaling.apply(np.asarray(t_u, dtype=np.float64))
+        terms = np.vander(t_un.reshape(-1), self.n_terms)
+        if not np.array_equal(self.matrix, np.eye(self.n_terms)):
+            terms = terms @ self.matrix
+        features: NDArray[np.float64] = terms.reshape(*t_un.shape, self.n_terms)
+        return features
+
+    @property
+    def fold(self) -> NDArray[np.float64]:
+        """(terms, terms) matrix that takes parameters to the coefficients of raw powers, and their covariance C to
+        `fold C foldᵀ`."""
+        return _substitution(self.scaling, self.n_terms) @ self.matrix
+
+    def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
+        """Parameters (..., terms) as coefficients of raw powers (..., terms)."""
+        return params @ self.fold.T
+
+    def to_powers(self, params: NDArray[Any]) -> NDArray[Any]:
+        """Parameters (..., terms) as coefficients of the powers of t_un (..., terms)."""
+        return params @ self.matrix.T
+
+    def change_to(self, other: Basis) -> NDArray[np.float64]:
+        """(terms, terms), M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
+        substitution = _substitution(other.scaling.after(self.scaling), self.n_terms)
+        change: NDArray[np.float64] = np.linalg.solve(self.matrix, substitution @ other.matrix)
+        return change
+
+
+def fit_basis(t_u: NDArray[Any], config: CalibrationConfig) -> Basis:
+    """The terms that `config` asks for, from the readings (rows,) in raw units; an mlp's are those of a line."""
+    if config.model == "polynomial" and config.degree > 1:
+        if config.scaling == "standardize":
+            return _orthogonal_basis(t_u, config.degree)
+        return Basis(fit_scaling(t_u, config), np.eye(config.degree + 1))
+    return Basis(fit_scaling(t_u, config), np.eye(2))
+
+
+def standard_basis(t_u: NDArray[Any], config: CalibrationConfig) -> Basis:
+    """The best-conditioned terms for the model that `config` asks for, whatever the scaling."""
+    return fit_basis(t_u, config.model_copy(update={"scaling": "standardize"}))
+
+
+def _orthogonal_basis(t_u: NDArray[Any], degree: int) -> Basis:
+    """Polynomials orthogonal over the readings: Gram-Schmidt, as a QR, on the powers of the readings taken to ±1.
+
+    From the constant upwards, so that each term has its own degree; with positive leading coefficients.
+    """
+    half = fit_scaling(t_u, ScalingConfig(scaling="minmax"))
+    scaling = Scaling(factor=2 * half.factor, center=half.center + 0.5 / half.factor)
+    powers = np.vander(scaling.apply(t_u), degree + 1, increasing=True)
+    triangle = np.linalg.qr(powers, mode="r")
+    triangle = triangle * np.sign(np.diag(triangle))[:, None] / math.sqrt(len(t_u))
+    return Basis(scaling, np.linalg.inv(triangle)[::-1, ::-1].copy())
+
+
+def _substitution(scaling: Scaling, n_terms: int) -> NDArray[np.float64]:
+    """(terms, terms), T with `powers(t_un) = powers(t) @ T` for `t_un = factor * (t - center)`: the binomial theorem.
+
+    Powers stand in descending order, as in numpy.vander.
+    """
+    matrix = np.zeros((n_terms, n_terms))
+    for power in range(n_terms):
+        for k in range(power + 1):  # the term of t**k in (factor * (t - center))**power
+            coefficient = math.comb(power, k) * scaling.factor**power * (-scaling.center) ** (power - k)
+            matrix[n_terms - 1 - k, n_terms - 1 - power] = coefficient
+    return matrix

@@ -1,0 +1,47 @@
+"""`tempfit …`: the command line. Thin, and quick to start: heavy imports happen in the command that needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich.markup import escape
+
+from tempfit.cli import calibrate, services  # each registers its commands, in the order of --help
+from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, stderr
+from tempfit.errors import InputError, ServiceError
+
+__all__ = ["app", "calibrate", "main", "services"]
+
+QUIET = {  # unless the user says otherwise
+    "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; errors become one line on stderr and an exit code (README: exit codes).
+
+    With TEMPFIT_TRACEBACK set, the traceback of an unexpected error is shown too.
+    """
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
+    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
+    try:
+        app(arguments)
+    except InputError as error:
+        _fail(str(error), EXIT_INPUT)
+    except ServiceError as error:
+        _fail(str(error), EXIT_FAILURE)
+    except Exception as error:
+        if os.environ.get("TEMPFIT_TRACEBACK"):
+            stderr.print_exception()
+        _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {error}", EXIT_FAILURE)
+
+
+def _fail(message: str, code: int) -> None:
+    first_line = message.strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
+    stderr.print(f"[bold red]error:[/] {escape(first_line)}", soft_wrap=True, highlight=False)
+    sys.exit(code)

@@ -1,0 +1,56 @@
+"""`tempfit calibrate`: one calibration, recorded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tempfit.cli.options import takes_settings
+from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, stderr, stdout, ui_command
+from tempfit.config import CalibrationConfig
+
+if TYPE_CHECKING:
+    from flows.calibrate import Outcome
+    from tempfit.cli.terminal import Terminal
+
+
+@app.command()
+@takes_settings
+def calibrate(
+    file: Annotated[str, typer.Argument(help="Paired readings, CSV or Parquet; - reads stdin.")],
+    *,
+    config: CalibrationConfig,
+    print_every: Annotated[
+        int | None, typer.Option(help="Print epoch, loss, params and gradient every K epochs.", min=1, metavar="K")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
+) -> None:
+    """Fit a line to paired readings, record the run in MLflow, say how good the line is."""
+    from tempfit.readings import peek
+
+    peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
+    load_flow("flows.calibrate", config.mlruns)
+    from tempfit.cli.terminal import Terminal
+
+    with Terminal(stdout, stderr, print_every) as terminal:
+        outcome = _run_flow(file, config, terminal)
+    if as_json:
+        result = {**outcome.calibration.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        terminal.show(outcome, browse=f"{ui_command(config.mlruns)}  →  {outcome.url}")
+    if outcome.calibration.fit.diverged_at is not None:
+        sys.exit(EXIT_DIVERGED)
+
+
+def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Outcome:
+    """The calibrate flow with the terminal looking on."""
+    from flows.calibrate import calibrate_watched
+    from flows.tasks import Watcher
+
+    with redirect_stdout(sys.stderr):  # what libraries print is no result
+        return calibrate_watched(file, config, Watcher(terminal.on_forecast, terminal.on_epochs))

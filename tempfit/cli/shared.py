@@ -1,0 +1,75 @@
+"""What the commands share: the app, the two streams, and the way that a flow's services are started."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from tempfit.config import TrackingConfig
+from tempfit.errors import ServiceError
+
+if TYPE_CHECKING:
+    from flows.server import PrefectServer
+
+EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect.",
+)
+stdout, stderr = Console(), Console(stderr=True)
+
+Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
+DEFAULT_MLRUNS = TrackingConfig().mlruns
+
+
+def say(*lines: str) -> None:
+    """Print lines as they are: no markup, no breaks of ours."""
+    for line in lines:
+        stdout.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def ui_command(mlruns: str) -> str:
+    """The command that opens MLflow's UI on these runs."""
+    return "tempfit ui" if mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {mlruns}"
+
+
+def load_flow(flow: str, mlruns: str) -> None:
+    """Import the module `flow` while the Prefect server starts, and wait for that; something moves meanwhile."""
+    with stderr.status("loading torch, MLflow and Prefect …"):
+        server = _start_prefect()
+        _wait_for_services(flow, mlruns, server)
+
+
+def _start_prefect() -> PrefectServer | None:
+    """The Prefect server, started or joined if none is configured; before Prefect is imported, which reads its address.
+
+    Flow logs stay on Prefect's run page: a terminal that has a summary and one-line errors needs no second voice.
+    """
+    from flows.server import start_server
+
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    server = start_server()
+    if server is not None:
+        os.environ["PREFECT_API_URL"] = server.api_url
+        os.environ["PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED"] = "false"  # it is of this very installation
+    return server
+
+
+def _wait_for_services(flow: str, mlruns: str, server: PrefectServer | None) -> None:
+    """Use the time in which the Prefect server starts on the other core: import the flow, open or make the store."""
+    import_module(flow)
+    from tempfit.tracking.store import open_store
+
+    if server is not None:
+        with suppress(ServiceError):  # if it cannot be opened, the flow will try again, and tell
+            open_store(Path(mlruns))
+        server.wait()

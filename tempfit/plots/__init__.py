@@ -1,0 +1,8 @@
+"""Figures as PNG: the only home of matplotlib.
+
+`canvas` is what all share, `calibration` draws one calibration.
+"""
+
+from tempfit.plots.calibration import draw_figures
+
+__all__ = ["draw_figures"]

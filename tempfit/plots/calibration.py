@@ -1,0 +1,207 @@
+"""Figures of a Calibration as PNG bytes: the line, the loss, the path of (w, b), the residuals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from tempfit.calibration import Calibration
+from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
+from tempfit.training import Status
+
+FEW, MANY = 30, 200  # states up to which each is marked; beyond which the axis of epochs is logarithmic
+MOST_POINTS = 5000  # dots that a person can still tell apart, and more than a figure needs
+
+
+def draw_figures(calibration: Calibration) -> dict[str, bytes]:
+    """Every figure of a calibration: file name → PNG. A line has its path, a network its layers' gradients."""
+    figures = {"line.png": draw_line(calibration), "loss.png": draw_loss(calibration)}
+    if calibration.config.model == "line":
+        figures["path.png"] = draw_path(calibration)
+    if not calibration.is_linear:
+        figures["layers.png"] = draw_layers(calibration)
+    figures["residuals.png"] = draw_residuals(calibration)
+    return {name: to_png(figure) for name, figure in figures.items()}
+
+
+def draw_line(calibration: Calibration) -> Figure:
+    """The fitted line over the raw readings, the scale undone; the exact line alone where the fit diverged."""
+    readings, exact = calibration.readings, calibration.exact
+    figure, axes = make_canvas(readings.x_label, readings.y_label)
+    _draw_readings(axes, calibration)
+    ends = np.array([readings.t_u.min(), readings.t_u.max()])
+    curve = ends if calibration.config.model == "line" else np.linspace(ends[0], ends[1], 300)
+    exact_curve = ends if exact.basis.n_terms == 2 else curve
+    if calibration.status is Status.DIVERGED:
+        axes.set_title(calibration.headline)
+    else:
+        axes.set_title(calibration.equation())
+        axes.plot(curve, calibration.predict(curve), color=ORANGE, label="gradient descent")
+    what = "exact least squares" if calibration.is_linear else "exact line"
+    axes.plot(exact_curve, exact.predict(exact_curve), "--", color=GREY, linewidth=1, label=what)
+    rises = exact.predict(ends[1]) >= exact.predict(ends[0])
+    axes.legend(loc="upper left" if rises else "upper right")
+    return figure
+
+
+def _draw_readings(axes: Axes, calibration: Calibration) -> None:
+    """The readings trained on as dots, those held out as rings."""
+    readings, mask = calibration.readings, calibration.problem.mask
+    for rows, style, what in ((mask, "o", "readings"), (~mask, "s", "readings held out")):
+        t_u, t_c = readings.t_u[rows], readings.t_c[rows]
+        if len(t_u):
+            shown = _subset(len(t_u))
+            fill = BLUE if style == "o" else "none"
+            label = _count(what, shown, len(t_u))
+            axes.plot(t_u[shown], t_c[shown], style, color=BLUE, markerfacecolor=fill, label=label)
+
+
+def draw_loss(calibration: Calibration) -> Figure:
+    """Loss against updates on log axes: what explodes, what crawls and what arrives."""
+    history, exact, fit = calibration.fit.history, calibration.exact, calibration.fit
+    figure, axes = make_canvas("Epochs (updates made)", f"Loss ({calibration.readings.y_unit}²)")
+    curves = [("loss", history.loss, ORANGE)]
+    if calibration.validation is not None:
+        name = f"validation loss ({calibration.validation.method})"
+        curves.append((name, calibration.validation.loss, GREEN))
+    axes.set_yscale("log")
+    lowest, highest = HIGHEST, 0.0
+    for name, values, colour in curves:
+        states = history.sample(2000)
+        states = states[(values[states] > 0) & (values[states] < HIGHEST)]  # a log axis has neither 0 nor 1e308
+        style = "o-" if len(states) <= FEW else "-"
+        axes.plot(history.updates[states], values[states], style, color=colour, markersize=4, label=name)
+        lowest, highest = values[states].min(initial=lowest), values[states].max(initial=highest)
+    if calibration.config.loss == "squared" and exact.loss > 0:
+        what = "lowest possible loss" if calibration.is_linear else "loss of the exact line"
+        axes.axhline(exact.loss, linestyle="--", color=GREY, linewidth=1, label=what)
+        lowest = min(lowest, exact.loss)
+    if fit.diverged_at is not None:
+        axes.axvline(fit.diverged_at - 1, color=BLUE, linewidth=1, label=f"overflow at epoch {fit.diverged_at:,}")
+    if highest > 0:
+        axes.set_ylim(lowest / 2, highest * 2)
+        label_log_axis(axes, lowest, highest)
+    if fit.n_epochs >= MANY:
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(0, (fit.diverged_at or fit.n_epochs + 1) * 1.15)
+    elif fit.n_epochs < FEW:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(_title(calibration))
+    if len(curves) > 1:  # two curves leave no corner that is surely free
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    else:
+        axes.legend(loc="upper left" if fit.diverged_at else "upper right")
+    return figure
+
+
+def draw_path(calibration: Calibration) -> Figure:
+    """The way of (w, b), in the units trained in, over the contours of the squared loss."""
+    problem, design = calibration.problem, calibration.problem.design
+    history = calibration.fit.history
+    optimum = problem.basis.change_to(problem.standard) @ calibration.exact.params
+    states = history.sample(2000)
+    if calibration.fit.diverged_at is not None:  # it leaves every window: its first updates show the over-correction
+        distance = np.linalg.norm(history.params[:200] - optimum, axis=1)
+        states = np.arange(max(2, int(np.argmax(distance > 100 * distance[0]))))[: len(history)]
+    path = history.params[states]
+    suffix = "" if calibration.config.scaling == "none" else " (scaled readings)"
+    figure, axes = make_canvas(f"w{suffix}", f"b{suffix}")
+
+    corners = np.vstack([path, optimum])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = 0.12 * np.maximum(high - low, 1e-3 * (1 + np.abs(high).max()))
+    low, high = low - margin, high + margin
+    w, b = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
+    loss = _squared_loss(design.features[0].numpy(), design.targets[0].numpy(), w, b) / calibration.exact.n
+    levels = np.unique(np.geomspace(max(loss.min(), loss.max() * 1e-9, 1e-300), max(loss.max(), 1e-290), 16))
+    axes.contour(w, b, loss, levels=levels, cmap="Blues_r", linewidths=0.8)
+
+    marker = "o-" if len(states) <= FEW else "-"
+    axes.plot(path[:, 0], path[:, 1], marker, color=ORANGE, markersize=4, label="gradient descent")
+    axes.plot(*path[0], "s", color="black", markersize=6, label="start")
+    axes.plot(*optimum, "*", color="black", markersize=11, label="exact optimum")
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    what = "The first updates" if calibration.fit.diverged_at is not None else "The way"
+    axes.set_title(f"{what} of (w, b) over the contours of the loss")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def draw_residuals(calibration: Calibration) -> Figure:
+    """Residuals against the readings; of the exact line where the fit diverged."""
+    readings, exact = calibration.readings, calibration.exact
+    figure, axes = make_canvas(readings.x_label, f"Residual, {readings.y} − line ({readings.y_unit})")
+    if calibration.status is Status.DIVERGED:
+        predict = exact.predict
+        axes.set_title("Residuals of the exact line (gradient descent diverged)")
+    else:
+        predict = calibration.predict
+        axes.set_title(f"Residuals (root mean square {calibration.rmse:.4g} {readings.y_unit})")
+    axes.axhline(0, color=GREY, linewidth=1)
+    mask = calibration.problem.mask
+    for rows, fill in ((mask, BLUE), (~mask, "none")):
+        shown = np.flatnonzero(rows)[_subset(int(rows.sum()))]
+        t_u, residual = readings.t_u[shown], readings.t_c[shown] - predict(readings.t_u[shown])
+        axes.vlines(t_u, 0, residual, color=BLUE, linewidth=1, alpha=0.5 if readings.n <= 200 else 0)
+        axes.plot(t_u, residual, "o" if fill == BLUE else "s", color=BLUE, markerfacecolor=fill)
+    return figure
+
+
+def draw_layers(calibration: Calibration) -> Figure:
+    """The gradient's norm in each layer of a network: where it vanishes on its way back, and where it explodes."""
+    figure, axes = make_canvas("Epochs (updates made)", "Gradient norm of the layer")
+    history = calibration.fit.history
+    series = {
+        name.removeprefix("gradient_norm/").replace("_", " "): values
+        for name, values in calibration.series().items()
+        if name.startswith("gradient_norm/")
+    }
+    states = history.sample(2000)
+    shades = colormaps["viridis"](np.linspace(0, 0.92, len(series)))  # the nearer to the reading, the darker
+    lowest, highest = HIGHEST, 0.0
+    for (name, norm), shade in zip(series.items(), shades, strict=True):
+        shown = states[(norm[states] > 0) & (norm[states] < HIGHEST)]
+        axes.plot(history.updates[shown], norm[shown], color=shade, label=name)
+        lowest, highest = norm[shown].min(initial=lowest), norm[shown].max(initial=highest)
+    axes.set_yscale("log")
+    if highest > 0:
+        label_log_axis(axes, lowest, highest)
+    if calibration.fit.n_epochs >= MANY:
+        axes.set_xscale("symlog", linthresh=1)
+    axes.set_xlim(0)
+    axes.set_title(f"How the gradient reaches the layers ({calibration.config.activation})")
+    figure.legend(loc="outside lower center", ncols=min(len(series), 5), frameon=False)
+    return figure
+
+
+def _subset(n: int) -> NDArray[np.intp]:
+    """Evenly spread row numbers, at most MOST_POINTS of them."""
+    return np.arange(n) if n <= MOST_POINTS else np.linspace(0, n - 1, MOST_POINTS).astype(np.intp)
+
+
+def _count(what: str, shown: NDArray[Any], n: int) -> str:
+    return what if len(shown) == n else f"{len(shown):,} of {n:,} {what}"
+
+
+def _title(calibration: Calibration) -> str:
+    fit = calibration.fit
+    if fit.diverged_at is not None:
+        return f"Diverged at epoch {fit.diverged_at:,}"
+    return f"{fit.status.value.capitalize()} after {fit.n_epochs:,} epoch{'s' if fit.n_epochs != 1 else ''}"
+
+
+def _squared_loss(
+    features: NDArray[Any], targets: NDArray[Any], w: NDArray[Any], b: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Sum of squared residuals over a grid of w and b, from the few compressed rows."""
+    total = np.zeros_like(w)
+    for (x, one), y in zip(features, targets, strict=True):
+        total += (x * w + one * b - y) ** 2
+    return total

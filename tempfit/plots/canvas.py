@@ -1,0 +1,47 @@
+"""What all figures share: the canvas, the colours, the axes that read well."""
+
+from __future__ import annotations
+
+import math
+from io import BytesIO
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+SIZE, DPI = (7.2, 4.6), 100  # the tutorial's dpi; wide enough for MLflow's artifact pane
+HIGHEST = 1e290  # what a log axis can still pad
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"  # told apart by colour-blind readers
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito's
+
+
+def make_canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=SIZE, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    axes = figure.subplots()
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def to_png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def label_log_axis(axes: Axes, low: float, high: float) -> None:
+    """Plain numbers (20, 30) where the axis spans few decades, powers of ten where it spans many."""
+    if high > 1e6 * low or high > 1e6 or low < 1e-4:
+        first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+        step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (last - first) / step <= 8)
+        first = math.ceil(first / step) * step
+        axes.yaxis.set_major_locator(FixedLocator([10.0**power for power in range(first, last + 1, step)]))
+        axes.yaxis.set_minor_locator(NullLocator())
+        return
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    few_decades = high < 30 * low
+    axes.yaxis.set_minor_formatter(
+        (lambda value, _: f"{value:g}" if f"{value:e}"[0] in "2357" else "") if few_decades else NullFormatter()
+    )
