@@ -8,6 +8,7 @@ import numpy as np
 
 from tempfit.calibration import Calibration
 from tempfit.config import format_rate
+from tempfit.forecast import CLOSE
 
 SETTLED = 0.01  # of its distance to the lowest: a loss that fell less in the last quarter of its epochs sticks
 VANISHED = 0.1  # of the last layer's gradient norm: what reaches the first layer of a network that hinders it
@@ -20,16 +21,16 @@ class Outcome(StrEnum):
     ARRIVES = "arrives"  # within 0.1 % of it (a network: or below)
     CRAWLS = "crawls"  # still on its way when the epochs were used up
     STICKS = "sticks"  # no longer moving, elsewhere
-    EXPLODES = "explodes"  # the loss overflowed
+    EXPLODES = "explodes"  # the loss overflowed, or is on its way there: above where it started
 
 
 def outcome(calibration: Calibration) -> Outcome:
     """The word for a fit. `arrives` is for good: the final loss is close, too (or the line's is passed)."""
     fit, lowest = calibration.fit, calibration.exact.loss
-    if fit.diverged_at is not None:
-        return Outcome.EXPLODES
     if calibration.is_close:
         return Outcome.ARRIVES
+    if fit.diverged_at is not None or fit.loss > (1 + CLOSE) * fit.history.loss[0]:
+        return Outcome.EXPLODES
     history = fit.history
     earlier = int(np.searchsorted(history.updates, 0.75 * fit.n_epochs))
     before, now = float(history.loss[earlier]) - lowest, fit.loss - lowest
@@ -44,6 +45,8 @@ def why(calibration: Calibration) -> str:
 def _result(calibration: Calibration) -> str:
     fit, lowest = calibration.fit, calibration.exact.loss
     match outcome(calibration):
+        case Outcome.EXPLODES if fit.diverged_at is None:
+            return f"the loss has grown {fit.loss / fit.history.loss[0]:.3g}-fold in {fit.n_epochs:,} epochs"
         case Outcome.EXPLODES:
             return f"the loss overflows at epoch {fit.diverged_at:,}"
         case Outcome.ARRIVES if fit.close_at is None:

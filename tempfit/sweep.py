@@ -10,7 +10,7 @@ from typing import Any
 
 from tempfit.calibration import Calibration, judge
 from tempfit.config import CalibrationConfig, ModelConfig, ScalingConfig, ValidationConfig
-from tempfit.explain import outcome, why
+from tempfit.explain import Outcome, outcome, why
 from tempfit.forecast import CLOSE, make_forecast
 from tempfit.grid import Axis, Grid, Trial
 from tempfit.problem import Problem, fit_problems, normalize
@@ -32,9 +32,10 @@ class Member:
     def name(self) -> str:
         return self.trial.name
 
-    @property
+    @cached_property
     def diverged(self) -> bool:
-        return self.calibration.fit.diverged_at is not None
+        """Whether the loss overflowed, or was on its way there when the epochs were used up."""
+        return outcome(self.calibration) is Outcome.EXPLODES
 
     @property
     def mean_squared_error(self) -> float:

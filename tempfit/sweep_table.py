@@ -57,5 +57,5 @@ def _row(member: Member, names: Sequence[str], *, validated: bool, explained: bo
     row = (*(settings or [member.name]), outcome(calibration).value, loss, f"{close_at:,}" if close_at else "never")
     if validated:
         seen = calibration.validation
-        row += (f"{seen.final:.6g}" if seen is not None and diverged_at is None else "",)
+        row += (f"{seen.final:.6g}" if seen is not None and not member.diverged else "",)
     return (*row, why(calibration)) if explained else row
