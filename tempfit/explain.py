@@ -89,8 +89,12 @@ def _cause(calibration: Calibration) -> str:
     condition = forecast.condition_number
     if condition < 1.001:
         return "the condition number is 1, so the gradient points straight at the optimum"
-    what = "momentum carries it along the valley" if config.momentum else "it is stable"
-    return f"{what} (critical learning rate {critical}), and the valley has condition number {condition:,.4g}"
+    number = f"{condition:,.0f}" if condition >= 100 else f"{condition:.3g}"
+    if config.momentum:
+        return f"momentum helps along the valley, whose condition number is {number} all the same"
+    if config.scaling != "none":
+        return f"with scaled readings the condition number is {number}"
+    return f"stable, being below the critical {critical}, but slow: the condition number is {number}"
 
 
 def _cause_in_a_network(calibration: Calibration) -> str:

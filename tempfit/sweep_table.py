@@ -52,10 +52,10 @@ def _row(member: Member, names: Sequence[str], *, validated: bool, explained: bo
     idle = idle_settings(member.trial.config)
     settings = ["" if name in idle else format_value(getattr(member.trial.config, name)) for name in names]
     diverged_at = calibration.fit.diverged_at
-    loss = f"{calibration.loss:.6g}" if diverged_at is None else f"overflows at {diverged_at:,}"
+    loss = f"{calibration.loss:.5g}" if diverged_at is None else f"overflows at {diverged_at:,}"
     close_at = calibration.fit.close_at
     row = (*(settings or [member.name]), outcome(calibration).value, loss, f"{close_at:,}" if close_at else "never")
     if validated:
         seen = calibration.validation
-        row += (f"{seen.final:.6g}" if seen is not None and not member.diverged else "",)
+        row += (f"{seen.final:.5g}" if seen is not None and not member.diverged else "",)
     return (*row, why(calibration)) if explained else row

@@ -109,7 +109,8 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
     client, calibration = run.store.client, member.calibration
     if begun is None:
         tags = {**shared, MEMBER_TAG: str(number), "outcome": outcome(calibration).value, "why": why(calibration)}
-        created = client.create_run(run.experiment_id, start_time=run.start_time, tags=tags, run_name=member.name)
+        start_time = run.start_time + number  # ms: lists of runs sort by it
+        created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
     client.log_batch(begun, params=as_params(member.trial.config.hyperparameters()))
     log_result(run.store, begun, calibration, run.start_time, POINTS)
