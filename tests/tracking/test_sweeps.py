@@ -117,3 +117,25 @@ def test_children_of_a_killed_sweep_are_marked_with_it(mlruns: Path) -> None:
     assert client.get_run(run.run_id).info.status == "FAILED"
     assert client.get_run(child.info.run_id).info.status == "FAILED"
     assert not path.exists()
+
+
+def test_vanishing_gradients_are_seen_in_one_sweep(mlruns: Path) -> None:
+    """Eight layers: the sigmoid's slope is at most 1/4, so at the start its first layer gets less than 1/4⁶ of the
+    last's gradient; ReLU passes it on."""
+    config = CalibrationConfig(
+        experiment="deep", model="mlp", hidden="16x16x16x16x16x16x16x16", learning_rate=1e-3, n_epochs=50
+    )
+    readings, grid = load_readings(THERMOMETER), make_grid(config, ["activation=sigmoid,relu"])
+    run = start_sweep(open_store(mlruns), readings, config, grid, "sweep of activation", {})
+    with ended(run):
+        log_sweep(run, run_sweep(readings, grid), FIGURES)
+    shares = []
+    for child in children(run):
+        first, last = (
+            next(p.value for p in run.store.client.get_metric_history(child.info.run_id, name) if p.step == 0)
+            for name in ("gradient_norm/hidden_1", "gradient_norm/output")
+        )
+        shares.append(first / last)
+    sigmoid, relu = shares
+    assert sigmoid < 0.25**6
+    assert relu > 0.1
