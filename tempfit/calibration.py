@@ -84,7 +84,8 @@ class Calibration:
         """(states, terms), the coefficients at every state of `fit.history`."""
         if not self.is_linear:
             return np.empty((len(self.fit.history), 0))
-        return self.problem.basis.to_raw(self.fit.history.params)
+        with np.errstate(over="ignore"):  # a diverged fit's, in raw units
+            return self.problem.basis.to_raw(self.fit.history.params)
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperatures, in the unit of t_c, at readings t_u of any shape in raw units."""
@@ -286,6 +287,8 @@ def _finite(value: Any) -> Any:
     """The same nested values with None for what JSON cannot say: NaN and infinities."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -255,11 +255,12 @@ class _Batch:
         The tolerance is relative to the gradient at the start or at w = b = 0, whichever is larger, so that a start
         at the optimum converges too, and no smaller than what rounding leaves of a gradient.
         """
-        norms = [self.gradient(params)[1].norm(dim=1) for params in (self.params, torch.zeros_like(self.params))]
-        scale = _to_numpy(torch.maximum(*norms)[:, 0])
-        if not np.isfinite(scale).all():
+        residual, grad = self.gradient(self.params)
+        grad_at_zero = self.gradient(torch.zeros_like(self.params))[1]
+        scale = _to_numpy(torch.maximum(grad.norm(dim=1), grad_at_zero.norm(dim=1))[:, 0])
+        if not np.isfinite([scale, _to_numpy(self.loss.value(residual[..., 0]))]).all():
             raise SettingsError(
-                f"the gradient is not finite at the start values in {configs[0].dtype}: "
+                f"the loss or its gradient is not finite at the start values in {configs[0].dtype}: "
                 "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
             )
         rounding = 8 * float(torch.finfo(self.params.dtype).eps)
