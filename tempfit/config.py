@@ -77,7 +77,7 @@ class ModelConfig(Settings):
     activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
         "tanh", "Activation of the hidden layers of --model mlp, as in torch.nn."
     )
-    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**63)
+    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**32)
 
     @property
     def widths(self) -> tuple[int, ...]:
