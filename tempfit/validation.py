@@ -22,7 +22,7 @@ from tempfit.training import Fit
 RISE = 0.05  # above its lowest, relative: what a validation loss must have risen to speak of overfitting
 GAP = 4.0  # times the training loss, or above: errors on readings not seen twice as large as on those seen
 ROUNDING = 1e-12  # of the first validation loss: below it, losses are rounding and say nothing
-STATE_ELEMENTS = 4_000_000  # residuals evaluated at once
+STATE_ELEMENTS = 1_000_000  # values (residuals, or a layer's units) computed at once: 8 MB of float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def loss_of_states(params: NDArray[np.float64], design: Design, config: Calibrat
     model, loss = build_model(config), build_loss([config], design.n_readings)
     features, targets = model.scale_rows(design.features, design.targets[..., None], loss.row_scale(design.n_readings))
     losses = []
-    for part in torch.split(torch.from_numpy(params), max(1, STATE_ELEMENTS // targets.numel())):
+    for part in torch.split(torch.from_numpy(params), max(1, STATE_ELEMENTS // (targets.numel() * model.width))):
         n_states = len(part)
         residual = model.residual(features.expand(n_states, -1, -1), targets.expand(n_states, -1, -1), part[..., None])
         losses.append(loss.value(residual[..., 0]))
