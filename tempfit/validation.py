@@ -73,8 +73,8 @@ class Validation:
         """A sentence: whether the fit learned the readings instead of the thermometer, and how that shows."""
         if self.has_gap and not self.has_risen:
             return (
-                f"overfits: the validation loss, {self.final:.4g}, is {self.final / self.training_loss:.2g} times the "
-                "training loss"
+                f"overfits: the validation loss, {self.final:.4g}, is more than {GAP:g} times the training loss, "
+                f"{self.training_loss:.4g}"
             )
         if self.has_risen:
             return (
