@@ -64,8 +64,8 @@ class History:
         return len(self.loss)
 
     def sample(self, most: int) -> NDArray[np.int_]:
-        """Positions of at most `most` states, spaced evenly on a log axis, the first and the last always among them."""
-        return log_spaced(len(self), most)
+        """Positions of at most `most` states, spaced evenly on a log axis of updates, with the first and the last."""
+        return np.unique(np.searchsorted(self.updates, log_spaced(int(self.updates[-1]) + 1, most)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def train(
     design: one member for every config, or a single one that all configs share; compressed for the squared loss of a
     line or polynomial, else the rows themselves. configs: one per member, all of one `structure`.
     on_epochs: called after every block of epochs; it may return True to stop.
-    keep: how many states of a history to keep, evenly spaced on a log axis; None keeps all.
+    keep: how many states of a history to keep (2 or more), evenly spaced on a log axis; None keeps all.
     goals: (members,) or one for all, the loss that counts as close (`Fit.close_at`).
     Raises SettingsError when the configs do not share what they must, when a GPU is asked for that is not there, and
     when the loss is not even finite at the start values.
