@@ -105,7 +105,8 @@ class Calibration:
         else:
             mask = self.problem.mask
             residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
-        return float(np.linalg.norm(residual)) / math.sqrt(self.exact.n)
+        with np.errstate(over="ignore"):  # a diverged fit's sum may overflow where its mean does not
+            return float(np.linalg.norm(residual)) / math.sqrt(self.exact.n)
 
     @property
     def excess_loss(self) -> float:
