@@ -55,6 +55,11 @@ class Calibration:
         return self.problem.exact
 
     @property
+    def exact_name(self) -> str:
+        """What `exact` is: a line or a polynomial."""
+        return "polynomial" if self.config.model == "polynomial" else "line"
+
+    @property
     def w(self) -> float:
         """The slope of a line in raw units; NaN for other models."""
         return float(self.coefficients[0]) if self.config.model == "line" else math.nan
@@ -143,7 +148,7 @@ class Calibration:
     def headline(self) -> str:
         """The result in a line: `Converged: t_c = 0.5368 · t_u − 17.305`."""
         if self.fit.diverged_at is not None:
-            return f"Diverged at epoch {self.fit.diverged_at:,}: no line to use"
+            return f"Diverged at epoch {self.fit.diverged_at:,}: no {self.config.model} to use"
         return f"{self.status.capitalize()}: {self.equation()}"
 
     def equation(self, coefficients: NDArray[np.float64] | None = None) -> str:
@@ -239,7 +244,7 @@ def judge(
 def calibrate(
     readings: Any, config: CalibrationConfig | None = None, *, on_epochs: OnEpochs | None = None, **settings: Any
 ) -> Calibration:
-    """Fit `t_c = w * t_u + b` to paired readings and judge the result, without Prefect or MLflow.
+    """Fit a line (or another model) to paired readings and judge the result, without Prefect or MLflow.
 
     Parameters
     ----------
