@@ -129,7 +129,9 @@ class TrainingConfig(ModelConfig):
     huber_delta: float = setting(
         1.0, "Residual beyond which --loss huber grows linearly, in the reference's unit.", unit="y_unit", gt=0
     )
-    w_start: float = setting(1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0.")
+    w_start: float = setting(
+        1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed."
+    )
     b_start: float = setting(0.0, "Start value of b, in scaled units.")
     tolerance: float = setting(
         1e-12,
