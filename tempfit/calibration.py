@@ -155,8 +155,10 @@ class Calibration:
         """`t_c = 0.5368 · t_u − 17.305`: the final model or the coefficients given, (terms,), with telling digits."""
         y, x = self.readings.y, self.readings.x
         if not self.is_linear and coefficients is None:
-            sizes = "-".join(str(size) for size in (1, *self.config.widths, 1))
-            return f"{y} = mlp({x}), {sizes} units, {self.config.activation}"
+            sizes = [str(size) for size in (1, *self.config.widths, 1)]
+            if len(sizes) > 10:
+                sizes[4:-4] = "…"
+            return f"{y} = mlp({x}), {'-'.join(sizes)} units, {self.config.activation}"
         values = self.coefficients if coefficients is None else coefficients
         terms = []
         for power, (value, uncertainty) in zip(
