@@ -55,6 +55,11 @@ class Calibration:
         return self.problem.exact
 
     @property
+    def exact_name(self) -> str:
+        """What `exact` is: a line or a polynomial."""
+        return "polynomial" if self.config.model == "polynomial" else "line"
+
+    @property
     def w(self) -> float:
         """The slope of a line in raw units; NaN for other models."""
         return float(self.coefficients[0]) if self.config.model == "line" else math.nan
@@ -84,7 +89,8 @@ class Calibration:
         """(states, terms), the coefficients at every state of `fit.history`."""
         if not self.is_linear:
             return np.empty((len(self.fit.history), 0))
-        return self.problem.basis.to_raw(self.fit.history.params)
+        with np.errstate(over="ignore"):  # a diverged fit's, in raw units
+            return self.problem.basis.to_raw(self.fit.history.params)
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperatures, in the unit of t_c, at readings t_u of any shape in raw units."""
@@ -146,15 +152,17 @@ class Calibration:
     def headline(self) -> str:
         """The result in a line: `Converged: t_c = 0.5368 · t_u − 17.305`."""
         if self.fit.diverged_at is not None:
-            return f"Diverged at epoch {self.fit.diverged_at:,}: no line to use"
+            return f"Diverged at epoch {self.fit.diverged_at:,}: no {self.config.model} to use"
         return f"{self.status.capitalize()}: {self.equation()}"
 
     def equation(self, coefficients: NDArray[np.float64] | None = None) -> str:
         """`t_c = 0.5368 · t_u − 17.305`: the final model or the coefficients given, (terms,), with telling digits."""
         y, x = self.readings.y, self.readings.x
         if not self.is_linear and coefficients is None:
-            sizes = "-".join(str(size) for size in (1, *self.config.widths, 1))
-            return f"{y} = mlp({x}), {sizes} units, {self.config.activation}"
+            sizes = [str(size) for size in (1, *self.config.widths, 1)]
+            if len(sizes) > 10:
+                sizes[4:-4] = "…"
+            return f"{y} = mlp({x}), {'-'.join(sizes)} units, {self.config.activation}"
         values = self.coefficients if coefficients is None else coefficients
         terms = []
         for power, (value, uncertainty) in zip(
@@ -242,7 +250,7 @@ def judge(
 def calibrate(
     readings: Any, config: CalibrationConfig | None = None, *, on_epochs: OnEpochs | None = None, **settings: Any
 ) -> Calibration:
-    """Fit `t_c = w * t_u + b` to paired readings and judge the result, without Prefect or MLflow.
+    """Fit a line (or another model) to paired readings and judge the result, without Prefect or MLflow.
 
     Parameters
     ----------
@@ -291,6 +299,8 @@ def _finite(value: Any) -> Any:
     """The same nested values with None for what JSON cannot say: NaN and infinities."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -77,7 +77,7 @@ class ModelConfig(Settings):
     activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
         "tanh", "Activation of the hidden layers of --model mlp, as in torch.nn."
     )
-    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**63)
+    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**32)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -129,7 +129,9 @@ class TrainingConfig(ModelConfig):
     huber_delta: float = setting(
         1.0, "Residual beyond which --loss huber grows linearly, in the reference's unit.", unit="y_unit", gt=0
     )
-    w_start: float = setting(1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0.")
+    w_start: float = setting(
+        1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed."
+    )
     b_start: float = setting(0.0, "Start value of b, in scaled units.")
     tolerance: float = setting(
         1e-12,

@@ -104,7 +104,7 @@ def _cause_in_a_network(calibration: Calibration) -> str:
     saturates = config.activation in ("tanh", "sigmoid")
     if calibration.fit.diverged_at is not None:
         return f"{config.activation} lets large units through unchanged, so the gradient grows from layer to layer"
-    if not calibration.is_close and calibration.rmse**2 >= MEAN_ALONE * variance:
+    if not calibration.is_close and calibration.rmse * calibration.rmse >= MEAN_ALONE * variance:
         dead = "saturated" if saturates else "dead"
         return f"it hides the explosion: the units are {dead}, no gradient passes, and only the mean is learned"
     units = f"{config.hidden} {config.activation} units"

@@ -24,10 +24,12 @@ LEAK = 0.01  # as torch.nn.LeakyReLU
 class Model(Protocol):
     """How a member's flat parameters and its features make residuals.
 
-    n_params: per member. layers: name → its slice of the parameters; empty where there is one layer only.
+    n_params: per member. width: the most values that a row has on its way to a temperature. layers: name → its slice of
+    the parameters; empty where there is one layer only.
     """
 
     n_params: int
+    width: int
     layers: Mapping[str, slice]
 
     def start(self, config: TrainingConfig) -> Tensor:
@@ -49,6 +51,7 @@ class LinearModel:
     """A line, `w * t_u + b`, or any other sum of terms: `features @ params`."""
 
     layers: Mapping[str, slice] = {}
+    width = 1
 
     def __init__(self, n_terms: int):
         self.n_params = n_terms
@@ -74,6 +77,7 @@ class MLP:
     def __init__(self, config: ModelConfig):
         self.activation = config.activation
         self.sizes = [1, *config.widths, 1]  # units from the reading to the temperature
+        self.width = max(self.sizes)
         layers, end = {}, 0
         for number, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False), start=1):
             hidden = number < len(self.sizes) - 1

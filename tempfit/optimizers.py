@@ -1,4 +1,4 @@
-"""Update rules on (members, 2, 1) parameters, with a learning rate of its own for every member.
+"""Update rules on (members, n_params, 1) parameters, with a learning rate of its own for every member.
 
 Each follows torch.optim step by step (its defaults and its order of operations); they are written out here because
 torch.optim takes one learning rate for a whole tensor and updates in place.

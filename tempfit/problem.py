@@ -23,7 +23,7 @@ from tempfit.training import Block, Fit, OnEpochs, needs_rows, structure, train
 from tempfit.validation import Validation, held_out_rows, validate
 
 NETWORK_STATES = 2000  # states kept of an mlp, whose params and gradients would otherwise fill the memory
-BATCH_ELEMENTS = 2_000_000  # residuals and params of one epoch of a batch: 16 MB of float64
+BATCH_ELEMENTS = 2_000_000  # residuals (or a layer's units), or params, of one epoch of a batch: 16 MB of float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +178,8 @@ def _batches(members: Sequence[tuple[Problem, CalibrationConfig]]) -> Iterator[l
         groups[structure(config)].append(i)
     for group in groups.values():
         n_rows = max(members[i][0].rows.targets.shape[1] for i in group)
-        size = max(1, BATCH_ELEMENTS // max(n_rows, build_model(members[group[0]][1]).n_params))
+        model = build_model(members[group[0]][1])
+        size = max(1, BATCH_ELEMENTS // max(n_rows * model.width, model.n_params))
         for start in range(0, len(group), size):
             yield group[start : start + size]
 

@@ -23,7 +23,7 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     lines = [("readings", f"{readings.n:,} from {readings.source}{dropped}{held_out} (sha256 {readings.sha256[:12]}…)")]
     lines.append(("status", describe_status(calibration)))
     if calibration.status is Status.DIVERGED:
-        lines.append(("exact line", calibration.equation(calibration.exact.coefficients)))
+        lines.append((f"exact {calibration.exact_name}", calibration.equation(calibration.exact.coefficients)))
     else:
         unit = readings.y_unit
         lines.append((calibration.config.model, calibration.equation()))

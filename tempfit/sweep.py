@@ -40,7 +40,7 @@ class Member:
     @property
     def mean_squared_error(self) -> float:
         """Of the final fit on the readings trained on, whatever loss was trained."""
-        return self.calibration.rmse**2
+        return self.calibration.rmse * self.calibration.rmse  # (** would raise where this is inf)
 
     @property
     def judged_by(self) -> float:

@@ -66,8 +66,8 @@ class History:
         return len(self.loss)
 
     def sample(self, most: int) -> NDArray[np.int_]:
-        """Positions of at most `most` states, spaced evenly on a log axis, the first and the last always among them."""
-        return log_spaced(len(self), most)
+        """Positions of at most `most` states, spaced evenly on a log axis of updates, with the first and the last."""
+        return np.unique(np.searchsorted(self.updates, log_spaced(int(self.updates[-1]) + 1, most)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def train(
     design: one member for every config, or a single one that all configs share; compressed for the squared loss of a
     line or polynomial, else the rows themselves. configs: one per member, all of one `structure`.
     on_epochs: called after every block of epochs; it may return True to stop.
-    keep: how many states of a history to keep, evenly spaced on a log axis; None keeps all.
+    keep: how many states of a history to keep (2 or more), evenly spaced on a log axis; None keeps all.
     goals: (members,) or one for all, the loss that counts as close (`Fit.close_at`).
     Raises SettingsError when the configs do not share what they must, when a GPU is asked for that is not there, and
     when the loss is not even finite at the start values.
@@ -270,11 +270,12 @@ class _Batch:
         The tolerance is relative to the gradient at the start or at w = b = 0, whichever is larger, so that a start
         at the optimum converges too, and no smaller than what rounding leaves of a gradient.
         """
-        norms = [self.gradient(params)[1].norm(dim=1) for params in (self.params, torch.zeros_like(self.params))]
-        scale = _to_numpy(torch.maximum(*norms)[:, 0])
-        if not np.isfinite(scale).all():
+        residual, grad = self.gradient(self.params)
+        grad_at_zero = self.gradient(torch.zeros_like(self.params))[1]
+        scale = _to_numpy(torch.maximum(grad.norm(dim=1), grad_at_zero.norm(dim=1))[:, 0])
+        if not np.isfinite([scale, _to_numpy(self.loss.value(residual[..., 0]))]).all():
             raise SettingsError(
-                f"the gradient is not finite at the start values in {configs[0].dtype}: "
+                f"the loss or its gradient is not finite at the start values in {configs[0].dtype}: "
                 "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
             )
         rounding = 8 * float(torch.finfo(self.params.dtype).eps)

@@ -17,12 +17,12 @@ from tempfit.config import CalibrationConfig
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
-from tempfit.training import Fit
+from tempfit.training import Fit, Status
 
 RISE = 0.05  # above its lowest, relative: what a validation loss must have risen to speak of overfitting
 GAP = 4.0  # times the training loss, or above: errors on readings not seen twice as large as on those seen
 ROUNDING = 1e-12  # of the first validation loss: below it, losses are rounding and say nothing
-STATE_ELEMENTS = 4_000_000  # residuals evaluated at once
+STATE_ELEMENTS = 1_000_000  # values (residuals, or a layer's units) computed at once: 8 MB of float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Validation:
 
     method: how they were held out, in words. n: how many readings were held out, each once. updates: (states,), as in
     the fit's history. loss: (states,), over all that were held out, each judged by a fit that did not see it.
-    training_loss: the fit's own at its end.
+    training_loss: the fit's own at its end. diverged: how many of those fits ended with a larger loss than they
+    started with, overflowed or on the way to it, so that the validation loss says nothing.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Validation:
     updates: NDArray[np.int_]
     loss: NDArray[np.float64]
     training_loss: float
+    diverged: int = 0
 
     @property
     def final(self) -> float:
@@ -67,14 +69,17 @@ class Validation:
 
     @property
     def _tells(self) -> bool:
-        return self.final > ROUNDING * float(self.loss[0])
+        return not self.diverged and self.final > ROUNDING * float(self.loss[0])
 
     def verdict(self) -> str:
         """A sentence: whether the fit learned the readings instead of the thermometer, and how that shows."""
+        if self.diverged:
+            fits = f"{self.diverged} of {self.method}" if "folds" in self.method else "the fit"
+            return f"no telling: {fits} diverged; use a smaller learning rate"
         if self.has_gap and not self.has_risen:
             return (
-                f"overfits: the validation loss, {self.final:.4g}, is {self.final / self.training_loss:.2g} times the "
-                "training loss"
+                f"overfits: the validation loss, {self.final:.4g}, is more than {GAP:g} times the training loss, "
+                f"{self.training_loss:.4g}"
             )
         if self.has_risen:
             return (
@@ -123,7 +128,10 @@ def validate(
             total += n_readings * loss_of_states(judge.history.params, design, config)[states]
         n += n_readings
     method = f"{config.folds} folds" if config.folds else f"{n} reading{'s' if n > 1 else ''} held out"
-    return Validation(method, n, fit.history.updates, total / n, fit.loss)
+    diverged = sum(
+        judge.status is not Status.CONVERGED and judge.loss > float(judge.history.loss[0]) for judge in judges
+    )
+    return Validation(method, n, fit.history.updates, total / n, fit.loss, diverged)
 
 
 def loss_of_states(params: NDArray[np.float64], design: Design, config: CalibrationConfig) -> NDArray[np.float64]:
@@ -131,7 +139,7 @@ def loss_of_states(params: NDArray[np.float64], design: Design, config: Calibrat
     model, loss = build_model(config), build_loss([config], design.n_readings)
     features, targets = model.scale_rows(design.features, design.targets[..., None], loss.row_scale(design.n_readings))
     losses = []
-    for part in torch.split(torch.from_numpy(params), max(1, STATE_ELEMENTS // targets.numel())):
+    for part in torch.split(torch.from_numpy(params), max(1, STATE_ELEMENTS // (targets.numel() * model.width))):
         n_states = len(part)
         residual = model.residual(features.expand(n_states, -1, -1), targets.expand(n_states, -1, -1), part[..., None])
         losses.append(loss.value(residual[..., 0]))

@@ -79,6 +79,51 @@ def test_the_dictionary_is_json_with_finite_numbers():
         assert tempfit.CalibrationConfig(**again["config"]) == result.config
 
 
+MODELS = {
+    "polynomial": {"model": "polynomial", "degree": 3, "folds": 5},
+    "mlp": {
+        "model": "mlp",
+        "hidden": "4x3",
+        "optimizer": "adam",
+        "learning_rate": 0.01,
+        "n_epochs": 50,
+        "holdout": 0.2,
+    },
+    "mlp explodes": {"model": "mlp", "activation": "relu", "learning_rate": 1.0, "holdout": 0.2},
+    "polynomial explodes": {"model": "polynomial", "learning_rate": 2.0, "holdout_rows": "2,10"},
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("case", MODELS)
+def test_the_dictionary_of_other_models_is_json_too(case):
+    result = tempfit.calibrate(FRAME, **MODELS[case])
+    again = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    assert (again["status"], again["model"]) == (result.status, result.config.model)
+    assert again["status"] == "diverged" or "explodes" not in case
+    assert (again["w"], again["b"]) == (None, None)
+    assert again["scaled"]["params"] == result.fit.params.tolist()
+    assert again["coefficients"] == (result.coefficients.tolist() if result.is_linear else None)
+    assert again["exact"]["coefficients"] == result.exact.coefficients.tolist()
+    assert again["validation"]["loss"] == result.validation.final
+    assert again["validation"]["lowest_loss"] <= again["validation"]["loss"]
+    assert again["validation"]["overfits"] is result.validation.overfits
+    assert tempfit.CalibrationConfig(**again["config"]) == result.config
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_coefficient_beyond_float64_is_none_in_the_dictionary():
+    """A diverged parameter may be 1e153, and the sixth power of a factor of 8e28, which makes it raw, is 2e173."""
+    t_u = 1e-30 * np.arange(14.0)
+    result = tempfit.calibrate(
+        (t_u, np.arange(14.0) ** 2), model="polynomial", degree=6, scaling="minmax", learning_rate=10
+    )
+    assert not np.isfinite(result.coefficients).all()
+    values = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    assert values["coefficients"][0] is None
+    assert values["coefficients"][-1] == result.coefficients[-1]
+
+
 def test_huber_weighs_an_outlier_less():
     t_c = T_C.copy()
     t_c[5] += 100

@@ -25,6 +25,17 @@ def test_every_setting_says_what_it_is():
         ({"lr": 1}, "file.toml: lr: no such setting"),
         ({"optimizer": "adam", "momentum": 0.9}, "momentum is for sgd and rmsprop"),
         ({"x": "a", "y": "a"}, "x and y name the same column 'a'"),
+        ({"model": "mlp", "activation": "gelu"}, "activation: should be 'tanh', 'sigmoid', 'relu', 'leaky_relu' or"),
+        ({"degree": 10}, "degree: should be less than or equal to 9, got 10"),
+        ({"degree": 0}, "degree: should be greater than or equal to 1, got 0"),
+        ({"seed": -1}, "seed: should be greater than or equal to 0, got -1"),
+        ({"seed": 2**32}, "seed: should be less than 4294967296, got 4294967296"),
+        ({"folds": 1}, "folds: one fold leaves nothing to train on; use 2 or more, or 0 for none"),
+        ({"folds": 1001}, "folds: should be less than or equal to 1000, got 1001"),
+        ({"holdout": 1}, "holdout: should be less than 1, got 1"),
+        ({"holdout": 0.1, "folds": 5}, "holdout, holdout_rows and folds are three ways to validate; choose one"),
+        ({"holdout": 0.1, "holdout_rows": "1"}, "three ways to validate; choose one"),
+        ({"holdout_rows": "0", "folds": 5}, "three ways to validate; choose one"),
     ],
 )
 def test_bad_values_are_named(values, message):
@@ -32,6 +43,44 @@ def test_bad_values_are_named(values, message):
         parse_config(values, source="file.toml")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "widths"),
+    [("1", (1,)), ("13", (13,)), ("16x16x16", (16, 16, 16)), ("9999", (9999,)), ("x".join(["2"] * 64), (2,) * 64)],
+)
+def test_hidden_layers_are_written_as_widths(hidden, widths):
+    assert CalibrationConfig(model="mlp", hidden=hidden).widths == widths
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    ["", "0", "x", "13x", "x13", "4x0x4", "4,3", "4X3", "-4", "10000", "4 x3", "4\n", "٤", "x".join(["2"] * 65)],
+)
+def test_other_ways_to_write_hidden_layers_are_refused(hidden):
+    with pytest.raises(SettingsError, match="hidden"):
+        parse_config({"hidden": hidden})
+
+
+@pytest.mark.parametrize("rows", ["", ",", "1,", "2, 10", "-1", "1.5", "a", "1\n"])
+def test_other_ways_to_write_rows_are_refused(rows):
+    with pytest.raises(SettingsError, match="holdout_rows"):
+        parse_config({"holdout_rows": rows})
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        ({}, "standardize, sgd 0.5"),
+        ({"model": "polynomial", "degree": 3}, "degree 3, standardize, sgd 0.5"),
+        (
+            {"model": "mlp", "hidden": "4x3", "optimizer": "adam", "learning_rate": 0.01, "scaling": "factor"},
+            "mlp 4x3 tanh, factor 0.1, adam 0.01",
+        ),
+    ],
+)
+def test_labels_tell_models_apart(settings, label):
+    assert CalibrationConfig(**settings).label == label
 
 
 def test_a_config_cannot_be_changed():

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from tempfit.calibration import Calibration, calibrate
-from tempfit.plots.calibration import draw_figures, draw_line, draw_loss, draw_path, draw_residuals
+from tempfit.plots.calibration import draw_figures, draw_layers, draw_line, draw_loss, draw_path, draw_residuals
 from tempfit.report import describe_status, summary, to_html, to_markdown
 from tests.conftest import T_C, T_U
 
+BOOK = {"scaling": "factor", "learning_rate": 1e-2, "n_epochs": 3000, "holdout_rows": "2,10"}
+MLP = {"model": "mlp", "optimizer": "adam", "learning_rate": 0.01}
 CASES = {
     "converged": {},
     "crawls": {"scaling": "none", "learning_rate": 1e-4, "n_epochs": 2000},
@@ -19,6 +21,18 @@ CASES = {
     "one epoch": {"scaling": "factor", "learning_rate": 1e-3, "n_epochs": 1},
     "starts at the optimum": {"scaling": "none", "w_start": 152075 / 283314, "b_start": -2451344 / 141657},
     "huber": {"loss": "huber"},
+    "held out": {"holdout_rows": "2,10"},
+    "folds": {"folds": 11, "scaling": "factor", "learning_rate": 1e-2},
+    "explodes in folds": {"folds": 4, "scaling": "none", "learning_rate": 1e-2},
+    "polynomial": {"model": "polynomial", "degree": 3, "holdout_rows": "2,10"},
+    "polynomial crawls": {"model": "polynomial", "scaling": "factor", "factor": 0.01, "learning_rate": 0.1},
+    "polynomial explodes": {"model": "polynomial", "learning_rate": 2.0, "holdout_rows": "2,10"},
+    "mlp": MLP | {"n_epochs": 300},
+    "mlp, one epoch": MLP | {"n_epochs": 1, "activation": "prelu"},
+    "mlp overfits": MLP | {"n_epochs": 2000, "holdout_rows": "2,10"},
+    "mlp in folds": MLP | {"n_epochs": 100, "folds": 3, "loss": "huber", "activation": "leaky_relu"},
+    "mlp explodes": {"model": "mlp", "activation": "relu", "learning_rate": 1.0, "folds": 3},
+    "mlp of 65 layers": MLP | {"n_epochs": 5, "activation": "sigmoid", "hidden": "x".join(["3"] * 64)},
 }
 
 
@@ -38,7 +52,8 @@ def pixels(png: bytes) -> np.ndarray:
 @pytest.mark.filterwarnings("error")
 def test_every_figure_can_be_drawn(result):
     figures = draw_figures(result)
-    assert list(figures) == ["line.png", "loss.png", "path.png", "residuals.png"]
+    third = {"line": ["path.png"], "polynomial": [], "mlp": ["layers.png"]}[result.config.model]
+    assert list(figures) == ["line.png", "loss.png", *third, "residuals.png"]
     for png in figures.values():
         image = pixels(png)
         assert image.shape[:2] == (460, 720)
@@ -95,11 +110,82 @@ def test_words(result):
     lines = dict(summary(result))
     assert lines["status"] == describe_status(result)
     assert lines["status"].startswith(result.status.value)
-    assert ("line" in lines) == (result.fit.diverged_at is None)
+    assert (result.config.model in lines) == (result.fit.diverged_at is None)
+    assert ("validation" in lines) == (result.validation is not None and result.fit.diverged_at is None)
     page = to_markdown(result, b"png", {"the run": "http://127.0.0.1:5000/#/x"})
     assert page.startswith(f"# {result.status.value.capitalize()}")
     assert result.forecast.advice in page
     assert "[the run](http://127.0.0.1:5000/#/x)" in page
+
+
+def test_words_for_what_was_held_out():
+    lines = dict(summary(calibrate((T_U, T_C), holdout_rows="2,10")))
+    assert "11 from <memory>, 2 of them held out (" in lines["readings"]
+    assert lines["validation loss"] == "3.54439 °C² (2 readings held out)"  # numpy's lstsq on the nine others
+    assert lines["validation"] == "no overfitting seen: validation loss 3.544, training loss 3.012"
+    lines = dict(summary(calibrate((T_U, T_C), folds=11)))
+    assert "held out" not in lines["readings"]  # the model is fitted to all
+    assert lines["validation loss"] == "4.51911 °C² (11 folds)"  # PRESS / n in closed form: 4.519112476
+
+
+def test_words_for_models_beyond_the_line():
+    lines = dict(summary(calibrate((T_U, T_C), model="polynomial")))
+    assert lines["polynomial"] == "t_c = 0.00283 · t_u² + 0.2476 · t_u − 10.65"  # numpy.polyfit(T_U, T_C, 2)
+    assert lines["to exact optimum"].startswith("c2 off by ")
+    assert lines["critical learning rate"] == "1 (chosen 0.5, condition number 1)"
+    lines = dict(summary(calibrate((T_U, T_C), **MLP | {"hidden": "4x3", "n_epochs": 1})))
+    assert lines["mlp"] == "t_c = mlp(t_u), 1-4-3-1 units, tanh"
+    deep = calibrate((T_U, T_C), **CASES["mlp of 65 layers"])
+    assert deep.equation() == "t_c = mlp(t_u), 1-3-3-3-…-3-3-3-1 units, sigmoid"
+    assert "times that of the best line" in lines["to exact line"]
+    assert "critical learning rate" not in lines
+    lines = dict(summary(calibrate((T_U, T_C), **MLP, l2=0.0)))
+    assert lines["to exact line"].endswith("below that of the best line")
+
+
+@pytest.mark.parametrize(
+    ("case", "exact", "headline"),
+    [
+        ("explodes", "exact line", "no line to use"),
+        ("polynomial explodes", "exact polynomial", "no polynomial to use"),
+        ("mlp explodes", "exact line", "no mlp to use"),
+    ],
+)
+def test_words_for_what_diverged(case, exact, headline):
+    result = calibrate((T_U, T_C), **CASES[case])
+    lines = dict(summary(result))
+    assert lines[exact] == result.equation(result.exact.coefficients)
+    assert result.headline.endswith(headline)
+    assert f"of the {exact} (gradient descent diverged)" in draw_residuals(result).axes[0].get_title()
+
+
+def test_held_out_readings_are_drawn_open_and_their_loss_beside_the_fits():
+    result = calibrate((T_U, T_C), **BOOK)
+    (axes,) = draw_line(result).axes
+    seen, held_out = axes.lines[:2]
+    assert seen.get_xdata().tolist() == np.delete(T_U, [2, 10]).tolist()
+    assert held_out.get_xydata().tolist() == [[58.2, 15.0], [68.4, 21.0]]  # rows 2 and 10, counted from 0
+    assert (held_out.get_label(), held_out.get_markerfacecolor()) == ("readings held out", "none")
+    (axes,) = draw_loss(result).axes
+    curve = next(line for line in axes.lines if line.get_label() == "validation loss (2 readings held out)")
+    assert curve.get_ydata()[-1] == result.validation.final
+    (axes,) = draw_residuals(result).axes
+    dots, squares = axes.lines[1:]
+    assert dots.get_ydata() == pytest.approx(np.delete(T_C - result.predict(T_U), [2, 10]))
+    assert squares.get_ydata() == pytest.approx((T_C - result.predict(T_U))[[2, 10]])
+
+
+@pytest.mark.parametrize("hidden", ["5", "4x3", "x".join(["2"] * 64)])
+def test_a_networks_layers_are_drawn_all_and_ten_of_them_named(hidden):
+    result = calibrate((T_U, T_C), **MLP | {"hidden": hidden, "n_epochs": 3})
+    figure = draw_layers(result)
+    n_layers = len(result.config.widths) + 1
+    assert len(figure.axes[0].lines) == n_layers
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(names) == min(n_layers, 10)
+    assert (names[0], names[-1]) == ("hidden 1", "output")
+    last = figure.axes[0].lines[-1].get_ydata()
+    assert last.tolist() == result.series()["gradient_norm/output"].tolist()
 
 
 def test_what_a_notebook_shows_is_escaped():

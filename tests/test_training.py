@@ -14,7 +14,7 @@ from tempfit.design import Design, build_design, compress, design_of
 from tempfit.errors import SettingsError
 from tempfit.forecast import make_forecast
 from tempfit.scaling import fit_scaling
-from tempfit.training import Status, train
+from tempfit.training import Block, History, Status, log_spaced, train
 from tests.conftest import T_C, T_U
 
 
@@ -202,16 +202,82 @@ def test_history_belongs_to_the_states_it_says():
     assert fit.n_epochs == 50
 
 
+def history_of(updates: np.ndarray) -> History:
+    return History(updates, np.zeros((len(updates), 2)), np.zeros(len(updates)), np.zeros((len(updates), 2)))
+
+
 @pytest.mark.parametrize("n_states", [1, 5, 300, 301, 100_001])
 def test_sample_of_the_history_has_its_ends_and_no_repeats(n_states):
-    from tempfit.training import History
-
-    history = History(np.arange(n_states), np.zeros((n_states, 2)), np.zeros(n_states), np.zeros((n_states, 2)))
-    states = history.sample(300)
+    states = history_of(np.arange(n_states)).sample(300)
     assert states[0] == 0
     assert states[-1] == n_states - 1
     assert len(states) <= 300
     assert (np.diff(states) > 0).all()
+
+
+@pytest.mark.parametrize("keep", [None, 2000])
+def test_sample_is_even_in_updates_even_where_the_history_was_thinned(keep):
+    """300 points on five decades lie 1e5^(1/299) = 1.039 apart; of 2000 states kept, some 1.006 apart, the nearest."""
+    updates = np.arange(100_001) if keep is None else log_spaced(100_001, keep)
+    sampled = updates[history_of(updates).sample(300)] + 1
+    assert (sampled[0], sampled[-1], len(sampled) <= 300) == (1, 100_001, True)
+    late = sampled[sampled > 300]
+    assert (late[1:] / late[:-1]).max() < 1.039 * 1.006**2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rates=st.lists(st.floats(-3.0, 0.0), min_size=1, max_size=4),
+    n_epochs=st.lists(st.integers(1, 2500), min_size=4, max_size=4),
+    keep=st.integers(2, 80),
+    stop_after=st.sampled_from([None, 1, 3, 700]),
+    model=st.sampled_from(["line", "mlp"]),
+    goal=st.sampled_from([-np.inf, 0.0, 2.94, 25.0, 1e4]),
+)
+def test_a_thinned_history_ends_as_the_whole_one_does(rates, n_epochs, keep, stop_after, model, goal):
+    """Rates from far below to thirty times the line's critical 0.033: some members diverge, some converge (to a
+    tolerance that a few hundred epochs reach), some are stopped, some use up their epochs."""
+    design = build_design(0.1 * T_U, T_C)
+    configs = [
+        TrainingConfig(model=model, hidden="3", learning_rate=10**rate, n_epochs=n, tolerance=1e-4, l2=0.01)
+        for rate, n in zip(rates, n_epochs, strict=False)
+    ]
+
+    def stop(block: Block) -> bool:
+        return stop_after is not None and block.first + len(block.loss) >= stop_after
+
+    whole_fits = train(design, configs, stop, goals=goal)
+    thin_fits = train(design, configs, stop, keep=keep, goals=goal)
+    for whole, thin, config in zip(whole_fits, thin_fits, configs, strict=True):
+        for name in ("status", "n_epochs", "diverged_at", "close_at", "loss"):
+            assert getattr(thin, name) == getattr(whole, name), name
+        assert thin.params.tolist() == whole.params.tolist()
+        assert whole.history.updates.tolist() == list(range(len(whole.history)))
+        kept = thin.history.updates
+        assert (kept[0], kept[-1]) == (0, whole.n_epochs)
+        assert (np.diff(kept) > 0).all()
+        assert len(kept) <= keep
+        assert set(kept[:-1]) <= set(log_spaced(config.n_epochs + 1, keep))
+        for name in ("params", "loss", "gradient"):
+            assert getattr(thin.history, name).tolist() == getattr(whole.history, name)[kept].tolist(), name
+        reached = whole.history.loss <= goal
+        assert whole.close_at == (1 + int(np.argmax(reached)) if reached.any() else None)
+
+
+def test_every_way_to_end_is_among_those_that_thinning_keeps():
+    """What the property above is worth: its ranges hold every status."""
+    design = build_design(0.1 * T_U, T_C)
+    rates = {0.5: Status.DIVERGED, 0.03: Status.CONVERGED, 0.001: Status.EXHAUSTED}
+    configs = [TrainingConfig(learning_rate=rate, n_epochs=2500, tolerance=1e-4, l2=0.01) for rate in rates]
+    fits = train(design, configs, keep=20)
+    assert [fit.status for fit in fits] == list(rates.values())
+    assert fits[0].diverged_at == fits[0].history.updates[-1] + 2
+
+
+def test_an_overflowing_loss_at_the_start_is_refused_even_where_the_gradient_is_none():
+    """The residuals 1e160, -2e160, 1e160 are orthogonal to both terms; their squares are beyond float64."""
+    with pytest.raises(SettingsError, match="not finite at the start"):
+        train(build_design(np.array([-1.0, 0.0, 1.0]), np.array([1e160, -2e160, 1e160])), [TrainingConfig()])
 
 
 def test_on_epochs_sees_every_state_once_and_can_stop():

@@ -17,6 +17,7 @@ from tempfit.training import Status
 
 FEW, MANY = 30, 200  # states up to which each is marked; beyond which the axis of epochs is logarithmic
 MOST_POINTS = 5000  # dots that a person can still tell apart, and more than a figure needs
+MOST_NAMES = 10  # layers named beside the figure; more would take its place
 
 
 def draw_figures(calibration: Calibration) -> dict[str, bytes]:
@@ -31,7 +32,7 @@ def draw_figures(calibration: Calibration) -> dict[str, bytes]:
 
 
 def draw_line(calibration: Calibration) -> Figure:
-    """The fitted line over the raw readings, the scale undone; the exact line alone where the fit diverged."""
+    """The fit over the raw readings, the scale undone; the exact solution alone where the fit diverged."""
     readings, exact = calibration.readings, calibration.exact
     figure, axes = make_canvas(readings.x_label, readings.y_label)
     _draw_readings(axes, calibration)
@@ -51,7 +52,7 @@ def draw_line(calibration: Calibration) -> Figure:
 
 
 def _draw_readings(axes: Axes, calibration: Calibration) -> None:
-    """The readings trained on as dots, those held out as rings."""
+    """The readings trained on as dots, those held out as open squares."""
     readings, mask = calibration.readings, calibration.problem.mask
     for rows, style, what in ((mask, "o", "readings"), (~mask, "s", "readings held out")):
         t_u, t_c = readings.t_u[rows], readings.t_c[rows]
@@ -135,12 +136,12 @@ def draw_path(calibration: Calibration) -> Figure:
 
 
 def draw_residuals(calibration: Calibration) -> Figure:
-    """Residuals against the readings; of the exact line where the fit diverged."""
+    """Residuals against the readings; of the exact solution where the fit diverged."""
     readings, exact = calibration.readings, calibration.exact
-    figure, axes = make_canvas(readings.x_label, f"Residual, {readings.y} − line ({readings.y_unit})")
+    figure, axes = make_canvas(readings.x_label, f"Residual, {readings.y} − fit ({readings.y_unit})")
     if calibration.status is Status.DIVERGED:
         predict = exact.predict
-        axes.set_title("Residuals of the exact line (gradient descent diverged)")
+        axes.set_title(f"Residuals of the exact {calibration.exact_name} (gradient descent diverged)")
     else:
         predict = calibration.predict
         axes.set_title(f"Residuals (root mean square {calibration.rmse:.4g} {readings.y_unit})")
@@ -165,10 +166,11 @@ def draw_layers(calibration: Calibration) -> Figure:
     }
     states = history.sample(2000)
     shades = colormaps["viridis"](np.linspace(0, 0.92, len(series)))  # the nearer to the reading, the darker
+    named = np.linspace(0, len(series) - 1, min(len(series), MOST_NAMES)).round()
     lowest, highest = HIGHEST, 0.0
-    for (name, norm), shade in zip(series.items(), shades, strict=True):
+    for i, ((name, norm), shade) in enumerate(zip(series.items(), shades, strict=True)):
         shown = states[(norm[states] > 0) & (norm[states] < HIGHEST)]
-        axes.plot(history.updates[shown], norm[shown], color=shade, label=name)
+        axes.plot(history.updates[shown], norm[shown], color=shade, label=name if i in named else None)
         lowest, highest = norm[shown].min(initial=lowest), norm[shown].max(initial=highest)
     axes.set_yscale("log")
     if highest > 0:

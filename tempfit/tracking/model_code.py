@@ -13,7 +13,7 @@ from mlflow.pyfunc.model import PythonModel
 LEAK = 0.01
 ACTIVATIONS: dict[str, Any] = {
     "tanh": lambda units, slope: np.tanh(units),
-    "sigmoid": lambda units, slope: 1 / (1 + np.exp(-units)),
+    "sigmoid": lambda units, slope: np.exp(-np.logaddexp(0, -units)),  # as 1 / (1 + exp(-units)), and never overflows
     "relu": lambda units, slope: np.maximum(units, 0),
     "leaky_relu": lambda units, slope: np.where(units > 0, units, LEAK * units),
     "prelu": lambda units, slope: np.where(units > 0, units, slope * units),

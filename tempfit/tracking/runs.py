@@ -271,7 +271,7 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
 
 
 def _log_model(run: Run, calibration: Calibration) -> None:
-    """The fitted line as a pyfunc model; none of a diverged fit, which has no line to use."""
+    """The fit as a pyfunc model; none of a diverged one, which is of no use."""
     if calibration.fit.diverged_at is not None:
         return
     import mlflow.pyfunc

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import signal
+import warnings
 from pathlib import Path
 
 import mlflow.pyfunc
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import Run as MlflowRun
@@ -20,7 +22,7 @@ from tempfit.readings import load_readings
 from tempfit.tracking import runs
 from tempfit.tracking.runs import Run, ended, log_calibration, start_run
 from tempfit.tracking.store import open_store
-from tests.conftest import T_U, THERMOMETER
+from tests.conftest import T_C, T_U, THERMOMETER
 
 FIGURES = {"line.png": b"png of the line"}
 
@@ -32,6 +34,20 @@ def record(mlruns: Path, **settings: object) -> tuple[Run, Calibration, dict[str
     with ended(run):
         artifacts = log_calibration(run, result, FIGURES)
     return run, result, artifacts
+
+
+def load_stored(result: Calibration, folder: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.pyfunc.PyFuncModel:
+    """The model as `model_code` makes it from its config alone, saved and loaded by MLflow without a pickle."""
+    config = {**runs._model_config(result), "x": "t_u", "y": "t_c"}
+    code = str(Path(runs.__file__).with_name("model_code.py"))
+    mlflow.pyfunc.save_model(folder / "model", python_model=code, model_config=config, pip_requirements=["mlflow"])
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("loading executed a pickle")
+
+    for name in ("cloudpickle.load", "pickle.load", "pickle.loads", "torch.load"):
+        monkeypatch.setattr(name, refuse)
+    return mlflow.pyfunc.load_model(str(folder / "model"))
 
 
 def read(run: Run) -> MlflowRun:
@@ -105,6 +121,101 @@ def test_the_model_loads_without_a_pickle_and_predicts(mlruns: Path, monkeypatch
     assert model.metadata.signature.inputs.input_names() == ["t_u"]
     assert model.metadata.signature.outputs.input_names() == ["t_c"]
     assert model.input_example["t_u"].tolist() == T_U[:3].tolist()
+
+
+ADAM = {"optimizer": "adam", "learning_rate": 0.01, "n_epochs": 50}
+POLYNOMIALS = [
+    {"model": "polynomial", "degree": 3, "scaling": scaling, "learning_rate": rate, "n_epochs": 300}
+    for scaling, rate in [("none", 1e-11), ("factor", 1e-6), ("standardize", 0.5), ("minmax", 0.1)]
+]
+NETWORKS = [
+    {"model": "mlp", "hidden": "5x4", "activation": activation, "scaling": scaling, **ADAM}
+    for activation, scaling in [
+        ("tanh", "standardize"),
+        ("sigmoid", "none"),
+        ("relu", "factor"),
+        ("leaky_relu", "minmax"),
+        ("prelu", "standardize"),
+    ]
+]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"scaling": "factor", "learning_rate": 1e-2}, *POLYNOMIALS, *NETWORKS], ids=str
+)
+def test_a_stored_model_predicts_what_the_calibration_does(
+    settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By code of its own (numpy, no tempfit), inside the readings' range and twice as far out; to rounding.
+
+    A polynomial's sum has terms larger than itself, so rounding is measured against the largest temperature.
+    """
+    result = calibrate(THERMOMETER, **settings)
+    assert result.fit.diverged_at is None
+    model = load_stored(result, tmp_path, monkeypatch)
+    t_u = np.concatenate([T_U, [-30.0, 0.0, 130.0]])
+    predicted = model.predict(pd.DataFrame({"t_u": t_u}))["t_c"].to_numpy()
+    expected = result.predict(t_u)
+    assert predicted == pytest.approx(expected, rel=1e-12, abs=1e-12 * np.abs(expected).max())
+    assert np.ptp(expected) > 0.01
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_stored_sigmoid_network_survives_readings_far_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = calibrate(THERMOMETER, model="mlp", activation="sigmoid", **ADAM)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what MLflow itself warns of while it loads
+        model = load_stored(result, tmp_path, monkeypatch)
+    t_u = np.array([-1e9, 1e9])
+    predicted = model.unwrap_python_model().predict(None, pd.DataFrame({"t_u": t_u}))["t_c"]
+    assert predicted.to_numpy() == pytest.approx(result.predict(t_u), rel=1e-12)
+
+
+def test_a_polynomials_run_has_its_coefficients_and_what_was_held_out(mlruns: Path) -> None:
+    run, result, artifacts = record(
+        mlruns, model="polynomial", degree=2, scaling="minmax", learning_rate=0.1, n_epochs=400, holdout_rows="2,10"
+    )
+    metrics = read(run).data.metrics
+    assert [metrics[name] for name in ("c2", "c1", "c0")] == result.coefficients.tolist()
+    assert metrics["validation_loss"] == result.validation.final
+    assert metrics["n"] == 9
+    assert not {"w", "b", "w_scaled", "b_scaled", "exact_w", "exact_b"} & set(metrics)
+    assert metrics["exact_loss"] == result.exact.loss
+    history = pd.read_parquet(artifacts["history.parquet"])
+    assert list(history) == ["updates", "loss", "validation_loss", "c2", "c1", "c0", "gradient_norm"]
+    assert history[["c2", "c1", "c0"]].to_numpy().tolist() == result.coefficient_history.tolist()
+    assert history["validation_loss"].tolist() == result.validation.loss.tolist()
+    stored = json.loads(Path(artifacts["calibration.json"]).read_text())
+    assert stored["coefficients"] == result.coefficients.tolist()
+    assert stored["exact"]["coefficients"] == pytest.approx(
+        np.polyfit(np.delete(T_U, [2, 10]), np.delete(T_C, [2, 10]), 2), rel=1e-8
+    )
+    assert stored["validation"]["loss"] == result.validation.final
+
+
+def test_a_networks_run_has_the_gradient_of_every_layer(mlruns: Path) -> None:
+    run, result, artifacts = record(
+        mlruns, model="mlp", hidden="4x3", activation="prelu", folds=3, **ADAM | {"n_epochs": 3000}
+    )
+    layers = ["gradient_norm/hidden_1", "gradient_norm/hidden_2", "gradient_norm/output"]
+    stored = read(run)
+    for name in ("loss", "validation_loss", "gradient_norm", *layers):
+        points = {p.step: p.value for p in run.store.client.get_metric_history(run.run_id, name)}
+        assert (min(points), max(points)) == (0, 3000)
+        assert len(points) <= 300
+        positions = np.searchsorted(result.fit.history.updates, list(points))
+        assert list(points.values()) == result.series()[name][positions].tolist(), name
+    # the layers share the parameters out among them, so their norms add up to the whole's as the sides of a box
+    squares = sum(stored.data.metrics[name] ** 2 for name in layers)
+    assert stored.data.metrics["gradient_norm"] == pytest.approx(math.sqrt(squares), rel=1e-12)
+    history = pd.read_parquet(artifacts["history.parquet"])
+    assert list(history) == ["updates", "loss", "validation_loss", "gradient_norm", *layers]
+    assert history["updates"].tolist() == result.fit.history.updates.tolist()
+    assert not {"w", "b", "critical_learning_rate", "condition_number"} & set(stored.data.metrics)
+    values = json.loads(Path(artifacts["calibration.json"]).read_text())
+    assert (values["w"], values["coefficients"], values["critical_learning_rate"]) == (None, None, None)
+    assert values["scaled"]["params"] == result.fit.params.tolist()
+    assert values["exact"]["w"] == pytest.approx(152075 / 283314, rel=1e-12)  # the line beside it
 
 
 def test_a_crash_leaves_the_run_failed_with_the_reason(mlruns: Path) -> None:
