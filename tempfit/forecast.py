@@ -297,9 +297,9 @@ def _advice(
     return f"{needed}, more than the {config.n_epochs:,} given; {cure}."
 
 
-def format_rate(rate: float) -> str:
+def format_rate(rate: float, digits: int = 3) -> str:
     """A learning rate as people write it: 0.5, 0.01, 3.4e-4."""
-    text = f"{rate:.3g}" if 1e-2 <= rate < 1e4 else f"{rate:.2e}"
+    text = f"{rate:.{digits}g}" if 1e-2 <= rate < 1e4 else f"{rate:.{digits - 1}e}"
     if "e" not in text:
         return text
     mantissa, exponent = text.split("e")
