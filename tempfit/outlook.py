@@ -11,7 +11,7 @@ import numpy as np
 from tempfit.calibration import finite
 from tempfit.config import CalibrationConfig, ScalingConfig
 from tempfit.errors import SettingsError
-from tempfit.forecast import NETWORK_ADVICE, Forecast, make_forecast
+from tempfit.forecast import NETWORK_ADVICE, Forecast, LossCurve, make_forecast
 from tempfit.problem import Problem, fit_problems, normalize
 from tempfit.readings import Readings
 from tempfit.training import Fit
@@ -47,16 +47,23 @@ class Prospect:
         return int(history.updates[np.argmax(close)]) if close.any() else None
 
     @property
+    def best(self) -> LossCurve | None:
+        """The forecast with the best fixed learning rate; None where there is none (`LossCurve.best_learning_rate`)."""
+        curve = self.forecast.curve
+        rate = curve.best_learning_rate if curve is not None else None
+        return curve.at(rate) if curve is not None and rate is not None else None
+
+    @property
     def foretold(self) -> str:
         """The forecast in a few words."""
         forecast = self.forecast
         if forecast.untold is not None:
-            return {None: "not told", True: "stable", False: "explodes"}[forecast.stable]
+            return {None: "not told", True: "stable", False: "over-corrects"}[forecast.stable]
         if forecast.overflow_epoch is not None:
             return _overflow(forecast.overflow_epoch)
         if forecast.epochs_needed is not None:
             return count_epochs(forecast.epochs_needed)
-        return "neither settles nor explodes"
+        return "stable, but never close" if forecast.stable else "neither settles nor explodes"
 
     @property
     def seen(self) -> str:
@@ -71,7 +78,7 @@ class Prospect:
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers by name, `trained` None where nothing was."""
-        forecast, best = self.forecast, self.forecast.best
+        forecast, best = self.forecast, self.best
         trained = self.fit and {
             "status": self.fit.status.value,
             "n_epochs": self.fit.n_epochs,
@@ -161,4 +168,4 @@ def count_epochs(n: int) -> str:
 
 
 def _overflow(epoch: int) -> str:
-    return f"explodes, overflow at epoch {epoch:,}"
+    return f"overflows at epoch {epoch:,}"

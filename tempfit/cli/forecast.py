@@ -83,10 +83,11 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
         stdout.print(f"[{style}]{escape(line)}[/]", soft_wrap=True, highlight=False)
     lines = [("advice", outlook.chosen.forecast.advice)]
     if outlook.untold is not None:
-        lines.append(("not told", f"after how many epochs, because {outlook.untold}"))
+        lines.append(("not told", f"when it will be how close, because {outlook.untold}"))
     if outlook.lowest_loss is not None:
-        lowest = f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²; epochs count until within 0.1 % of it"
-        lines.append(("lowest loss", lowest))
+        penalized = " with its penalty" if outlook.config.l2 and outlook.untold is None else ""
+        lines.append(("lowest loss", f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²"))
+        lines.append(("epochs", f"until the loss{penalized} is within 0.1 % of its lowest"))
     if figure is not None:
         lines.append(("figure", str(figure)))
     width = max(len(label) for label, _ in lines)
@@ -99,16 +100,16 @@ def _cells(prospect: Prospect, chosen: bool) -> list[str]:
     from tempfit.forecast import format_rate
     from tempfit.outlook import count_epochs
 
-    told, best = prospect.forecast, prospect.forecast.best
+    told, best = prospect.forecast, prospect.best
     number = told.condition_number
     condition = f"{number:,.0f}" if 1000 <= number < 1e9 else f"{number:.3g}"
     cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate), condition]
     cells.append(prospect.foretold)
     if prospect.fit is not None:
         cells.append(prospect.seen)
-    if best is not None:
-        cells.append(_round_down(best.learning_rate))
-        cells.append("—" if best.epochs_needed is None else count_epochs(best.epochs_needed))
+    if told.curve is not None:
+        needed = best and best.epochs_needed
+        cells += [_round_down(best.learning_rate), count_epochs(needed)] if best and needed else ["—", "—"]
     return cells
 
 

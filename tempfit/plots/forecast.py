@@ -15,41 +15,46 @@ from tempfit.training import log_spaced
 
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 10_000_000  # that the axis shows; n_epochs allows no more
 LINE_POINTS, RINGS = 600, 24  # of a foretold curve; of a real one, sparse enough to see the line between them
-HEADROOM = 1e3  # times the highest start, where an explosion leaves the figure: shown whole, it would squash the others
-DEPTH = 1e-12  # of the highest start: what is lower is the rounding of a perfect fit
+HEADROOM = 1e3  # times the start of those that do not explode: an explosion shown whole would squash them
+DEPTH = 1e-12  # of the lowest start: what is lower is the rounding of a perfect fit
 
 
 def draw_outlook(outlook: Outlook) -> Figure:
     """Foretold losses as lines (exploding ones dashed, with a triangle at their overflow), real ones as rings.
 
-    Where nothing can be foretold, the rings are joined to lines.
+    Where nothing can be foretold, the lines are the real losses; there has to be one or the other.
     """
     figure, axes = make_canvas("Epochs (updates made)", f"Loss ({outlook.readings.y_unit}²)")
     axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1)
     end = _last_epoch(outlook)
-    cut = HEADROOM * max(_start(prospect) for prospect in outlook.prospects)
+    axes.set_xlim(-0.15, end)  # room for the rings at 0
+    calm = [prospect for prospect in outlook.prospects if _overflow_epoch(prospect) is None] or outlook.prospects
+    cut = HEADROOM * max(_start(prospect) for prospect in calm)
     drawn = np.concatenate(
         [_draw(axes, prospect, colour, end, cut) for prospect, colour in zip(outlook.prospects, COLOURS, strict=False)]
     )
+    starts = [start for start in map(_start, outlook.prospects) if start > 0]
+    deepest = DEPTH * min(starts, default=1.0)
     lowest = outlook.lowest_loss
-    if lowest is not None and lowest > cut / HEADROOM * DEPTH:
+    if lowest is not None and lowest > deepest:
         axes.axhline(lowest, linestyle="--", color=GREY, linewidth=1, label="lowest possible loss")
         drawn = np.append(drawn, lowest)
     if outlook.config.n_epochs < end:
         label = f"the {outlook.config.n_epochs:,} epochs given"
         axes.axvline(outlook.config.n_epochs, linestyle=":", color=GREY, label=label)
-    bottom = max(float(drawn.min()), cut / HEADROOM * DEPTH) / 2
-    top = min(2 * float(drawn.max()), cut)
-    axes.set_ylim(bottom, top)
-    label_log_axis(axes, bottom, top)
-    axes.set_xlim(0, end)
     title = f"What learning rate {format_rate(outlook.config.learning_rate)} does"
-    axes.set_title(f"{title}\n(losses above {top:.0e} are cut off; ▲ marks the overflow)" if top == cut else title)
+    if cut > 0:
+        bottom, top = max(float(drawn.min()), deepest) / 2, min(2 * float(drawn.max()), cut)
+        axes.set_ylim(bottom, top)
+        label_log_axis(axes, bottom, top)
+        if top == cut:
+            title += f"\n(losses above {top:.0e} are cut off; ▲ marks the overflow)"
+    axes.set_title(title)
     handles, _ = axes.get_legend_handles_labels()
     if outlook.untold is None and outlook.chosen.fit is not None:
-        handles.append(Line2D([], [], linestyle="", marker="o", color=GREY, markerfacecolor="none", label="trained"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+        handles.append(Line2D([], [], linestyle="", marker="o", color=GREY, fillstyle="none", label="trained"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     return figure
 
 
@@ -57,29 +62,39 @@ def _draw(axes: Axes, prospect: Prospect, colour: str, end: int, cut: float) -> 
     """The curves of one scaling; the losses that they go through."""
     curve, fit = prospect.forecast.curve, prospect.fit
     label = f"{prospect.config.scaling_label}: {prospect.seen if curve is None else prospect.foretold}"
-    overflow = curve.overflow_epoch if curve is not None else fit and fit.diverged_at
+    overflow = _overflow_epoch(prospect)
     line = "--" if overflow is not None else "-"
     drawn = []
     if curve is not None:
         updates = log_spaced(1 + min(end, overflow - 2 if overflow else end), LINE_POINTS)
-        shown = _up_to(curve.loss_after(updates), cut)
-        drawn.append(curve.loss_after(updates[shown]))
-        axes.plot(updates[shown], drawn[-1], line, color=colour, label=label)
-    if fit is not None:
-        few = fit.history.sample(RINGS if curve is not None else LINE_POINTS)
-        shown = few[_up_to(fit.history.loss[few], cut)]
-        drawn.append(fit.history.loss[shown])
-        style = {"linestyle": "", "marker": "o", "markerfacecolor": "none"} if curve is not None else {"linestyle": line, "label": label}
-        axes.plot(fit.history.updates[shown], drawn[-1], color=colour, **style)
+        losses = _up_to(cut, curve.loss_after(updates))
+        drawn.append(losses)
+        axes.plot(updates[: len(losses)], losses, line, color=colour, label=label)
+    if fit is not None and curve is not None:
+        few = fit.history.sample(RINGS)
+        few = few[fit.history.loss[few] <= cut]
+        axes.plot(fit.history.updates[few], fit.history.loss[few], "o", color=colour, fillstyle="none")
+    elif fit is not None:
+        few = fit.history.sample(LINE_POINTS)
+        losses = _up_to(cut, fit.history.loss[few])
+        drawn.append(losses)
+        axes.plot(fit.history.updates[few[: len(losses)]], losses, line, color=colour, label=label)
     if overflow is not None and overflow <= end:
         axes.plot(overflow - 1, 1, "^", color=colour, clip_on=False, transform=axes.get_xaxis_transform())
     return np.concatenate(drawn)
 
 
-def _up_to(losses: NDArray[np.float64], cut: float) -> slice:
-    """The positions up to the first loss above `cut`, by which its line leaves the figure."""
+def _up_to(cut: float, losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The losses up to the first above `cut`, by which their line leaves the figure."""
     above = losses > cut
-    return slice(0, int(np.argmax(above)) + 1 if above.any() else len(losses))
+    return losses[: int(np.argmax(above)) + 1] if above.any() else losses
+
+
+def _overflow_epoch(prospect: Prospect) -> int | None:
+    """As foretold, or as seen where nothing is."""
+    if prospect.forecast.curve is None and prospect.fit is not None:
+        return prospect.fit.diverged_at
+    return prospect.forecast.overflow_epoch
 
 
 def _start(prospect: Prospect) -> float:
