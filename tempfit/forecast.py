@@ -75,8 +75,8 @@ class LossCurve:
     eigenvalues: (terms,), ascending, of the Hessian with its L2 penalty. excess: (terms,), the parts of the loss with
     its penalty that lie above its minimum at the start. minimum: of the loss with its penalty.
     moving, resting: (terms,), unit of t_c: the residual at the start, as a root mean square, is `moving + resting`;
-    training takes `moving` to 0 and leaves `resting`, which an L2 penalty holds back (0 without). floor: the mean squared error of exact least
-    squares, which no parameters can lower.
+    training takes `moving` to 0 and leaves `resting`, which an L2 penalty holds back (0 without).
+    floor: the mean squared error of exact least squares, which no parameters can lower.
     largest: the largest loss that the dtype to train in can report.
     """
 

@@ -114,7 +114,7 @@ def _cells(prospect: Prospect, chosen: bool) -> list[str]:
 
 
 def _round_down(rate: float) -> str:
-    """A rate with 4 digits, never more than it is: the best one is so near to the critical that rounding up explodes."""
+    """A rate with 4 digits, never more than it is: the best is so near the critical one that more might explode."""
     from tempfit.forecast import format_rate
 
     nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5

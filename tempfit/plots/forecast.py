@@ -25,7 +25,6 @@ def draw_outlook(outlook: Outlook) -> Figure:
     Where nothing can be foretold, the lines are the real losses; there has to be one or the other.
     """
     figure, axes = make_canvas("Epochs (updates made)", f"Loss ({outlook.readings.y_unit}²)")
-    axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1)
     end = _last_epoch(outlook)
     axes.set_xlim(-0.15, end)  # room for the rings at 0
@@ -44,7 +43,8 @@ def draw_outlook(outlook: Outlook) -> Figure:
         label = f"the {outlook.config.n_epochs:,} epochs given"
         axes.axvline(outlook.config.n_epochs, linestyle=":", color=GREY, label=label)
     title = f"What learning rate {format_rate(outlook.config.learning_rate)} does"
-    if cut > 0:
+    if cut > 0:  # a log axis cannot show a start without any loss
+        axes.set_yscale("log")
         bottom, top = max(float(drawn.min()), deepest) / 2, min(2 * float(drawn.max()), cut)
         axes.set_ylim(bottom, top)
         label_log_axis(axes, bottom, top)
@@ -111,7 +111,8 @@ def _last_epoch(outlook: Outlook) -> int:
     for prospect in outlook.prospects:
         curve, fit = prospect.forecast.curve, prospect.fit
         if curve is not None:
-            ends.append(curve.overflow_epoch or curve.epochs_needed or outlook.config.n_epochs)
+            told = curve.overflow_epoch if curve.overflow_epoch is not None else curve.epochs_needed
+            ends.append(outlook.config.n_epochs if told is None else told)
         if fit is not None:
             ends.append(fit.diverged_at or fit.n_epochs)
     return min(MOST_EPOCHS, round(1.3 * max(ends)))
