@@ -83,8 +83,8 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
         stdout.print(f"[{style}]{escape(line)}[/]", soft_wrap=True, highlight=False)
     lines = [("advice", outlook.chosen.forecast.advice)]
     if outlook.untold is not None:
-        lines.append(("not told", f"when it will be how close, because {outlook.untold}"))
-    if outlook.lowest_loss is not None:
+        lines.append(("not told", f"how many epochs it takes: {outlook.untold}"))
+    if outlook.lowest_loss is not None and (trained or outlook.untold is None):
         penalized = " with its penalty" if outlook.config.l2 and outlook.untold is None else ""
         lines.append(("lowest loss", f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²"))
         lines.append(("epochs", f"until the loss{penalized} is within 0.1 % of its lowest"))
