@@ -183,8 +183,9 @@ def test_the_figure_can_be_drawn(name):
         ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
         (1e8 + np.arange(5.0), np.arange(5.0)),
         (1e-8 * np.arange(5.0), 1e8 * np.arange(5.0) ** 2),
+        (1e48 + 1e45 * T_U, T_C),
     ],
-    ids=["perfect", "zero", "raw start is perfect", "far from zero", "tiny and huge"],
+    ids=["perfect", "zero", "raw start is perfect", "far from zero", "tiny and huge", "out of this world"],
 )
 @pytest.mark.parametrize("train", [False, True])
 def test_hard_data_can_be_drawn(t_u, t_c, train):

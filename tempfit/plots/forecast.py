@@ -44,9 +44,9 @@ def draw_outlook(outlook: Outlook) -> Figure:
         axes.axvline(outlook.config.n_epochs, linestyle=":", color=GREY, label=label)
     title = f"What learning rate {format_rate(outlook.config.learning_rate)} does"
     if cut > 0:  # a log axis cannot show a start without any loss
-        axes.set_yscale("log")
         bottom, top = max(float(drawn.min()), deepest) / 2, min(2 * float(drawn.max()), cut)
-        axes.set_ylim(bottom, top)
+        axes.set_ylim(bottom, top)  # before the scale, which would pad what an explosion reached at its first step
+        axes.set_yscale("log")
         label_log_axis(axes, bottom, top)
         if top == cut:
             title += f"\n(losses above {top:.0e} are cut off; ▲ marks the overflow)"
