@@ -205,8 +205,8 @@ class Calibration:
             },
             "config": self.config.model_dump(),
         }
-        finite: dict[str, Any] = _finite(values)
-        return finite
+        result: dict[str, Any] = finite(values)
+        return result
 
     def _scaled(self) -> dict[str, Any] | None:
         """The parameters in the units trained in, and the scaling; w and b of a line, all of other models."""
@@ -295,12 +295,12 @@ def _digits(value: float, uncertainty: float, *, least: int) -> int:
     return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same nested values with None for what JSON cannot say: NaN and infinities."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -61,6 +61,11 @@ class ScalingConfig(Settings):
     )
     factor: float = setting(0.1, "The factor of --scaling factor.", gt=0, le=1e12)
 
+    @property
+    def scaling_label(self) -> str:
+        """The scaling in words: `standardize`, `factor 0.1`."""
+        return f"factor {self.factor:g}" if self.scaling == "factor" else self.scaling
+
 
 class ModelConfig(Settings):
     """What is fitted to the readings."""
@@ -166,8 +171,7 @@ class CalibrationConfig(TrackingConfig, ValidationConfig, TrainingConfig, Scalin
     def label(self) -> str:
         """What tells runs on the same data apart: `factor 0.1, sgd 0.01`."""
         model = {"line": "", "polynomial": f"degree {self.degree}, ", "mlp": f"mlp {self.hidden} {self.activation}, "}
-        scaling = f"factor {self.factor:g}" if self.scaling == "factor" else self.scaling
-        return f"{model[self.model]}{scaling}, {self.optimizer} {self.learning_rate:g}"
+        return f"{model[self.model]}{self.scaling_label}, {self.optimizer} {self.learning_rate:g}"
 
     def hyperparameters(self) -> dict[str, Any]:
         """What decides the result: every setting but where the run is filed."""
@@ -212,9 +216,9 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not a readable TOML settings file: {reason}") from None
 
 
-def format_rate(rate: float) -> str:
+def format_rate(rate: float, digits: int = 3) -> str:
     """A learning rate (or any positive number) as people write it: 0.5, 0.01, 3.4e-4."""
-    text = f"{rate:.3g}" if 1e-2 <= rate < 1e4 else f"{rate:.2e}"
+    text = f"{rate:.{digits}g}" if 1e-2 <= rate < 1e4 else f"{rate:.{digits - 1}e}"
     if "e" not in text:
         return text
     mantissa, exponent = text.split("e")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig, format_rate
@@ -104,3 +106,31 @@ def test_advised_learning_rates_work():
 @pytest.mark.parametrize(("rate", "text"), [(0.5, "0.5"), (3.39938e-4, "3.4e-4"), (1e-2, "0.01"), (1e-5, "1e-5")])
 def test_rates_read_as_people_write_them(rate, text):
     assert format_rate(rate) == text
+
+
+# Relative distance of a rate to the critical one: nearer to 1, an epoch changes too little for 300 to tell.
+RATES = st.one_of(st.floats(0.01, 0.97), st.floats(1.03, 30.0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scaling=st.sampled_from(["none", "factor", "standardize", "minmax"]),
+    rate=RATES,
+    l2=st.sampled_from([0.0, 0.0, 1e-3, 0.1, 10.0]),
+    degree=st.integers(1, 3),
+)
+def test_the_curve_is_the_history_that_training_records(seed, scaling, rate, l2, degree):
+    """Up to the rounding of the residuals: 1e-9 relative, or 1e-14 of the targets' mean square where little is left."""
+    rng = np.random.default_rng(seed)
+    t_u = rng.normal(rng.normal(0, 3), rng.uniform(0.5, 3), 20)
+    t_c = np.polyval(rng.normal(size=degree + 1), t_u) + rng.normal(0, rng.uniform(0.01, 1), 20)
+    chosen = {"scaling": scaling, "model": "polynomial", "degree": degree, "l2": l2}
+    critical = calibrate((t_u, t_c), **chosen, n_epochs=1).forecast.critical_learning_rate
+    result = calibrate((t_u, t_c), **chosen, learning_rate=min(rate * critical, 1e6), n_epochs=300, tolerance=0)
+    history, curve = result.fit.history, result.forecast.curve
+    predicted = curve.loss_after(history.updates)
+    assert predicted == pytest.approx(history.loss, rel=1e-9, abs=1e-14 * float(np.mean(t_c**2)))
+    if result.fit.diverged_at is not None:
+        assert curve.loss_after(result.fit.diverged_at - 1) == np.inf
+        assert curve.overflow_epoch == result.fit.diverged_at

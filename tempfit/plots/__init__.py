@@ -1,6 +1,6 @@
 """Figures as PNG: the only home of matplotlib.
 
-`canvas` is what all share, `calibration` draws one calibration.
+`canvas` is what all share, `calibration` draws one calibration, `forecast` what a learning rate will do.
 """
 
 from tempfit.plots.calibration import draw_figures

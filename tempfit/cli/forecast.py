@@ -1,0 +1,121 @@
+"""`tempfit forecast`: what a learning rate will do under each scaling, without training or recording anything."""
+
+from __future__ import annotations
+
+import json
+from decimal import ROUND_FLOOR, Context
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from tempfit.cli.options import takes_settings
+from tempfit.cli.shared import app, stderr, stdout
+from tempfit.config import CalibrationConfig
+from tempfit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tempfit.outlook import Outlook, Prospect
+
+
+@app.command()
+@takes_settings
+def forecast(
+    file: Annotated[str, typer.Argument(help="Paired readings, CSV or Parquet; - reads stdin.")],
+    *,
+    config: CalibrationConfig,
+    train: Annotated[
+        bool, typer.Option("--train", help="Also train under each scaling, and show what really happens.")
+    ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the loss against epochs into this PNG file.", metavar="FILE.png")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
+) -> None:
+    """Say what a learning rate will do under each scaling, before training; nothing is recorded."""
+    from tempfit.readings import load_readings, peek
+
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise SettingsError(f"--figure: {figure}: figures are PNG; name a file that ends in .png")
+    peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
+    with stderr.status("loading torch …") as status:
+        from tempfit.outlook import make_outlook
+
+        if train:
+            status.update("training …")
+        outlook = make_outlook(load_readings(file, config), config, train=train)
+        if figure is not None:
+            _draw(outlook, figure)
+    if as_json:
+        result = {**outlook.as_dict(), "figure": None if figure is None else str(figure)}
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(outlook, figure)
+
+
+def _draw(outlook: Outlook, path: Path) -> None:
+    if outlook.untold is not None and outlook.chosen.fit is None:
+        raise SettingsError(f"--figure: {outlook.untold}, so no curve is foretold; add --train to draw the real one")
+    from tempfit.plots.canvas import to_png
+    from tempfit.plots.forecast import draw_outlook
+
+    png = to_png(draw_outlook(outlook))
+    try:
+        path.write_bytes(png)
+    except OSError as error:
+        raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
+
+
+def _show(outlook: Outlook, figure: Path | None) -> None:
+    """The table, the row of the chosen scaling marked, and what belongs below it."""
+    from tempfit.config import format_rate
+
+    header = ["", "scaling", "critical rate", "condition", f"learning rate {format_rate(outlook.config.learning_rate)}"]
+    trained = outlook.chosen.fit is not None
+    header += ["trained"] if trained else []
+    header += ["best rate", "needs"] if outlook.untold is None else []
+    rows = [_cells(prospect, prospect is outlook.chosen) for prospect in outlook.prospects]
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        style = "dim" if row is header else "bold" if row[0] else "none"
+        stdout.print(f"[{style}]{escape(line)}[/]", soft_wrap=True, highlight=False)
+    lines = [("advice", outlook.chosen.forecast.advice)]
+    if outlook.untold is not None:
+        lines.append(("not told", f"how many epochs it takes: {outlook.untold}"))
+    if outlook.lowest_loss is not None and (trained or outlook.untold is None):
+        penalized = " with its penalty" if outlook.config.l2 and outlook.untold is None else ""
+        lines.append(("lowest loss", f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²"))
+        lines.append(("epochs", f"until the loss{penalized} is within 0.1 % of its lowest"))
+    if figure is not None:
+        lines.append(("figure", str(figure)))
+    width = max(len(label) for label, _ in lines)
+    stdout.print()
+    for label, text in lines:
+        stdout.print(f"[dim]{label:<{width}}[/]  {escape(text)}", soft_wrap=True, highlight=False)
+
+
+def _cells(prospect: Prospect, chosen: bool) -> list[str]:
+    from tempfit.config import format_rate
+    from tempfit.outlook import count_epochs
+
+    told, best = prospect.forecast, prospect.best
+    number = told.condition_number
+    condition = f"{number:,.0f}" if 1000 <= number < 1e9 else f"{number:.3g}"
+    cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate), condition]
+    cells.append(prospect.foretold)
+    if prospect.fit is not None:
+        cells.append(prospect.seen)
+    if told.curve is not None:
+        needed = best and best.epochs_needed
+        cells += [_round_down(best.learning_rate), count_epochs(needed)] if best and needed else ["—", "—"]
+    return cells
+
+
+def _round_down(rate: float) -> str:
+    """A rate with 4 digits, never more than it is: the best is so near the critical one that more might explode."""
+    from tempfit.config import format_rate
+
+    nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5
+    return format_rate(float(Context(prec=4, rounding=ROUND_FLOOR).create_decimal(nearly)), digits=4)
