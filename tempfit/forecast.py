@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tempfit.config import CalibrationConfig
 from tempfit.design import Design
+from tempfit.formatting import format_rate
 from tempfit.model import build_model
 
 CLOSE = 1e-3  # within 0.1 % of the lowest loss
@@ -182,12 +183,3 @@ def _advice(
         return f"{needed}."
     cure = f"try {smaller}" if scaled else "scaling the readings makes it fast: --scaling standardize"
     return f"{needed}, more than the {config.n_epochs:,} given; {cure}."
-
-
-def format_rate(rate: float) -> str:
-    """A learning rate as people write it: 0.5, 0.01, 3.4e-4."""
-    text = f"{rate:.3g}" if 1e-2 <= rate < 1e4 else f"{rate:.2e}"
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from tempfit.calibration import Calibration
-from tempfit.forecast import format_rate
+from tempfit.formatting import format_rate
 from tempfit.plots import draw_figures
 from tempfit.training import Status
 

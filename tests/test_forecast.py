@@ -7,7 +7,8 @@ import pytest
 
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
-from tempfit.forecast import format_rate, make_forecast
+from tempfit.forecast import make_forecast
+from tempfit.formatting import format_rate
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
 from tempfit.training import Status
