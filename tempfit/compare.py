@@ -88,8 +88,9 @@ class RecordedRun:
             return None
         if field is None:
             return text
+        kind: Any = field.annotation
         try:
-            return TypeAdapter[Any](field.annotation).validate_python(text)
+            return TypeAdapter(kind).validate_python(text)
         except ValidationError:  # a value of another version of tempfit
             return text
 

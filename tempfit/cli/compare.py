@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.cells import cell_len
+from rich.console import Console
 
 from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, say, stderr, stdout, ui_command
 from tempfit.config import TrackingConfig
@@ -24,7 +27,7 @@ DEFAULT_LAST, DEFAULT_ROWS = 5, 20
 MOST = 10_000  # runs of one comparison
 DIGITS = {"loss": 6, "rmse": 4, "w": 4, "b": 5, "validation_loss": 6}  # as in a calibration's summary
 HEADINGS = {"n_epochs": "epochs", "close_at": "close at", "validation_loss": "validation loss"}
-SETTING_STYLE, ID_STYLE = "cyan", "dim"
+NAME_WIDTH, GAP = 24, 2  # characters: what a name may be folded to; what is between columns
 
 
 @app.command()
@@ -87,8 +90,8 @@ def compare(
         print(json.dumps(_as_dict(comparison, url), ensure_ascii=False, allow_nan=False))
     else:
         _show(comparison)
-        has_own_ui = store.uri.startswith("http")
-        say(f"browse  {url}" if has_own_ui else f"browse  {ui_command(mlruns)}  →  {url}")
+        is_server = store.uri.startswith("http")
+        say(f"browse  {url}" if is_server else f"browse  {ui_command(mlruns)}  →  {url}")
     if figure is not None:
         where = stderr if as_json else stdout
         where.print(f"figure  {figure}", soft_wrap=True, highlight=False, markup=False)
@@ -129,13 +132,18 @@ def _write_figure(path: Path, comparison: Comparison, curves: dict[str, LossCurv
 
 
 def _show(comparison: Comparison) -> None:
-    """The table, and what has to be said about it."""
-    table = _table(comparison)
-    # A table that is cut cannot be read: beyond the terminal's width, or into a file, it is as wide as it has to be.
-    least = stdout.measure(table).minimum
-    natural = stdout.measure(table, options=stdout.options.update(max_width=100_000)).maximum
-    width = max(least, stdout.width) if stdout.is_terminal else natural
-    stdout.print(table, width=min(width, natural), crop=False, soft_wrap=False)
+    """The table, and what has to be said about it.
+
+    A table that is cut off cannot be read. Where a terminal is too narrow, the settings and the results are two tables;
+    a file takes any width.
+    """
+    first, settings, results = _columns(comparison)
+    whole = [*first, *settings, *results]
+    fits = not stdout.is_terminal or _widths(whole)[0] <= stdout.width
+    for columns in [whole] if fits else [[*first, *settings], [*first[:1], *results]]:
+        least, most = _widths(columns)
+        width = max(least, min(most, stdout.width)) if stdout.is_terminal else most
+        Console(width=width).print(_table(columns), crop=False)
     if not comparison.differing:
         say("The settings and the data of all runs are the same.")
     if comparison.measure != "loss":
@@ -145,24 +153,65 @@ def _show(comparison: Comparison) -> None:
         say(f"{comparison.n_left_out:,} of {n:,} runs left out; --rows {n} shows them all.")
 
 
-def _table(comparison: Comparison) -> Table:
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its heading, its cells, and how they are shown."""
+
+    heading: str
+    cells: list[str]
+    justify: Literal["left", "right"] = "left"
+    style: str = ""
+    least: int | None = None  # the width to which it may be folded; None: it is not
+
+    @property
+    def width(self) -> int:
+        return max(cell_len(text) for text in [self.heading, *self.cells])
+
+
+def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[Column]]:
+    """Which run it is, what differs, what came of it."""
+    from tempfit.formatting import format_setting
+
+    rows = comparison.rows
+    first = [
+        Column("run", [comparison.short_id(row.run) for row in rows], style="dim"),
+        Column("name", [row.run.name for row in rows], least=NAME_WIDTH),
+    ]
+    settings = [
+        Column(name, [format_setting(row.settings[name]) for row in rows], style="cyan")
+        for name in comparison.differing
+    ]
+    results = [Column("status", [_cell(row, "status") for row in rows])]
+    results += [
+        Column(HEADINGS.get(name, name), [_cell(row, name) for row in rows], justify="right")
+        for name in rows[0].results
+        if name not in ("status", "diverged_at")  # the latter is told with the former
+    ]
+    return first, settings, results
+
+
+def _widths(columns: list[Column]) -> tuple[int, int]:
+    """Of a table: the least that shows every cell whole, and the most that it needs."""
+    gaps = GAP * len(columns)
+    least = sum(column.width if column.least is None else min(column.width, column.least) for column in columns)
+    return least + gaps, sum(column.width for column in columns) + gaps
+
+
+def _table(columns: list[Column]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from tempfit.formatting import format_setting
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("run", style=ID_STYLE, no_wrap=True)
-    table.add_column("name", min_width=14)
-    for name in comparison.differing:
-        table.add_column(name, style=SETTING_STYLE, no_wrap=True)
-    results = [name for name in comparison.rows[0].results if name != "diverged_at"]
-    for name in results:
-        table.add_column(HEADINGS.get(name, name), justify="left" if name == "status" else "right", no_wrap=True)
-    for row in comparison.rows:
-        settings = [escape(format_setting(value)) for value in row.settings.values()]
-        cells = [escape(_cell(row, name)) for name in results]
-        table.add_row(comparison.short_id(row.run), escape(row.run.name), *settings, *cells)
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(
+            column.heading,
+            justify=column.justify,
+            style=column.style,
+            no_wrap=column.least is None,
+            min_width=column.width if column.least is None else min(column.width, column.least),
+        )
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*(escape(cell) for cell in cells))
     return table
 
 

@@ -20,6 +20,7 @@ from tempfit.readings import axis_label
 
 FEW = len(COLOURS)  # runs that a legend can tell apart; more are coloured by how good they are
 LEGEND_ROW, LEGEND_CHARACTERS = 0.22, 180  # inches, and what fits beside each other at this font's width
+THIN, THICK = 1.4, 5.0  # widths of lines, in points
 ABOVE_START = 30  # times the highest start: how far a loss that explodes is followed
 
 
@@ -43,8 +44,9 @@ def draw_runs(comparison: Comparison, curves: Mapping[str, LossCurve]) -> Figure
     shades = list(COLOURS[: len(runs)]) if few else _shade(figure, right, comparison)
     handles = []
     for rank, (run, colour) in reversed(list(enumerate(zip(runs, shades, strict=True)))):  # the best on top
-        # Curves that lie on each other stay visible: the better is the thinner, and lies on top.
-        style = {"color": colour, "linewidth": 1.6 + 0.7 * rank if few else 1.0}
+        # Curves that lie on each other stay visible: the better one is thinner, and on top.
+        width = THIN if run.diverged or not few else THIN + (THICK - THIN) * rank / max(1, len(runs) - 1)
+        style = {"color": colour, "linewidth": width}
         dashes: Literal["--", "-"] = "--" if run.diverged else "-"
         left.plot(*_finite(curves[run.run_id]), dashes, **style)
         _draw_line(right, run, style)

@@ -110,7 +110,7 @@ def _find(store: Store, name: str, experiments: list[str]) -> MlflowRun:
             found += _search(store, experiments, f"attributes.run_id LIKE '{name}%'", NEWEST_FIRST)
     if not found:
         raise RunsError(
-            f"no run {name!r} at {store.uri}: give an id, the first 4 digits of it or more, or the exact name "
+            f"{_place(store)}: no run {name!r}: give an id, the first 4 digits of it or more, or the exact name "
             "(`tempfit compare` shows the last 5)"
         )
     if len(found) > 1:
@@ -152,7 +152,7 @@ def _experiment_ids(store: Store, name: str | None) -> list[str]:
         return list(experiments.values())
     if name not in experiments:
         there = ", ".join(repr(known) for known in sorted(experiments)[:MOST_NAMED])
-        raise RunsError(f"no experiment {name!r} at {store.uri}: choose another with --experiment (there: {there})")
+        raise RunsError(f"{_place(store)}: no experiment {name!r}: choose another with --experiment (there: {there})")
     return [experiments[name]]
 
 
@@ -165,6 +165,10 @@ def _too_few(n: int, place: str) -> RunsError:
         f"{n or 'no'} finished {_plural(n)} in {place}; a comparison takes 2: `tempfit calibrate FILE` makes them, "
         "--experiment looks elsewhere"
     )
+
+
+def _place(store: Store) -> str:
+    return store.uri if store.uri.startswith("http") else str(store.folder)
 
 
 def _plural(n: int) -> str:
