@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from tempfit.compare import Comparison, LossCurve, RecordedRun
 from tempfit.formatting import format_setting
@@ -20,7 +21,13 @@ from tempfit.readings import axis_label
 
 FEW = len(COLOURS)  # runs that a legend can tell apart; more are coloured by how good they are
 LEGEND_ROW, LEGEND_CHARACTERS = 0.22, 180  # inches, and what fits beside each other at this font's width
-THIN, THICK = 1.4, 5.0  # widths of lines, in points
+THIN, THICK = 1.4, 4.0  # widths of lines, in points
+EXTENDS: dict[tuple[bool, bool], Literal["neither", "min", "max", "both"]] = {  # the arrows of a bar of colours
+    (False, False): "neither",
+    (True, False): "min",
+    (False, True): "max",
+    (True, True): "both",
+}
 ABOVE_START = 30  # times the highest start: how far a loss that explodes is followed
 
 
@@ -90,14 +97,22 @@ def _shade(figure: Figure, axes: Axes, comparison: Comparison) -> list[Any]:
     measure = comparison.measure
     values = np.array([np.nan if run.diverged else run.metrics.get(measure, np.nan) for run in comparison.runs])
     finite = values[values > 0]
-    low, high = (finite.min(), finite.max()) if len(finite) else (1.0, 1.0)
-    if high <= low * (1 + 1e-6):
-        low, high = 0.9 * low, 1.1 * high
+    low, high = _colour_range(finite)
     norm = LogNorm(low, high, clip=True) if high > 30 * low else Normalize(low, high, clip=True)
     palette = colormaps["viridis"]
     if len(finite):
-        figure.colorbar(ScalarMappable(norm, palette), ax=axes, label=f"Final {measure}")
+        beyond = (bool(finite.min() < low), bool(finite.max() > high))
+        figure.colorbar(ScalarMappable(norm, palette), ax=axes, label=f"Final {measure}", extend=EXTENDS[beyond])
     return [palette(norm(value)) if np.isfinite(value) else GREY for value in values]
+
+
+def _colour_range(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Four decades around the median at most: one run on its way to 1e300 would leave the others one colour."""
+    if not len(values):
+        return 0.9, 1.1
+    median = float(np.median(values))
+    low, high = max(values.min(), median / 1e4), min(values.max(), median * 1e4)
+    return (low, high) if high > low * (1 + 1e-6) else (0.9 * low, 1.1 * high)
 
 
 def _finite(curve: LossCurve) -> tuple[Any, Any]:
@@ -117,14 +132,12 @@ def _scale_loss(axes: Axes, runs: Sequence[RecordedRun], curves: Mapping[str, Lo
     """Log axes; a loss that explodes is followed out of the window, not to 1e290, which would flatten all others."""
     axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1)
-    finite = [(run.diverged, *_finite(curves[run.run_id])) for run in runs]
-    drawn = [(diverged, updates, loss) for diverged, updates, loss in finite if len(loss)]
+    drawn = [curve for curve in (_finite(curves[run.run_id]) for run in runs) if len(curve[0])]
     if not drawn:
         return
-    axes.set_xlim(0, max(1, *(updates[-1] for _, updates, _ in drawn)) * 1.15)
-    lowest = min(loss.min() for _, _, loss in drawn)
-    highest = max(loss[0] if diverged else loss.max() for diverged, _, loss in drawn)
-    highest *= ABOVE_START if any(diverged for diverged, _, _ in drawn) else 1
+    axes.set_xlim(0, max(1, *(updates[-1] for updates, _ in drawn)) * 1.15)
+    lowest = min(loss.min() for _, loss in drawn)
+    highest = min(max(loss.max() for _, loss in drawn), ABOVE_START * max(loss[0] for _, loss in drawn))
     axes.set_ylim(lowest / 2, highest * 2)
     label_log_axis(axes, lowest, highest)
 

@@ -50,8 +50,8 @@ def runs_page(address: str) -> str:
 
 def compare_page(address: str, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> str:
     """The page of a UI at `address` that compares runs, of one experiment or of several."""
-    lists = {"runs": json.dumps(run_ids, separators=(",", ":")), "experiments": json.dumps(experiment_ids)}
-    query = "&".join(f"{key}={quote(value, safe='')}" for key, value in lists.items())
+    lists = {"runs": list(run_ids), "experiments": list(experiment_ids)}  # the page reads its query in this order only
+    query = "&".join(f"{key}={quote(json.dumps(ids, separators=(',', ':')), safe='')}" for key, ids in lists.items())
     return f"{address.rstrip('/')}/#/compare-runs?{query}&{TRAINING_VIEW}"
 
 
