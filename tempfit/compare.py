@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -80,19 +80,23 @@ class RecordedRun:
 
     def setting(self, name: str) -> Any:
         """A setting's value; the default where the run was recorded before there was such a setting."""
-        field = CalibrationConfig.model_fields.get(name)
         text = self.params.get(name)
         if text is None:
-            return field.default if field is not None else None
+            return CalibrationConfig.model_fields[name].default if name in CalibrationConfig.model_fields else None
         if text == "None":
             return None
-        if field is None:
-            return text
-        kind: Any = field.annotation
         try:
-            return TypeAdapter(kind).validate_python(text)
+            return _parser(name).validate_python(text)
         except ValidationError:  # a value of another version of tempfit
             return text
+
+
+@cache
+def _parser(setting: str) -> TypeAdapter[Any]:
+    """Of a setting's text; text it stays where the setting is unknown here."""
+    field = CalibrationConfig.model_fields.get(setting)
+    kind: Any = field.annotation if field is not None else str
+    return TypeAdapter(kind)
 
 
 @dataclass(frozen=True)

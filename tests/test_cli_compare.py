@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -68,6 +70,18 @@ def test_json_is_alone_on_stdout(recorded, mlruns, capsys, tmp_path):
     assert "/#/compare-runs?" in result["url"]
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert str(picture) in err
+
+
+def test_reading_runs_waits_for_neither_torch_nor_prefect(recorded, mlruns):
+    arguments = ["compare", "--experiment", "command", "--mlruns", str(mlruns), "--json"]
+    code = (
+        "import sys\nfrom tempfit.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "print(sorted({'mlflow', 'torch', 'prefect'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout)["runs"]) == len(recorded)
+    assert done.stderr.splitlines()[-1] == "['mlflow']"
 
 
 def test_a_figure_is_written_and_said(recorded, mlruns, capsys, tmp_path):

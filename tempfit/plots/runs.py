@@ -55,7 +55,8 @@ def draw_runs(comparison: Comparison, curves: Mapping[str, LossCurve]) -> Figure
         width = THIN if run.diverged or not few else THIN + (THICK - THIN) * rank / max(1, len(runs) - 1)
         style = {"color": colour, "linewidth": width}
         dashes: Literal["--", "-"] = "--" if run.diverged else "-"
-        left.plot(*_finite(curves[run.run_id]), dashes, **style)
+        updates, loss = _finite(curves[run.run_id])
+        left.plot(updates, loss, dashes, marker="o" if len(loss) == 1 else "", **style)
         _draw_line(right, run, style)
         handles.append(Line2D([], [], linestyle=dashes, color=colour, linewidth=2))
     _scale_loss(left, runs, curves)
