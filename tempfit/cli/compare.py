@@ -34,17 +34,19 @@ NAME_WIDTH, GAP = 24, 2  # characters: what a name may be folded to; what is bet
 def compare(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN]...", help="Ids of runs, the first 4 digits of them or more, or exact names."),
+        typer.Argument(metavar="RUN", help="Ids of runs, the first 4 digits of them or more, or exact names."),
     ] = None,
     last: Annotated[
         int | None,
         typer.Option(
-            help="The N runs that finished last.", min=2, max=MOST, metavar="N", show_default=str(DEFAULT_LAST)
+            help="The N newest runs that finished.", min=2, max=MOST, metavar="N", show_default=str(DEFAULT_LAST)
         ),
     ] = None,
     best: Annotated[
         int | None,
-        typer.Option(help="The N runs with the lowest loss on the data of the last run.", min=2, max=MOST, metavar="N"),
+        typer.Option(
+            help="The N runs with the lowest loss on the data of the newest one.", min=2, max=MOST, metavar="N"
+        ),
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="The runs of a sweep, by its id or name.", metavar="ID")] = None,
     rows: Annotated[
