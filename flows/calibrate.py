@@ -11,7 +11,6 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from flows import tasks
 from tempfit import report
@@ -58,19 +57,6 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
     tasks.publish(calibration, figures["line.png"], links={"the run in MLflow": url})
     logger.info(report.describe_status(calibration))
     return Outcome(calibration, run, artifacts, url)
-
-
-def calibrate_watched(data: str, config: CalibrationConfig, watcher: tasks.Watcher) -> Outcome:
-    """The flow with somebody looking on, who needs no heartbeats to know whether it lives.
-
-    (Prefect ends their thread in steps of a second, which would be a tenth of the whole run.)
-    """
-    token = tasks.WATCHER.set(watcher)
-    try:
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            return calibrate(data, config)
-    finally:
-        tasks.WATCHER.reset(token)
 
 
 if __name__ == "__main__":

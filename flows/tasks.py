@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,16 +17,20 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.tasks import exponential_backoff
 
-from tempfit import plots, problem, readings, report
+from tempfit import plots, problem, readings, report, sweep, sweep_table
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig, ModelConfig, ReadingsConfig, ScalingConfig, Settings, ValidationConfig
 from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
+from tempfit.grid import Grid
+from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.problem import Problem, Trained
 from tempfit.readings import Readings
-from tempfit.tracking import runs, store
+from tempfit.sweep import Sweep
+from tempfit.tracking import runs, store, sweeps
 from tempfit.training import OnEpochs
 
 
@@ -33,11 +38,26 @@ from tempfit.training import OnEpochs
 class Watcher:
     """Somebody who looks on while a flow runs, such as the command line's progress bar."""
 
-    on_forecast: Callable[[CalibrationConfig, Forecast], None]
-    on_epochs: OnEpochs
+    on_forecast: Callable[[CalibrationConfig, Forecast], None] = lambda config, forecast: None
+    on_epochs: OnEpochs = lambda block: None
+    on_recorded: Callable[[int], None] = lambda n_recorded: None
 
 
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # a flow's own parameters are data
+
+
+@contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """Run a flow with somebody looking on, who needs no heartbeats to know whether it lives.
+
+    (Prefect ends their thread in steps of a second, which would be a tenth of a whole calibration.)
+    """
+    token = WATCHER.set(watcher)
+    try:
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            yield
+    finally:
+        WATCHER.reset(token)
 
 
 def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
@@ -131,6 +151,39 @@ def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
     return runs.log_calibration(run, result, figures)
+
+
+@task(task_run_name="start the sweep's run in MLflow", cache_policy=NO_CACHE, **RETRIED)
+def start_sweep(data: Readings, config: CalibrationConfig, grid: Grid, title: str, tags: dict[str, str]) -> runs.Run:
+    """Open the parent run."""
+    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), data, config, grid, title, tags)
+
+
+@task(task_run_name="train all", cache_policy=NO_CACHE)
+def train_all(data: Readings, grid: Grid) -> Sweep:
+    """Fit every configuration of the grid, in as few loops as can be."""
+    watcher = WATCHER.get()
+    return sweep.run_sweep(data, grid, watcher.on_epochs if watcher else None)
+
+
+@task(task_run_name="visualize: loss curves, map", cache_policy=NO_CACHE)
+def visualize_sweep(result: Sweep) -> dict[str, bytes]:
+    """Draw the figures."""
+    return draw_sweep(result)
+
+
+@task(task_run_name="track all in MLflow", cache_policy=NO_CACHE, **RETRIED)
+def track_sweep(run: runs.Run, result: Sweep, figures: dict[str, bytes]) -> dict[str, str]:
+    """Write the sweep into its run, and a run for every member."""
+    watcher = WATCHER.get()
+    return sweeps.log_sweep(run, result, figures, watcher.on_recorded if watcher else None)
+
+
+def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
+    """The sweep's table as an artifact on Prefect's page of the flow run."""
+    table = sweep_table.to_markdown(result, most=20)
+    page = report.to_page(result.headline(), picture, "the loss of all configurations", table, links)
+    create_markdown_artifact(page, key="sweep", description=result.headline())
 
 
 def publish(result: Calibration, picture: bytes, links: dict[str, str]) -> None:

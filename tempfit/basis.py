@@ -61,8 +61,7 @@ class Basis:
     def change_to(self, other: Basis) -> NDArray[np.float64]:
         """(terms, terms), M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
         substitution = _substitution(other.scaling.after(self.scaling), self.n_terms)
-        change: NDArray[np.float64] = np.linalg.solve(self.matrix, substitution @ other.matrix)
-        return change
+        return np.asarray(np.linalg.solve(self.matrix, substitution @ other.matrix), dtype=np.float64)
 
 
 def fit_basis(t_u: NDArray[Any], config: CalibrationConfig) -> Basis:

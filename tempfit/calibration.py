@@ -17,7 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tempfit.config import CalibrationConfig, parse_config
-from tempfit.forecast import Forecast, make_forecast
+from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, Trained, fit_problems, normalize
 from tempfit.readings import Readings, as_readings
@@ -104,7 +104,7 @@ class Calibration:
         else:
             mask = self.problem.mask
             residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
-        return float(np.linalg.norm(residual)) / math.sqrt(self.exact.n)
+        return float(np.hypot.reduce(residual)) / math.sqrt(self.exact.n)  # (squares of a diverged fit's overflow)
 
     @property
     def excess_loss(self) -> float:
@@ -118,6 +118,11 @@ class Calibration:
         if self.exact.loss > 0:
             return excess / self.exact.loss
         return math.inf if excess > 0 else 0.0
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the final mean squared error is within 0.1 % of the exact optimum's (an mlp's may be below)."""
+        return self.fit.diverged_at is None and self.excess_loss <= CLOSE
 
     def series(self) -> dict[str, NDArray[np.float64]]:
         """What is drawn against the number of updates, (states,) each: name → values at the states of the history."""

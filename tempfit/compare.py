@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tempfit.config import CalibrationConfig
+from tempfit.grid import format_value
 
 DIVERGED = "diverged"  # tempfit.training.Status.DIVERGED, without the import of torch that it would cost
 LOSS_SETTINGS = ("loss", "huber_delta", "l1", "l2")  # what decides which loss it is that was made small
@@ -157,6 +158,18 @@ class Comparison:
     def settings(self, run: RecordedRun) -> dict[str, Any]:
         """What tells the run from the others: name → value of what differs."""
         return {name: run.data_name if name == "data" else run.setting(name) for name in self.differing}
+
+    def written(self, run: RecordedRun) -> dict[str, str]:
+        """`settings` as people write them, with as many digits as it takes to tell the runs apart."""
+        return {name: format_value(value, self._digits[name]) for name, value in self.settings(run).items()}
+
+    @cached_property
+    def _digits(self) -> dict[str, int]:
+        values = {name: {run.setting(name) for run in self.runs} for name in self.differing}
+        return {
+            name: next(d for d in range(3, 18) if len({format_value(v, d) for v in found}) == len(found) or d == 17)
+            for name, found in values.items()
+        }
 
     def common(self, name: str) -> Any:
         """The value of a setting that all runs share; None where they do not."""

@@ -208,3 +208,12 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SettingsError(f"{path}: not a readable TOML settings file: {reason}") from None
+
+
+def format_rate(rate: float, digits: int = 3) -> str:
+    """A learning rate (or any positive number) as people write it: 0.5, 0.01, 3.4e-4."""
+    text = f"{rate:.{digits}g}" if 1e-2 <= rate < 1e4 else f"{rate:.{digits - 1}e}"
+    if "e" not in text:
+        return text
+    mantissa, exponent = text.split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"

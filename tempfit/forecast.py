@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tempfit.config import CalibrationConfig
+from tempfit.config import CalibrationConfig, format_rate
 from tempfit.design import Design
-from tempfit.formatting import format_rate
 from tempfit.model import build_model
 
 CLOSE = 1e-3  # within 0.1 % of the lowest loss

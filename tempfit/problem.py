@@ -143,22 +143,32 @@ def _fit_members(
     members: Sequence[tuple[Problem, CalibrationConfig]], on_epochs: OnEpochs | None, keep: int | None
 ) -> list[Fit]:
     fits: dict[int, Fit] = {}
-    stopped = False
+    watch = _Watch(on_epochs) if on_epochs is not None else None
     for batch in _batches(members):
-        positions = np.array(batch)
-
-        def look(block: Block, positions: NDArray[np.intp] = positions) -> bool:
-            nonlocal stopped
-            if on_epochs is not None:
-                stopped = stopped or bool(on_epochs(replace(block, members=positions[block.members])))
-            return stopped
-
         configs = [members[i][1] for i in batch]
         thinned = keep or (NETWORK_STATES if configs[0].model == "mlp" else None)
         goals = [_goal(*members[i]) for i in batch]
+        look = watch.at(batch) if watch is not None else None
         done = train(stack([members[i][0].rows for i in batch]), configs, look, keep=thinned, goals=goals)
         fits.update(zip(batch, done, strict=True))
     return [fits[i] for i in range(len(members))]
+
+
+class _Watch:
+    """Shows blocks of several batches to one onlooker, members by their position among all; a stop holds for all."""
+
+    def __init__(self, on_epochs: OnEpochs):
+        self.on_epochs, self.stopped = on_epochs, False
+
+    def at(self, batch: Sequence[int]) -> OnEpochs:
+        positions = np.array(batch)
+
+        def look(block: Block) -> bool:
+            if not self.stopped:
+                self.stopped = bool(self.on_epochs(replace(block, members=positions[block.members])))
+            return self.stopped
+
+        return look
 
 
 def _batches(members: Sequence[tuple[Problem, CalibrationConfig]]) -> Iterator[list[int]]:

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from tempfit.calibration import Calibration
-from tempfit.formatting import format_rate
+from tempfit.config import format_rate
 from tempfit.plots import draw_figures
 from tempfit.training import Status
 
@@ -82,12 +82,14 @@ def describe_distance(calibration: Calibration) -> str:
 def to_markdown(calibration: Calibration, picture: bytes, links: dict[str, str]) -> str:
     """A page for Prefect's artifact view: summary, picture, advice, links (title → URL)."""
     rows = "\n".join(f"| {label} | {_cell(text)} |" for label, text in summary(calibration))
+    body = f"| | |\n|---|---|\n{rows}\n\n{calibration.forecast.advice}"
+    return to_page(calibration.headline, picture, "the fitted line over the readings", body, links)
+
+
+def to_page(headline: str, picture: bytes, what: str, body: str, links: dict[str, str]) -> str:
+    """A page for Prefect's artifact view: headline, picture and what it shows, markdown, links (title → URL)."""
     addresses = "\n".join(f"- [{title}]({url})" for title, url in links.items())
-    return (
-        f"# {calibration.headline}\n\n"
-        f"![the fitted line over the readings]({_data_uri(picture)})\n\n"
-        f"| | |\n|---|---|\n{rows}\n\n{calibration.forecast.advice}\n\n{addresses}\n"
-    )
+    return f"# {headline}\n\n![{what}]({_data_uri(picture)})\n\n{body}\n\n{addresses}\n"
 
 
 def to_html(calibration: Calibration) -> str:

@@ -7,7 +7,8 @@ every member ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, cast
@@ -25,6 +26,7 @@ from tempfit.optimizers import Optimizer, build_optimizer
 
 FIRST_BLOCK, LAST_BLOCK = 8, 1024  # epochs between looks at the states; doubled from the first to the last
 BLOCK_ELEMENTS = 4_000_000  # residuals (or params) kept until the block ends: 32 MB of float64
+THREADED_ELEMENTS = 100_000  # residuals per epoch from which a second thread is of use
 AUTO_CUDA_ELEMENTS = 1_000_000  # below this many residuals per epoch a CPU is faster than a GPU's launches
 
 
@@ -139,14 +141,27 @@ def train(
     batch = _Batch(design, configs)
     record = _Record(configs, batch.gradient_thresholds(configs), np.broadcast_to(goals, len(configs)), keep)
     n_epochs = FIRST_BLOCK
-    while batch.members.size:
-        block = batch.run_epochs(min(n_epochs, batch.block_limit))
-        ended = record.add(block)
-        if on_epochs is not None and on_epochs(record.trim(block)):
-            break
-        batch.drop(ended)
-        n_epochs = min(2 * n_epochs, LAST_BLOCK)
+    with _few_threads(batch.targets.numel()):
+        while batch.members.size:
+            block = batch.run_epochs(min(n_epochs, batch.block_limit))
+            ended = record.add(block)
+            if on_epochs is not None and on_epochs(record.trim(block)):
+                break
+            batch.drop(ended)
+            n_epochs = min(2 * n_epochs, LAST_BLOCK)
     return record.fits()
+
+
+@contextmanager
+def _few_threads(n_residuals: int) -> Iterator[None]:
+    """One thread for a small batch: a second has nothing to do but wait, at the cost of whatever else runs."""
+    before = torch.get_num_threads()
+    if n_residuals < THREADED_ELEMENTS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def structure(config: TrainingConfig) -> tuple[Any, ...]:

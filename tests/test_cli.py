@@ -90,6 +90,39 @@ def test_serve_wants_a_schedule_a_source_and_a_server(tmp_path, capsys, monkeypa
     assert (code, "start one with `tempfit up`" in err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--grid", "learnin_rate=1,2"], "did you mean learning_rate?"),
+        (["--grid", "learning_rate=1e-1..1e-3:5"], "an empty range"),
+        (["--grid", "learning_rate=1e-3..1:40", "--grid", "momentum=0..0.9:40"], "1,600 configurations"),
+        (["--grid", "optimizer=sgd,lbfgs"], "should be 'sgd', 'adam' or 'rmsprop'"),
+        (["--grid", "learning_rate=0.1", "--preset", "tutorial"], "say what to try"),
+        ([], "say what to try"),
+    ],
+)
+def test_bad_grids_exit_2_with_one_line_before_anything_heavy_is_loaded(options, words, tmp_path):
+    code = (
+        "import sys\nfrom tempfit.cli import main\n"
+        f"try: main(['sweep', {str(THERMOMETER)!r}, *{options!r}])\n"
+        "finally: print(sorted({'torch', 'mlflow', 'prefect', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "[]\n")
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_wants_readings_unless_the_preset_has_its_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "sweep", "--grid", "learning_rate=0.1,0.2")
+    assert (code, "which readings?" in err) == (2, True)
+    code, _, err = run(capsys, "sweep", "nowhere.csv", "--preset", "tutorial")
+    assert (code, "nowhere.csv" in err) == (2, True)
+
+
 def test_intervals():
     assert parse_interval("15") == parse_interval("15s") == timedelta(seconds=15)
     assert parse_interval("6h") == timedelta(hours=6)

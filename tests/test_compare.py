@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tempfit.cli.compare import format_number
 from tempfit.compare import DIVERGED, Comparison, RecordedData, RecordedRun, compare
 from tempfit.config import CalibrationConfig
-from tempfit.formatting import format_number, format_setting
+from tempfit.grid import format_value
 from tempfit.training import Status
 
 SHA256 = "31ca5dbd" + "0" * 56
@@ -137,18 +138,23 @@ def test_coefficients():
     [
         (0.5, "0.5"),
         (0.00034, "3.4e-4"),
-        (0.123456789, "0.123456789"),  # format_rate would round it, and two runs would look the same
-        (1.23456789e-05, "1.23456789e-5"),
         (0.0, "0"),
         (-1.0, "-1"),
+        (-0.00034, "-3.4e-4"),
         (5000, "5000"),
-        (True, "yes"),
         (None, "none"),
         ("adam", "adam"),
     ],
 )
 def test_settings_as_they_are_typed(value, text):
-    assert format_setting(value) == text
+    assert format_value(value) == text
+
+
+def test_settings_have_as_many_digits_as_tell_the_runs_apart():
+    rates = [recorded(str(k), learning_rate=rate) for k, rate in enumerate((0.000146779926762, 0.01, 0.5))]
+    assert [compare(rates).written(run)["learning_rate"] for run in rates] == ["1.47e-4", "0.01", "0.5"]
+    near = [recorded("a", w_start=1.23456), recorded("b", w_start=1.23457), recorded("c", w_start=-0.5)]
+    assert [compare(near).written(run)["w_start"] for run in near] == ["1.23456", "1.23457", "-0.5"]
 
 
 def test_numbers_as_people_write_them():

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tempfit.calibration import calibrate
-from tempfit.config import CalibrationConfig
+from tempfit.config import CalibrationConfig, format_rate
 from tempfit.forecast import make_forecast
-from tempfit.formatting import format_rate
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
 from tempfit.training import Status

@@ -7,11 +7,11 @@ import sys
 
 from rich.markup import escape
 
-from tempfit.cli import calibrate, compare, services  # each registers its commands, in the order of --help
+from tempfit.cli import calibrate, compare, services, sweep  # each registers its commands, in the order of --help
 from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, stderr
 from tempfit.errors import InputError, ServiceError
 
-__all__ = ["app", "calibrate", "compare", "main", "services"]
+__all__ = ["app", "calibrate", "compare", "main", "services", "sweep"]
 
 QUIET = {  # unless the user says otherwise
     "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business

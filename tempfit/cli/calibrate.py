@@ -49,8 +49,8 @@ def calibrate(
 
 def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Outcome:
     """The calibrate flow with the terminal looking on."""
-    from flows.calibrate import calibrate_watched
-    from flows.tasks import Watcher
+    from flows import calibrate as flow
+    from flows.tasks import Watcher, watched
 
-    with redirect_stdout(sys.stderr):  # what libraries print is no result
-        return calibrate_watched(file, config, Watcher(terminal.on_forecast, terminal.on_epochs))
+    with redirect_stdout(sys.stderr), watched(Watcher(terminal.on_forecast, terminal.on_epochs)):
+        return flow.calibrate(file, config)  # what libraries print meanwhile is no result

@@ -172,17 +172,13 @@ class Column:
 
 def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[Column]]:
     """Which run it is, what differs, what came of it."""
-    from tempfit.formatting import format_setting
-
     rows = comparison.rows
+    written = [comparison.written(row.run) for row in rows]
     first = [
         Column("run", [comparison.short_id(row.run) for row in rows], style="dim"),
         Column("name", [row.run.name for row in rows], least=NAME_WIDTH),
     ]
-    settings = [
-        Column(name, [format_setting(row.settings[name]) for row in rows], style="cyan")
-        for name in comparison.differing
-    ]
+    settings = [Column(name, [settings[name] for settings in written], style="cyan") for name in comparison.differing]
     results = [Column("status", [_cell(row, "status") for row in rows])]
     results += [
         Column(HEADINGS.get(name, name), [_cell(row, name) for row in rows], justify="right")
@@ -218,8 +214,6 @@ def _table(columns: list[Column]) -> Table:
 
 
 def _cell(row: Row, name: str) -> str:
-    from tempfit.formatting import format_number
-
     value = row.results[name]
     if name == "status":
         at = row.results.get("diverged_at")
@@ -227,6 +221,12 @@ def _cell(row: Row, name: str) -> str:
     if value is None or (row.run.diverged and name in DIGITS):  # the last finite numbers of what overflowed say nothing
         return "–"
     return format_number(float(value), DIGITS[name]) if name in DIGITS else f"{value:,}"
+
+
+def format_number(value: float, digits: int) -> str:
+    """A result with `digits` significant digits: 2.92765, 0.5368, 1.9e34."""
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
 def _as_dict(comparison: Comparison, url: str) -> dict[str, object]:

@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from tempfit.compare import Comparison, LossCurve, RecordedRun
-from tempfit.formatting import format_setting
 from tempfit.plots.canvas import COLOURS, GREY, HIGHEST, label_log_axis, make_panels
 from tempfit.readings import axis_label
 
@@ -73,7 +72,7 @@ def draw_runs(comparison: Comparison, curves: Mapping[str, LossCurve]) -> Figure
 
 def _label(comparison: Comparison, run: RecordedRun) -> str:
     """`ac05b8a2: scaling none, learning_rate 0.01 (diverged at epoch 88)`."""
-    differences = ", ".join(f"{name} {format_setting(value)}" for name, value in comparison.settings(run).items())
+    differences = ", ".join(f"{name} {value}" for name, value in comparison.written(run).items())
     if len(differences) > LEGEND_CHARACTERS // 2:
         differences = f"{differences[: LEGEND_CHARACTERS // 2]} …"
     parts = [comparison.short_id(run), *([differences] if differences else [])]

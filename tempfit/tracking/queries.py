@@ -20,9 +20,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tempfit.compare import DIVERGED, SHORT_ID, LossCurve, RecordedData, RecordedRun
 from tempfit.errors import RunsError, ServiceError
-from tempfit.tracking.store import Store
+from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
-KIND, SWEEP, PARENT = "tempfit.kind", "sweep", "mlflow.parentRunId"  # tags
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
 NEWEST_FIRST = "attributes.start_time DESC"
 PAGE = 1000  # runs in one answer
@@ -77,7 +76,7 @@ def sweep_runs(store: Store, name: str, experiment: str | None) -> list[Recorded
         sweep = _find(store, name, _experiment_ids(store, experiment))
         if not _is_sweep(sweep):
             raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without --sweep")
-        children = f"tags.`{PARENT}` = '{sweep.info.run_id}'"
+        children = f"tags.`{PARENT_TAG}` = '{sweep.info.run_id}'"
         found = list(_search(store, [sweep.info.experiment_id], children, NEWEST_FIRST))
         if len(found) < 2:
             raise RunsError(f"sweep {name}: {len(found) or 'no'} {_plural(len(found))} recorded, nothing to compare")
@@ -157,7 +156,7 @@ def _experiment_ids(store: Store, name: str | None) -> list[str]:
 
 
 def _is_sweep(run: MlflowRun) -> bool:
-    return run.data.tags.get(KIND) == SWEEP
+    return run.data.tags.get(KIND_TAG) == SWEEP
 
 
 def _too_few(n: int, place: str) -> RunsError:
@@ -180,10 +179,10 @@ def _record(store: Store, runs: Sequence[MlflowRun]) -> list[RecordedRun]:
     recorded = []
     for run in runs:
         tags, data = run.data.tags, _data(run)
-        if data is None and PARENT in tags:  # what a sweep tries has the data of the sweep
-            if tags[PARENT] not in of_parents:
-                of_parents[tags[PARENT]] = _data(_get(store, tags[PARENT]))
-            data = of_parents[tags[PARENT]]
+        if data is None and PARENT_TAG in tags:  # what a sweep tries has the data of the sweep
+            if tags[PARENT_TAG] not in of_parents:
+                of_parents[tags[PARENT_TAG]] = _data(_get(store, tags[PARENT_TAG]))
+            data = of_parents[tags[PARENT_TAG]]
         recorded.append(_recorded(run, data))
     return recorded
 

@@ -54,23 +54,31 @@ class Run:
         return f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}?{TRAINING_VIEW}"
 
 
-def start_run(store: Store, readings: Readings, config: CalibrationConfig, tags: Mapping[str, str]) -> Run:
+def start_run(
+    store: Store,
+    readings: Readings,
+    config: CalibrationConfig,
+    tags: Mapping[str, str],
+    *,
+    label: str | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> Run:
     """Open a run with its parameters, data set and tags; it is RUNNING until `ended` ends it.
 
+    label, params: of the run where it is more than one configuration; the config's own when None.
     Raises ServiceError when the tracking store cannot take it.
     """
     try:
         experiment_id = _ensure_experiment(store, config.experiment)
-        name = f"{Path(readings.source).stem.strip('<>')}, {config.label}"
+        name = f"{Path(readings.source).stem.strip('<>')}, {label or config.label}"
         created = store.client.create_run(
-            experiment_id, run_name=name, tags={**_provenance(), "data_sha256": readings.sha256, **tags}
+            experiment_id, run_name=name, tags={**provenance(), "data_sha256": readings.sha256, **tags}
         )
         run_id = created.info.run_id
         lease = leases.hold(store.running, run_id, store.uri)
         run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
         with _failed_unless_done(run):
-            params = [Param(key, str(value)) for key, value in config.hyperparameters().items()]
-            store.client.log_batch(run_id, params=params)
+            store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
             _log_data(run, readings)
     except MlflowException as error:
         raise ServiceError(f"cannot start a run at {store.uri}: {error}") from error
@@ -106,10 +114,7 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     """
     client, run_id = run.store.client, run.run_id
     try:
-        metrics = _metrics(calibration, run.start_time)
-        for start in range(0, len(metrics), METRICS_PER_BATCH):
-            client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
-        client.log_batch(run_id, tags=_result_tags(calibration))
+        log_result(run.store, run_id, calibration, run.start_time, HISTORY_POINTS)
         with TemporaryDirectory(prefix="tempfit-") as folder:
             names = _write_files(Path(folder), calibration, figures)
             client.log_artifacts(run_id, folder)
@@ -118,6 +123,19 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     except MlflowException as error:
         raise ServiceError(f"cannot record run {run_id} at {run.store.uri}: {error}") from error
     return {name: f"{uri}/{name}" for name in names}
+
+
+def log_result(store: Store, run_id: str, calibration: Calibration, timestamp: int, n_points: int) -> None:
+    """Write metrics, history (n_points of it) and result tags of a calibration into a run, in few requests."""
+    metrics = _metrics(calibration, timestamp, n_points)
+    for start in range(0, len(metrics), METRICS_PER_BATCH):
+        store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
+    store.client.log_batch(run_id, tags=_result_tags(calibration))
+
+
+def as_params(values: Mapping[str, Any]) -> list[Param]:
+    """Settings as MLflow keeps them."""
+    return [Param(key, str(value)) for key, value in values.items()]
 
 
 def _ensure_experiment(store: Store, name: str) -> str:
@@ -137,7 +155,7 @@ def _ensure_experiment(store: Store, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
     """Tags that say which software made the run."""
     tags = {f"version.{library}": version(library) for library in LIBRARIES}
     commit = _git_commit()
@@ -207,14 +225,14 @@ def _describe_data(readings: Readings) -> DatasetInput:
     return DatasetInput(dataset=dataset, tags=[InputTag(key="mlflow.data.context", value="training")])
 
 
-def _metrics(calibration: Calibration, timestamp: int) -> list[Metric]:
+def _metrics(calibration: Calibration, timestamp: int, n_points: int) -> list[Metric]:
     """The sampled history by update number, and the final figures; finite ones only.
 
     A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
     so that a repeated attempt writes the same rows and not further ones.
     """
     history = calibration.fit.history
-    states = history.sample(HISTORY_POINTS)
+    states = history.sample(n_points)
     metrics = [
         Metric(key, float(values[k]), timestamp, int(history.updates[k]))
         for key, values in calibration.series().items()

@@ -25,6 +25,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tempfit import leases
 from tempfit.errors import RunsError, ServiceError
 
+PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
+KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
 ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -95,9 +97,12 @@ def sweep_stale_runs(store: Store) -> None:
         if uri != store.uri:
             continue
         try:
-            if store.client.get_run(run_id).info.status == RunStatus.to_string(RunStatus.RUNNING):
-                store.client.set_tag(run_id, "error", "the process was killed before the run ended")
-                store.client.set_terminated(run_id, "FAILED")
+            run = store.client.get_run(run_id)
+            of_a_sweep = f"tags.`{PARENT_TAG}` = '{run_id}' and attributes.status = 'RUNNING'"
+            for stale in (run, *store.client.search_runs([run.info.experiment_id], of_a_sweep)):
+                if stale.info.status == RunStatus.to_string(RunStatus.RUNNING):
+                    store.client.set_tag(stale.info.run_id, "error", "the process was killed before the run ended")
+                    store.client.set_terminated(stale.info.run_id, "FAILED")
         except MlflowException:  # deleted for good meanwhile
             continue
 

@@ -22,11 +22,15 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tempfit.config import TrainingConfig
+from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.design import build_design, compress
+from tempfit.grid import make_grid
+from tempfit.readings import Readings
+from tempfit.sweep import run_sweep
 from tempfit.training import train
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 
+SWEEP = ["learning_rate=1e-5..1e-1:64", "scaling=none,factor,minmax,standardize"]
 LIBRARIES = "import torch, mlflow, prefect, pandas, matplotlib"
 console = Console(width=110)
 
@@ -95,6 +99,17 @@ def bench_loops(rounds: int, n_epochs: int, n_rows: int) -> list[tuple[str, str,
     ]
 
 
+def bench_sweep(rounds: int) -> list[tuple[str, str, str]]:
+    """256 configurations x 5,000 epochs: the training of all against one loop of the tutorial's."""
+    console.print("timing a sweep's training …")
+    readings, grid = Readings(T_U, T_C), make_grid(CalibrationConfig(tolerance=0), SWEEP)
+    n = len(grid.trials)
+    run_sweep(readings, grid)
+    tutorial, ours = alternate(lambda: tutorial_loop(5000), lambda: run_sweep(readings, grid), rounds)
+    what = f"seconds, {n} configurations x 5,000 epochs : the tutorial's 5,000"
+    return [(what, f"{ratio(ours, tutorial):.2f}", "≤ 2")]
+
+
 def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "MLFLOW"))}
@@ -132,6 +147,17 @@ def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, f
             wait_for_the_server_to_end()
             stages.append(json.loads(run(sys.executable, "-m", "tests.benchmarks.stages", str(THERMOMETER))))
         wait_for_the_server_to_end()
+        console.print("timing a sweep against separate flows …")
+        flow = statistics.mean(
+            json.loads(run(sys.executable, "-m", "tests.benchmarks.flows", str(THERMOMETER), "16", *SWEEP))
+        )
+        wait_for_the_server_to_end()
+        axes = [word for axis in SWEEP for word in ("--grid", axis)]
+        (swept, *_), _ = alternate(
+            lambda: run(tempfit, "sweep", str(THERMOMETER), *axes, "--experiment", "sweep"), lambda: None, 1
+        )
+        wait_for_the_server_to_end()
+    n = len(make_grid(CalibrationConfig(), SWEEP).trials)
     shares = {stage: statistics.median(times[stage] for times in stages) for stage in stages[0]}
     return [
         ("seconds of tempfit --help", f"{statistics.median(helps):.2f}", "< 0.5"),
@@ -142,6 +168,11 @@ def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, f
             "aim: < 1.5",
         ),
         ("seconds, tempfit calibrate joining a server : bare imports", f"{ratio(warm, imports):.2f}", ""),
+        (
+            f"seconds, {n} calibrate flows in one process (16 of them timed) : tempfit sweep of all",
+            f"{n * flow / swept:.1f}",
+            f"≥ 10 ({swept:.1f} s)",
+        ),
     ], shares
 
 
@@ -153,6 +184,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = bench_loops(2 * arguments.rounds + 1, arguments.epochs, arguments.rows)
+    lines += bench_sweep(2 * arguments.rounds + 1)
     more, shares = bench_commands(arguments.rounds)
     table = Table("what : compared with what", "measured", "wanted")
     for line in [*lines, *more]:

@@ -60,7 +60,7 @@ def main() -> None:
             wrap(stage, module, name)
         wrap("open the store", "tempfit.tracking.store", "open_store")
         server.PrefectServer.wait = timed("wait for the server", server.PrefectServer.wait)  # type: ignore[method-assign]
-        calibrate.calibrate_watched = timed("flow", calibrate.calibrate_watched)
+        calibrate.calibrate = timed("flow", calibrate.calibrate)  # type: ignore[assignment]
         wait_for_services(*arguments)
 
     shared._wait_for_services = wait

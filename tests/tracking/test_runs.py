@@ -153,7 +153,7 @@ def test_a_store_that_fails_is_a_service_error(mlruns: Path, monkeypatch: pytest
 
 def test_provenance_names_the_commit_only_of_its_own_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))  # as installed beside another project
-    assert "mlflow.source.git.commit" not in runs._provenance()
+    assert "mlflow.source.git.commit" not in runs.provenance()
 
 
 def test_a_start_that_fails_leaves_the_run_failed(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:

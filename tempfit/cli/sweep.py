@@ -1,0 +1,90 @@
+"""`tempfit sweep`: many configurations at once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import tempfit
+from tempfit.cli.options import takes_settings
+from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, stderr, stdout, ui_command
+from tempfit.config import CalibrationConfig
+from tempfit.errors import SettingsError
+from tempfit.grid import Grid, make_grid
+from tempfit.presets import Preset, preset_grid
+
+if TYPE_CHECKING:
+    from flows.sweep import SweepOutcome
+
+OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
+
+
+@app.command()
+@takes_settings
+def sweep(
+    file: Annotated[str | None, typer.Argument(help="Paired readings; a preset's own data if not given.")] = None,
+    *,
+    config: CalibrationConfig,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting and its values: scaling=none,standardize or a range, learning_rate=1e-5..1e-1:25 "
+            "(log-spaced where it spans a factor of 10; :lin or :log at the end says which). Repeat it for more "
+            "settings: every combination is tried.",
+            metavar="SETTING=VALUES",
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(help="tutorial: its experiments, and every remedy that it names for a loss that explodes."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Try more than 1,000 configurations without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
+) -> None:
+    """Try many configurations in one go, record each as a run, show which work and which fail."""
+    trials = _plan(config, grid or [], preset, agreed=yes)
+    source = _source(file, preset)
+    from tempfit.readings import peek
+
+    peek(source, config)
+    load_flow("flows.sweep", config.mlruns)
+    from flows.sweep import sweep as flow
+    from flows.tasks import Watcher, watched
+    from tempfit.cli.sweep_terminal import SweepTerminal
+
+    with SweepTerminal(stdout, stderr, trials) as terminal, redirect_stdout(sys.stderr):
+        watcher = Watcher(on_epochs=terminal.on_epochs, on_recorded=terminal.on_recorded)
+        with watched(watcher):
+            outcome = flow(source, grid or [], preset, config, yes)
+    if as_json:
+        print(json.dumps(_as_dict(outcome), ensure_ascii=False, allow_nan=False))
+    else:
+        terminal.show(outcome, browse=f"{ui_command(config.mlruns)}  →  {outcome.url}")
+    if outcome.sweep.best is None:
+        sys.exit(EXIT_DIVERGED)
+
+
+def _plan(config: CalibrationConfig, grid: list[str], preset: Preset | None, *, agreed: bool) -> Grid:
+    """The trials, or why there are none, before anything else happens."""
+    if bool(grid) == (preset is not None):
+        raise SettingsError("say what to try: --grid SETTING=VALUES (once per setting), or --preset tutorial")
+    if preset is not None:
+        return preset_grid(preset, config)
+    return make_grid(config, grid, agreed=agreed)
+
+
+def _source(file: str | None, preset: Preset | None) -> str:
+    if file is not None:
+        return file
+    if preset is None:
+        raise SettingsError("which readings? Name a file, or - for standard input")
+    return str(Path(tempfit.__file__).parents[1] / "data" / OWN_DATA[preset])
+
+
+def _as_dict(outcome: SweepOutcome) -> dict[str, object]:
+    return {**outcome.sweep.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}

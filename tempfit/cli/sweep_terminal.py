@@ -1,0 +1,83 @@
+"""What a sweep looks like in a terminal: the progress of training and of recording, the table."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from flows.sweep import SweepOutcome
+from tempfit.explain import Outcome
+from tempfit.grid import Grid
+from tempfit.sweep_table import make_table
+from tempfit.training import Block
+
+BEST, FAILURES = 12, 5  # rows of a grid's table
+STYLES = {Outcome.ARRIVES: "green", Outcome.CRAWLS: "yellow", Outcome.STICKS: "yellow", Outcome.EXPLODES: "red"}
+
+
+class SweepTerminal:
+    """Shows a sweep as it runs, on stderr, and its table, on stdout."""
+
+    def __init__(self, stdout: Console, stderr: Console, grid: Grid):
+        self.stdout = stdout
+        self.n_left = np.array([trial.config.n_epochs for trial in grid.trials])  # epochs still to train, at most
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+        )
+        self.training = self.progress.add_task("epochs of all", total=int(self.n_left.sum()))
+        self.recording = self.progress.add_task("runs recorded", total=len(grid.trials))
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def on_epochs(self, block: Block) -> None:
+        """After every block of epochs: members that ended in it have no epochs left."""
+        is_trial = block.members < len(self.n_left)  # the folds that validate come behind
+        members, loss = block.members[is_trial], block.loss[:, is_trial]
+        self.n_left[members] = np.where(np.isfinite(loss[-1]), np.maximum(self.n_left[members] - len(loss), 0), 0)
+        total = int(self.progress.tasks[0].total or 0)
+        self.progress.update(self.training, completed=total - int(self.n_left.sum()))
+
+    def on_recorded(self, n_recorded: int) -> None:
+        """After every run that was written."""
+        self.progress.update(self.training, completed=self.progress.tasks[0].total)
+        self.progress.update(self.recording, completed=n_recorded)
+
+    def show(self, outcome: SweepOutcome, browse: str) -> None:
+        """The table, and where to look further; `browse` is the command that does it."""
+        sweep = outcome.sweep
+        self.stdout.print(escape(sweep.headline()), style="bold", highlight=False, soft_wrap=True)
+        content = make_table(sweep, most=BEST, most_failures=FAILURES)
+        explained = content.columns[-1] == "why"  # a sentence needs the width: it goes below the name
+        table = Table(*content.columns[:-1] if explained else content.columns, show_lines=explained)
+        for row in content.rows:
+            first, *cells = (escape(cell) for cell in row)
+            if explained:
+                first = f"{first}\n[dim]{cells.pop()}[/]"
+            place = content.columns.index("outcome") - 1
+            cells[place] = f"[{STYLES[Outcome(cells[place])]}]{cells[place]}[/]"
+            table.add_row(first, *cells)
+        self.stdout.print(table)
+        lines = []
+        if content.n_left_out:
+            lines.append(("left out", f"{content.n_left_out:,} more, in {outcome.artifacts['table.csv']}"))
+        if sweep.grid.n_invalid:
+            lines.append(("not tried", f"{sweep.grid.n_invalid:,} combinations that contradict themselves"))
+        lines += [("run", outcome.run.run_id), ("figures", outcome.artifacts["figures/losses.png"]), ("browse", browse)]
+        for label, text in lines:
+            self.stdout.print(f"[dim]{label:<10}[/]  {escape(text)}", soft_wrap=True, highlight=False)

@@ -1,0 +1,206 @@
+"""Which configurations a sweep tries: axes of values for settings, and every combination of them."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from tempfit.config import (
+    CalibrationConfig,
+    ModelConfig,
+    ScalingConfig,
+    TrainingConfig,
+    ValidationConfig,
+    describe,
+    format_rate,
+)
+from tempfit.errors import SettingsError
+
+MOST_TRIALS, MOST_OF_ALL = 1000, 100_000  # without being asked twice; what memory and MLflow can hold
+LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axis
+SWEPT = frozenset().union(*(m.model_fields for m in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig)))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A setting and the values that a sweep gives it, in the order of the grid."""
+
+    name: str
+    values: tuple[Any, ...]
+
+    @property
+    def is_numeric(self) -> bool:
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+
+    @property
+    def is_log(self) -> bool:
+        """Whether its values belong on a log axis: all above zero, the ends a factor of ten or more apart."""
+        return self.is_numeric and min(self.values) > 0 and max(self.values) >= LOG_SPAN * min(self.values)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration of a sweep, and what tells it apart from the others."""
+
+    name: str
+    config: CalibrationConfig
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The trials of a sweep. n_invalid: combinations left out because their settings contradict each other.
+
+    axes: none of a preset, whose trials are single configurations.
+    """
+
+    axes: tuple[Axis, ...]
+    trials: tuple[Trial, ...]
+    n_invalid: int = 0
+
+
+def parse_axis(text: str) -> Axis:
+    """`learning_rate=1e-5..1e-1:25`, `scaling=none,factor`, `clip_norm=none,1,10` as an Axis.
+
+    A range `low..high:n` has n values, spaced on a log axis where both ends are above zero and a factor of 10 or more
+    apart, else evenly; `:n:log` and `:n:lin` say which. Integer settings get the nearest integers, each once.
+    Raises SettingsError when there is no such setting, or no value, or one that the setting cannot take.
+    """
+    name, equals, values = (part.strip() for part in text.partition("="))
+    name = name.replace("-", "_")
+    if not equals or not name:
+        raise SettingsError(f"--grid {text!r}: write SETTING=VALUES, such as learning_rate=1e-4..1e-1:10")
+    if name not in SWEPT:
+        raise SettingsError(f"--grid {text!r}: {_unknown(name)}")
+    if not values:
+        raise SettingsError(f"--grid {text!r}: no values; write {name}=A,B,C or {name}=LOW..HIGH:N")
+    field = CalibrationConfig.model_fields[name]
+    if ".." in values:
+        found: list[Any] = _parse_range(values, text, is_integer=_takes(field, int) and not _takes(field, float))
+    else:
+        found = [_parse_value(item.strip(), field) for item in values.split(",")]
+    return Axis(name, tuple(dict.fromkeys(_checked(name, value, text) for value in found)))
+
+
+def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = False) -> Grid:
+    """Every combination of the axes over the settings of `base`; the first axis varies slowest.
+
+    Combinations that contradict themselves (adam with momentum) are left out and counted; those that differ only in a
+    setting that plays no part (a factor without --scaling factor) are tried once.
+    agreed: the user knows that there may be more than MOST_TRIALS of them.
+    Raises SettingsError as `parse_axis` does, when a setting has two axes, when there are too many combinations, and
+    when none is left.
+    """
+    axes = tuple(parse_axis(text) for text in texts)
+    names = [axis.name for axis in axes]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingsError(f"--grid: {name} has two axes; write its values in one")
+    n_combinations = math.prod(len(axis.values) for axis in axes)
+    if n_combinations > (MOST_OF_ALL if agreed else MOST_TRIALS):
+        advice = "" if agreed else f", or add --yes to try up to {MOST_OF_ALL:,}"
+        raise SettingsError(
+            f"--grid: {n_combinations:,} configurations are more than {MOST_OF_ALL if agreed else MOST_TRIALS:,}: "
+            f"make the grid coarser{advice}"
+        )
+    trials: dict[str, Trial] = {}
+    n_invalid, reason = 0, ""
+    settings = base.model_dump()
+    for values in itertools.product(*(axis.values for axis in axes)):
+        chosen = dict(zip(names, values, strict=True))
+        try:
+            config = CalibrationConfig.model_validate(settings | chosen)
+        except ValidationError as error:
+            n_invalid, reason = n_invalid + 1, describe(error)
+            continue
+        trials.setdefault(_essence(config), Trial(name_of(chosen), config))
+    if not trials:
+        raise SettingsError(f"--grid: no combination of these values can be tried: {reason}")
+    return Grid(axes, tuple(trials.values()), n_invalid)
+
+
+def name_of(chosen: dict[str, Any]) -> str:
+    """`learning_rate 0.01, scaling none`."""
+    return ", ".join(f"{name} {format_value(value)}" for name, value in chosen.items()) or "as given"
+
+
+def format_value(value: Any, digits: int = 3) -> str:
+    """A setting's value as people write it, numbers with fractions to `digits` significant digits."""
+    if isinstance(value, float):
+        return f"{'-' if value < 0 else ''}{format_rate(abs(value), digits)}" if value else "0"
+    return "none" if value is None else str(value)
+
+
+def _unknown(name: str) -> str:
+    if name in CalibrationConfig.model_fields:
+        return f"{name} is no hyperparameter; give it once, as --{name.replace('_', '-')}"
+    near = difflib.get_close_matches(name, SWEPT, n=1)
+    return f"no such setting as {name!r}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _takes(field: FieldInfo, kind: type) -> bool:
+    return field.annotation is kind or kind in get_args(field.annotation)
+
+
+def _parse_value(text: str, field: FieldInfo) -> Any:
+    """An item of a list: none for settings that may be absent, a number where it is one, else the text."""
+    if text.lower() == "none" and _takes(field, type(None)):
+        return None
+    return text
+
+
+def _parse_range(values: str, text: str, *, is_integer: bool) -> list[Any]:
+    ends, _, rest = values.partition(":")
+    count, _, spacing = rest.partition(":")
+    try:
+        low, high = (float(end) for end in ends.split(".."))
+        n = int(count)
+    except ValueError:
+        raise SettingsError(f"--grid {text!r}: a range is LOW..HIGH:N, with N values, such as 1e-4..1e-1:10") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise SettingsError(f"--grid {text!r}: an empty range; LOW must be below HIGH")
+    if not 2 <= n <= MOST_OF_ALL:
+        raise SettingsError(f"--grid {text!r}: a range has 2 to {MOST_OF_ALL:,} values, not {n}")
+    if spacing not in ("", "log", "lin") or (spacing == "log" and low <= 0):
+        raise SettingsError(f"--grid {text!r}: spacing is log (for values above zero) or lin")
+    steps = [k / (n - 1) for k in range(n)]
+    if spacing == "log" or (not spacing and low > 0 and high >= LOG_SPAN * low):
+        found = [low * (high / low) ** step for step in steps]
+    else:
+        found = [low + (high - low) * step for step in steps]
+    found[-1] = high
+    return [round(value) for value in found] if is_integer else [float(f"{value:.12g}") for value in found]
+
+
+def _checked(name: str, value: Any, text: str) -> Any:
+    """The value as the setting takes it."""
+    try:
+        return getattr(CalibrationConfig.model_validate({name: value}), name)
+    except ValidationError as error:
+        if any(item["loc"] == (name,) for item in error.errors()):
+            raise SettingsError(f"--grid {text!r}: {describe(error)}") from None
+        return value  # it contradicts a default, which the grid or the base may change
+
+
+def idle_settings(config: CalibrationConfig) -> set[str]:
+    """The settings that play no part beside the others: a factor without --scaling factor."""
+    idle = {
+        "factor": config.scaling != "factor",
+        "degree": config.model != "polynomial",
+        "hidden": config.model != "mlp",
+        "activation": config.model != "mlp",
+        "seed": config.model != "mlp" and not config.holdout and not config.folds,
+        "huber_delta": config.loss != "huber",
+    }
+    return {name for name, is_idle in idle.items() if is_idle}
+
+
+def _essence(config: CalibrationConfig) -> str:
+    """Equal for configurations that train the same."""
+    return config.model_dump_json(exclude=idle_settings(config))

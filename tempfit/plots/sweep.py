@@ -1,0 +1,196 @@
+"""Figures of a Sweep: the loss curves of all members, and the map of two settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
+
+from tempfit.grid import Axis, format_value, idle_settings
+from tempfit.plots.canvas import BLUE, COLOURS, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
+from tempfit.sweep import Member, Sweep
+
+ABOVE_START = 30.0  # times the highest start: where the axis ends, so that what explodes does not squash the rest
+MOST_LABELS = 7  # along one side of the map
+DIVERGED = "#EEEEEE"
+
+
+def draw_figures(sweep: Sweep) -> dict[str, bytes]:
+    """Every figure of a sweep: file name → PNG; a map (or, of one axis, a profile) only where there is a grid."""
+    figures = {"losses.png": draw_losses(sweep)}
+    axes = [axis for axis in sweep.axes if len(axis.values) > 1]
+    if len(axes) == 1:
+        figures["profile.png"] = draw_profile(sweep, axes[0])
+    elif axes:
+        figures["map.png"] = draw_map(sweep, *_two_axes(axes))
+    return {name: to_png(figure) for name, figure in figures.items()}
+
+
+def draw_losses(sweep: Sweep) -> Figure:
+    """The loss of every member against updates on log axes: the best, the median and the diverged told apart."""
+    figure, axes = make_canvas("Epochs (updates made)", f"Loss ({sweep.readings.y_unit}²)")
+    sound = [member for member in sweep.ranked if not member.diverged]
+    told = {}
+    if sound:
+        told = {id(sound[len(sound) // 2]): ("black", "median"), id(sound[0]): (ORANGE, f"best: {sound[0].name}")}
+    for members, colour, label in ((sound, "#B0B0B0", "others"), (sweep.diverged, BLUE, "diverged")):
+        plain = [member for member in members if id(member) not in told]
+        for number, member in enumerate(plain):
+            style = {"color": colour, "linewidth": 0.8, "alpha": 0.6 if len(plain) > 12 else 0.9}
+            _draw_curve(axes, member, label=f"{label} ({len(plain):,})" if number == 0 else None, **style)
+    for member in reversed(sound):
+        if id(member) in told:
+            colour, label = told[id(member)]
+            _draw_curve(axes, member, color=colour, linewidth=2, label=label)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_yscale("log")
+    axes.set_xlim(0)
+    losses = [member.calibration.fit.history.loss for member in sweep.members]
+    lowest = min((loss[loss > 0].min() for loss in losses if (loss > 0).any()), default=1e-3)
+    highest = min(ABOVE_START * max(loss[0] for loss in losses), HIGHEST)
+    highest = max(min(highest, max(loss.max() for loss in losses) * 2), lowest * 2)
+    axes.set_ylim(lowest / 2, highest)
+    label_log_axis(axes, lowest, highest)
+    failed = f", {len(sweep.diverged):,} diverged" if sweep.diverged else ""
+    axes.set_title(f"Loss of {len(sweep.members):,} configurations{failed}")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _draw_curve(axes: Axes, member: Member, **style: Any) -> None:
+    history = member.calibration.fit.history
+    shown = (history.loss > 0) & (history.loss < HIGHEST)
+    axes.plot(history.updates[shown], history.loss[shown], **style)
+
+
+def draw_profile(sweep: Sweep, axis: Axis) -> Figure:
+    """The final loss against the one setting that was varied; the diverged at the upper edge."""
+    figure, axes = make_canvas(axis.name, f"Final {_judged_by(sweep)} ({sweep.readings.y_unit}²)")
+    sound = [member for member in sweep.members if not member.diverged]
+    values = np.array([max(member.judged_by, 1e-300) for member in sound])
+    axes.set_yscale("log")
+    style = "o-" if axis.is_numeric else "o"
+    axes.plot([_place(axis, member) for member in sound], values, style, color=ORANGE, label="final loss")
+    if len(values):
+        label_log_axis(axes, values.min(), values.max())
+        axes.set_ylim(values.min() / 1.5, values.max() * 2)
+    if sweep.diverged:
+        places, top = [_place(axis, member) for member in sweep.diverged], axes.get_ylim()[1]
+        axes.plot(places, [top] * len(places), "x", color=BLUE, clip_on=False, label="diverged")
+    if axis.name == "learning_rate":
+        place = _between(axis, _critical(sweep.members[0]))
+        if np.isfinite(place):
+            axes.axvline(place, color=GREY, linestyle="--", linewidth=1, label="critical learning rate, forecast")
+    _label_axis(axes.xaxis, axis)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    axes.set_title(f"What {axis.name} does")
+    return figure
+
+
+def draw_map(sweep: Sweep, x: Axis, y: Axis) -> Figure:
+    """Two settings, coloured by the final loss; where several members share a cell, by the best of them.
+
+    Cells whose members all diverged are hatched; over them the forecast's critical learning rate, if it is one of the
+    two.
+    """
+    figure, axes = make_canvas(x.name, y.name)
+    axes.grid(visible=False)
+    best = np.full((len(y.values), len(x.values)), np.nan)
+    tried, critical = np.zeros(best.shape, dtype=bool), np.full(best.shape, np.nan)
+    for member in sweep.members:
+        for cell in itertools.product(_places(y, member), _places(x, member)):
+            tried[cell] = True
+            critical[cell] = _critical(member)
+            if not member.diverged:
+                best[cell] = np.nanmin([best[cell], max(member.judged_by, 1e-300)])
+    failed = tried & np.isnan(best)
+    edges = [np.arange(len(axis.values) + 1) - 0.5 for axis in (x, y)]
+    if np.isfinite(best).any():
+        low = np.nanmin(best)
+        high = max(np.nanmax(best), 1.01 * low)
+        mesh = axes.pcolormesh(*edges, np.ma.masked_invalid(best), norm=LogNorm(low, high), cmap="viridis_r")
+        bar = figure.colorbar(mesh, ax=axes, label=f"Final {_judged_by(sweep)} ({sweep.readings.y_unit}²)")
+        label_log_axis(bar.ax, low, high)
+    for row, column in zip(*np.nonzero(failed), strict=True):
+        corner = (column - 0.5, row - 0.5)
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor=DIVERGED, edgecolor=GREY, hatch="////", linewidth=0))
+    handles = [Patch(facecolor=DIVERGED, edgecolor=GREY, hatch="////", label="diverged")] if failed.any() else []
+    if "learning_rate" in (x.name, y.name):
+        handles += _draw_critical(axes, critical, x, y)
+    _label_axis(axes.xaxis, x)
+    _label_axis(axes.yaxis, y)
+    others = len(sweep.axes) > 2
+    axes.set_title(f"Final loss{' (the best over the other settings)' if others else ''}")
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def _draw_critical(axes: Axes, critical: NDArray[np.float64], x: Axis, y: Axis) -> list[Any]:
+    """The critical learning rate along the other setting, as a step per value; its handle for the legend."""
+    across = x.name == "learning_rate"
+    rate = x if across else y
+    handles: list[Any] = []
+    for number, values in enumerate(critical if across else critical.T):
+        known = values[np.isfinite(values)]  # (the same for all learning rates, unless a third setting moves it)
+        place = _between(rate, float(np.median(known))) if len(known) else float("nan")
+        if not np.isfinite(place):
+            continue
+        ends = (number - 0.5, number + 0.5)
+        points = ((place, place), ends) if across else (ends, (place, place))
+        (line,) = axes.plot(*points, color=COLOURS[1], linewidth=2, label="critical learning rate, forecast")
+        handles = handles or [line]
+    return handles
+
+
+def _two_axes(axes: list[Axis]) -> tuple[Axis, Axis]:
+    """The learning rate to the right if it was varied, and the longest of the others; else the two longest."""
+    ordered = sorted(axes, key=lambda axis: (axis.name != "learning_rate", -len(axis.values)))
+    return ordered[0], ordered[1]
+
+
+def _critical(member: Member) -> float:
+    """The forecast's critical learning rate; NaN where the update rule is not bound by it."""
+    is_bound = member.trial.config.optimizer == "sgd"
+    return member.calibration.forecast.critical_learning_rate if is_bound else float("nan")
+
+
+def _place(axis: Axis, member: Member) -> int:
+    """The number of the member's value along the axis."""
+    return axis.values.index(getattr(member.trial.config, axis.name))
+
+
+def _places(axis: Axis, member: Member) -> Sequence[int]:
+    """The same; all numbers where the setting plays no part, so that one member stands for all its values."""
+    if axis.name in idle_settings(member.trial.config):
+        return range(len(axis.values))
+    return [_place(axis, member)]
+
+
+def _between(axis: Axis, value: float) -> float:
+    """Where a value stands between the numbers of an ascending axis's values; NaN elsewhere."""
+    if not axis.is_numeric or not np.isfinite(value):
+        return float("nan")
+    values = np.array(axis.values, dtype=np.float64)
+    if not (np.diff(values) > 0).all():
+        return float("nan")
+    if axis.is_log:
+        values, value = np.log(values), float(np.log(value))
+    return float(np.interp(value, values, np.arange(len(values)), left=np.nan, right=np.nan))
+
+
+def _label_axis(side: Any, axis: Axis) -> None:
+    step = -(-len(axis.values) // MOST_LABELS)
+    shown = range(0, len(axis.values), step)
+    side.set_ticks(list(shown), [format_value(axis.values[number]) for number in shown])
+
+
+def _judged_by(sweep: Sweep) -> str:
+    return "validation loss" if sweep.members[0].calibration.validation is not None else "mean squared error"

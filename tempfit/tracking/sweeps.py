@@ -1,0 +1,151 @@
+"""A sweep in MLflow: a parent run with the table and the figures, and a child run for every member."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from mlflow.entities import Metric, RunTag
+from mlflow.exceptions import MlflowException
+
+from tempfit.config import CalibrationConfig
+from tempfit.errors import ServiceError
+from tempfit.explain import outcome, why
+from tempfit.grid import Grid, format_value
+from tempfit.readings import Readings
+from tempfit.sweep import Member, Sweep
+from tempfit.sweep_table import to_markdown
+from tempfit.tracking.runs import Run, as_params, log_result, provenance, start_run
+from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
+
+MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
+POINTS = 60  # of each child's histories: hundreds of children are compared by their shapes
+SERVER_THREADS = 8  # requests at once to a server, each of which waits; SQLite has one writer
+
+OnRecorded = Callable[[int], None]  # is told after each child how many there are
+
+
+def start_sweep(
+    store: Store, readings: Readings, config: CalibrationConfig, grid: Grid, title: str, tags: Mapping[str, str]
+) -> Run:
+    """Open the parent run; its params are the settings that all members share, and the axes of the grid.
+
+    Raises ServiceError when the tracking store cannot take it.
+    """
+    shared = {
+        name: value
+        for name, value in config.hyperparameters().items()
+        if all(getattr(trial.config, name) == value for trial in grid.trials)
+    }
+    axes = {f"grid.{axis.name}": ", ".join(format_value(value) for value in axis.values)[:6000] for axis in grid.axes}
+    tags = {**tags, KIND_TAG: SWEEP}
+    return start_run(store, readings, config, tags, label=title, params=shared | axes)
+
+
+def log_sweep(
+    run: Run, sweep: Sweep, figures: Mapping[str, bytes], on_recorded: OnRecorded | None = None
+) -> dict[str, str]:
+    """Write a sweep into its run: a child per member, the table, the figures, sweep.json.
+
+    Returns the artifacts: name → URI. Safe to repeat after a failure. Raises ServiceError when the store cannot take
+    it.
+    """
+    client = run.store.client
+    try:
+        run_ids = _record_members(run, sweep, on_recorded)
+        with TemporaryDirectory(prefix="tempfit-") as folder:
+            names = _write_files(Path(folder), sweep, figures, run_ids)
+            client.log_artifacts(run.run_id, folder)
+        client.log_batch(run.run_id, metrics=_metrics(sweep, run.start_time), tags=_tags(sweep, run_ids))
+        uri = client.get_run(run.run_id).info.artifact_uri
+    except MlflowException as error:
+        raise ServiceError(f"cannot record sweep {run.run_id} at {run.store.uri}: {error}") from error
+    return {name: f"{uri}/{name}" for name in names}
+
+
+def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> list[str]:
+    """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
+    finished, begun = _recorded(run)
+    shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
+    n_recorded = 0
+
+    def record(number: int) -> str:
+        nonlocal n_recorded
+        run_id = finished.get(number) or _record_member(run, sweep.members[number], number, shared, begun.get(number))
+        n_recorded += 1
+        if on_recorded is not None:
+            on_recorded(n_recorded)
+        return run_id
+
+    is_server = run.store.uri.startswith("http")
+    with ThreadPoolExecutor(SERVER_THREADS if is_server else 1) as pool:
+        return list(pool.map(record, range(len(sweep.members))))
+
+
+def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
+    """Children that are there already, by the member's number: those that are finished, and those begun."""
+    finished: dict[int, str] = {}
+    begun: dict[int, str] = {}
+    token: str | None = None
+    while True:
+        page = run.store.client.search_runs(
+            [run.experiment_id], f"tags.`{PARENT_TAG}` = '{run.run_id}'", max_results=1000, page_token=token
+        )
+        for child in page:
+            where = finished if child.info.status == "FINISHED" else begun
+            where[int(child.data.tags[MEMBER_TAG])] = child.info.run_id
+        token = page.token
+        if not token:
+            return finished, begun
+
+
+def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, str], begun: str | None) -> str:
+    client, calibration = run.store.client, member.calibration
+    if begun is None:
+        tags = {**shared, MEMBER_TAG: str(number), "outcome": outcome(calibration).value, "why": why(calibration)}
+        start_time = run.start_time + number  # ms: lists of runs sort by it
+        created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
+        begun = created.info.run_id
+    client.log_batch(begun, params=as_params(member.trial.config.hyperparameters()))
+    log_result(run.store, begun, calibration, run.start_time, POINTS)
+    client.set_terminated(begun, end_time=int(time.time() * 1000))
+    return begun
+
+
+def _metrics(sweep: Sweep, timestamp: int) -> list[Metric]:
+    values: dict[str, float] = {"n_members": len(sweep.members), "n_diverged": len(sweep.diverged)}
+    if sweep.best is not None:
+        values["best_loss"] = sweep.best.calibration.loss
+        values["best_judged_by"] = sweep.best.judged_by
+    return [Metric(key, float(value), timestamp, 0) for key, value in values.items()]
+
+
+def _tags(sweep: Sweep, run_ids: list[str]) -> list[RunTag]:
+    tags = [RunTag("mlflow.note.content", f"**{sweep.headline()}**\n\n{to_markdown(sweep, most=20)}")]
+    if sweep.best is not None:
+        tags.append(RunTag("best_run", run_ids[sweep.members.index(sweep.best)]))
+    return tags
+
+
+def _write_files(folder: Path, sweep: Sweep, figures: Mapping[str, bytes], run_ids: list[str]) -> list[str]:
+    (folder / "figures").mkdir()
+    for name, png in figures.items():
+        (folder / "figures" / name).write_bytes(png)
+    result = sweep.as_dict()
+    for described, run_id in zip(result["members"], run_ids, strict=True):
+        described["run_id"] = run_id
+    text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "table.md").write_text(to_markdown(sweep), encoding="utf-8")
+    rows = [
+        {"run_id": row["run_id"], "name": row["name"], **row["settings"]}
+        | {key: row[key] for key in ("outcome", "why", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at")}
+        for row in result["members"]
+    ]
+    pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,88 @@
+"""The sweep flow from end to end, and the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from flows.sweep import sweep
+from tempfit import cli
+from tempfit.errors import SettingsError
+from tempfit.tracking.store import PARENT_TAG
+from tests.conftest import THERMOMETER
+from tests.flows.test_calibrate import client_of, runs_of, settings
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+GRID = ["learning_rate=1e-2,0.5,5", "scaling=factor,standardize"]
+
+
+def test_a_whole_sweep(mlruns: Path) -> None:
+    outcome = sweep(str(THERMOMETER), GRID, None, settings(mlruns, "swept"))
+    runs = runs_of(mlruns, "swept")
+    (parent,) = [run for run in runs if PARENT_TAG not in run.data.tags]
+    assert parent.info.run_id == outcome.run.run_id
+    assert parent.info.run_name == "thermometer, sweep of learning_rate, scaling"
+    assert len(runs) == 7
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    figures = {item.path for item in client_of(mlruns).list_artifacts(parent.info.run_id, "figures")}
+    assert figures == {"figures/losses.png", "figures/map.png"}
+    assert f"/runs/{parent.info.run_id}?" in outcome.url
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["sweep"])))
+    assert artifact.data.startswith(f"# {outcome.sweep.headline()}")
+    assert "| learning_rate | scaling | outcome |" in artifact.data
+    assert outcome.url in artifact.data
+
+
+def test_a_bad_grid_fails_before_a_run_is_opened(mlruns: Path) -> None:
+    with pytest.raises(SettingsError, match="did you mean learning_rate"):
+        sweep(str(THERMOMETER), ["learning_rat=1,2"], None, settings(mlruns, "bad grid"))
+    assert runs_of(mlruns, "bad grid") == []
+
+
+def command(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of a command in this process."""
+    code = 0
+    try:
+        cli.app(["sweep", *arguments], standalone_mode=False)
+    except SystemExit as ended:
+        code = ended.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line uses the session's server."""
+    monkeypatch.setattr("tempfit.cli.shared._start_prefect", lambda: None)
+
+
+@pytest.mark.usefixtures("joined")
+def test_the_command_prints_the_table_and_json(mlruns: Path, capsys) -> None:
+    where = ["--mlruns", str(mlruns), "--experiment", "sweep command", "--n-epochs", "300"]
+    axes = [word for axis in GRID for word in ("--grid", axis)]
+    code, out, _ = command(capsys, str(THERMOMETER), *axes, *where)
+    assert code == 0
+    assert "6 configurations, 3 of them diverged; best: learning_rate 0.5, scaling standardize" in " ".join(out.split())
+    assert "explodes" in out
+    assert "map.png" not in out
+    code, out, _ = command(capsys, str(THERMOMETER), *axes, *where, "--json")
+    assert code == 0
+    assert out.count("\n") == 1
+    result = json.loads(out)
+    assert (result["n_members"], result["n_diverged"]) == (6, 3)
+    assert Path(result["artifacts"]["table.csv"]).exists()
+
+
+@pytest.mark.usefixtures("joined")
+def test_a_sweep_in_which_all_diverge_exits_3(mlruns: Path, capsys) -> None:
+    where = ["--mlruns", str(mlruns), "--experiment", "all diverge"]
+    code, out, _ = command(capsys, str(THERMOMETER), "--grid", "learning_rate=5,10", *where)
+    assert code == 3
+    assert "none to use" in out
+    assert len(runs_of(mlruns, "all diverge")) == 3

@@ -1,0 +1,133 @@
+"""Axes and grids: what is read, what is tried once, what is refused before anything runs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tempfit.config import CalibrationConfig
+from tempfit.errors import SettingsError
+from tempfit.grid import MOST_TRIALS, SWEPT, make_grid, parse_axis
+from tempfit.presets import PRESETS, preset_grid
+
+BASE = CalibrationConfig()
+
+
+@given(low=st.floats(1e-8, 1e3), factor=st.floats(10.0, 1e6), n=st.integers(2, 60))
+def test_a_wide_range_is_spaced_on_a_log_axis(low, factor, n):
+    high = min(low * factor, 1e6)
+    values = parse_axis(f"learning_rate={low!r}..{high!r}:{n}").values
+    if high >= 10 * low:
+        assert values == pytest.approx(np.geomspace(low, high, n), rel=1e-9)
+
+
+@given(low=st.floats(0.0, 0.1), high=st.floats(0.2, 0.99), n=st.integers(2, 30))
+def test_a_range_that_starts_at_zero_or_is_narrow_is_linear(low, high, n):
+    assert parse_axis(f"momentum=0..{high!r}:{n}").values == pytest.approx(np.linspace(0, high, n), rel=1e-9)
+    assert parse_axis(f"momentum={low!r}..{high!r}:{n}:lin").values == pytest.approx(
+        np.linspace(low, high, n), rel=1e-9, abs=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("learning_rate=1e-2,0.5", (0.01, 0.5)),
+        ("learning-rate=1e-2", (0.01,)),
+        ("scaling=none, standardize", ("none", "standardize")),  # here none is a value, not an absence
+        ("clip_norm=none,1,10", (None, 1.0, 10.0)),
+        ("n_epochs=1..1000:4", (1, 10, 100, 1000)),
+        ("degree=1..5:9", (1, 2, 3, 4, 5)),  # each integer once
+        ("hidden=13,16x16", ("13", "16x16")),
+        ("learning_rate=1e-2..2e-2:3:log", (0.01, 0.0141421356237, 0.02)),
+        ("optimizer=sgd,sgd,adam", ("sgd", "adam")),
+    ],
+)
+def test_axes(text, values):
+    assert parse_axis(text).values == values
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("learnin_rate=1,2", "did you mean learning_rate?"),
+        ("colour=red", "no such setting as 'colour'"),
+        ("x=a,b", "x is no hyperparameter; give it once, as --x"),
+        ("mlruns=a,b", "give it once, as --mlruns"),
+        ("learning_rate", "write SETTING=VALUES"),
+        ("=1,2", "write SETTING=VALUES"),
+        ("learning_rate=", "no values"),
+        ("learning_rate=1e-1..1e-3:5", "an empty range"),
+        ("learning_rate=1e-3..1e-3:5", "an empty range"),
+        ("learning_rate=1e-3..1e-1", "a range is LOW..HIGH:N"),
+        ("learning_rate=a..b:3", "a range is LOW..HIGH:N"),
+        ("learning_rate=1e-3..1e-1:1", "2 to 100,000 values, not 1"),
+        ("learning_rate=1e-3..1e-1:5:cubic", "spacing is log"),
+        ("momentum=0..0.9:5:log", "spacing is log"),
+        ("learning_rate=1e-3,fast", "unable to parse"),
+        ("momentum=0.5,1.5", "should be less than 1"),
+        ("optimizer=sgd,lbfgs", "should be 'sgd', 'adam' or 'rmsprop'"),
+        ("learning_rate=none,1", "unable to parse"),
+    ],
+)
+def test_bad_axes_are_refused_with_one_line_that_says_what_to_do(text, words):
+    with pytest.raises(SettingsError) as caught:
+        make_grid(BASE, [text])
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("--grid")
+    assert "\n" not in str(caught.value)
+
+
+def test_every_combination_the_first_axis_slowest():
+    grid = make_grid(BASE, ["learning_rate=0.1,0.2", "scaling=none,minmax"])
+    chosen = [(trial.config.learning_rate, trial.config.scaling) for trial in grid.trials]
+    assert chosen == [(0.1, "none"), (0.1, "minmax"), (0.2, "none"), (0.2, "minmax")]
+    assert grid.trials[0].name == "learning_rate 0.1, scaling none"
+
+
+def test_combinations_that_contradict_themselves_are_left_out_and_counted():
+    grid = make_grid(BASE, ["optimizer=sgd,adam", "momentum=0,0.5,0.9"])
+    assert len(grid.trials) == 4
+    assert grid.n_invalid == 2
+    with pytest.raises(SettingsError, match=r"no combination of these values can be tried: .*momentum"):
+        make_grid(BASE, ["optimizer=adam", "momentum=0.5,0.9"])
+    with pytest.raises(SettingsError, match="two axes"):
+        make_grid(BASE, ["momentum=0.5", "momentum=0.9"])
+
+
+def test_settings_that_play_no_part_make_no_further_trials():
+    grid = make_grid(BASE, ["scaling=none,factor", "factor=0.1,0.5"])
+    assert [(t.config.scaling, t.config.factor) for t in grid.trials] == [
+        ("none", 0.1),
+        ("factor", 0.1),
+        ("factor", 0.5),
+    ]
+    grid = make_grid(BASE, ["model=line,polynomial,mlp", "degree=2,3", "activation=tanh,relu", "seed=0,1"])
+    n_by_model = {m: sum(t.config.model == m for t in grid.trials) for m in ("line", "polynomial", "mlp")}
+    assert n_by_model == {"line": 1, "polynomial": 2, "mlp": 4}
+
+
+def test_more_than_a_limit_are_refused_unless_agreed():
+    texts = ["learning_rate=1e-4..1e-1:101", "momentum=0..0.9:10"]
+    assert math.prod(len(parse_axis(text).values) for text in texts) > MOST_TRIALS
+    with pytest.raises(SettingsError, match=r"1,010 configurations are more than 1,000: .*--yes"):
+        make_grid(BASE, texts)
+    assert len(make_grid(BASE, texts, agreed=True).trials) == 1010
+    with pytest.raises(SettingsError, match="more than 100,000"):
+        make_grid(BASE, ["learning_rate=1e-4..1e-1:1001", "momentum=0..0.9:1001"], agreed=True)
+
+
+def test_every_hyperparameter_can_be_swept():
+    assert set(BASE.hyperparameters()) - SWEPT == {
+        *("x", "y", "delimiter", "decimal", "drop_missing", "x_quantity", "x_unit", "y_quantity", "y_unit")
+    }
+
+
+def test_presets_are_distinct_configurations_over_the_base():
+    grid = preset_grid("tutorial", CalibrationConfig(experiment="mine", x_unit="mV"))
+    assert {(trial.config.experiment, trial.config.x_unit) for trial in grid.trials} == {("mine", "mV")}
+    assert len({trial.config for trial in grid.trials}) == len(grid.trials) == len(PRESETS["tutorial"])

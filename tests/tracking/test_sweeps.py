@@ -1,0 +1,119 @@
+"""A sweep in MLflow: a parent with table and figures, a child per member, whole after a failure."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+
+from tempfit import leases
+from tempfit.config import CalibrationConfig
+from tempfit.errors import ServiceError
+from tempfit.grid import make_grid
+from tempfit.readings import load_readings
+from tempfit.sweep import Sweep, run_sweep
+from tempfit.tracking.runs import Run, ended
+from tempfit.tracking.store import PARENT_TAG, open_store, sweep_stale_runs
+from tempfit.tracking.sweeps import POINTS, log_sweep, start_sweep
+from tests.conftest import THERMOMETER
+
+FIGURES = {"losses.png": b"png of the losses"}
+AXES = ["learning_rate=1e-3,0.5,3", "scaling=none,standardize"]
+
+
+def start(mlruns: Path, experiment: str) -> tuple[Run, Sweep]:
+    config = CalibrationConfig(experiment=experiment, n_epochs=200)
+    readings, grid = load_readings(THERMOMETER), make_grid(config, AXES)
+    run = start_sweep(open_store(mlruns), readings, config, grid, "sweep of two", {"prefect.flow_run_id": "some-id"})
+    return run, run_sweep(readings, grid)
+
+
+def children(run: Run) -> list[MlflowRun]:
+    found = run.store.client.search_runs([run.experiment_id], f"tags.`{PARENT_TAG}` = '{run.run_id}'")
+    return sorted(found, key=lambda child: int(child.data.tags["tempfit.member"]))
+
+
+def test_a_sweep_is_a_parent_and_a_child_per_member(mlruns: Path) -> None:
+    run, sweep = start(mlruns, "a sweep")
+    counted: list[int] = []
+    with ended(run):
+        artifacts = log_sweep(run, sweep, FIGURES, counted.append)
+    assert counted == [1, 2, 3, 4, 5, 6]
+
+    parent = run.store.client.get_run(run.run_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["grid.learning_rate"] == "1e-3, 0.5, 3"
+    assert parent.data.params["n_epochs"] == "200"
+    assert "learning_rate" not in parent.data.params  # it is not one
+    assert parent.data.metrics["n_members"] == 6
+    assert parent.data.metrics["n_diverged"] == len(sweep.diverged) == 4
+    assert parent.data.tags["tempfit.kind"] == "sweep"
+    assert parent.inputs.dataset_inputs
+    assert set(artifacts) == {"figures/losses.png", "sweep.json", "table.csv", "table.md"}
+
+    runs = children(run)
+    assert [child.info.run_name for child in runs] == [member.name for member in sweep.members]
+    assert runs[sweep.members.index(sweep.best)].info.run_id == parent.data.tags["best_run"]
+    for child, member in zip(runs, sweep.members, strict=True):
+        assert child.info.status == "FINISHED"
+        assert child.data.params == {k: str(v) for k, v in member.trial.config.hyperparameters().items()}
+        assert child.data.metrics["loss"] == member.calibration.loss
+        assert child.data.metrics["w"] == member.calibration.w
+        assert child.data.tags["status"] == member.calibration.status
+        assert child.data.tags["data_sha256"] == sweep.readings.sha256
+        assert "version.torch" in child.data.tags
+        points = run.store.client.get_metric_history(child.info.run_id, "loss")
+        assert 2 <= len(points) <= POINTS
+        assert max(point.step for point in points) == member.calibration.fit.n_epochs
+        assert all(math.isfinite(point.value) for point in points)
+
+    table = pd.read_csv(artifacts["table.csv"])
+    assert table["run_id"].tolist() == [child.info.run_id for child in runs]
+    stored = json.loads(Path(artifacts["sweep.json"]).read_text())
+    assert [member["run_id"] for member in stored["members"]] == table["run_id"].tolist()
+    assert Path(artifacts["table.md"]).read_text().count("explodes") == 4
+
+
+def test_a_repeated_attempt_writes_only_what_is_missing(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store fails in the fourth child; the second attempt ends that one and adds the other two."""
+    run, sweep = start(mlruns, "a sweep with a fault")
+    client = run.store.client
+    set_terminated, calls = client.set_terminated, []
+
+    def fail_once(*arguments: object, **keywords: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise MlflowException("database is locked")
+        set_terminated(*arguments, **keywords)
+
+    monkeypatch.setattr(client, "set_terminated", fail_once)
+    with ended(run):
+        with pytest.raises(ServiceError, match="database is locked"):
+            log_sweep(run, sweep, FIGURES)
+        first = {child.info.run_id for child in children(run)}
+        log_sweep(run, sweep, FIGURES)
+    runs = children(run)
+    assert [child.info.status for child in runs] == ["FINISHED"] * 6
+    assert first < {child.info.run_id for child in runs}
+    for child in runs:
+        steps = [point.step for point in client.get_metric_history(child.info.run_id, "loss")]
+        assert len(steps) == len(set(steps))
+
+
+def test_children_of_a_killed_sweep_are_marked_with_it(mlruns: Path) -> None:
+    run, _ = start(mlruns, "a killed sweep")
+    client = run.store.client
+    child = client.create_run(run.experiment_id, tags={PARENT_TAG: run.run_id})
+    run.lease.release()  # as by the death of its process: the mark is there, the lock is free
+    path = run.store.running / f"{run.run_id}.lease"
+    path.write_text(run.store.uri)
+    assert not leases.is_held(run.store.running, run.run_id)
+    sweep_stale_runs(run.store)
+    assert client.get_run(run.run_id).info.status == "FAILED"
+    assert client.get_run(child.info.run_id).info.status == "FAILED"
+    assert not path.exists()
