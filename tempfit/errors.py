@@ -20,5 +20,9 @@ class SettingsError(InputError):
     """A hyperparameter or option has a value that cannot be used."""
 
 
+class RunsError(InputError):
+    """Recorded runs that were asked for are not there, not told apart, or nothing to compare."""
+
+
 class ServiceError(TempfitError, RuntimeError):
     """A service that tempfit needs (Prefect, MLflow) failed; the command line exits with code 1."""

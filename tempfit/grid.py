@@ -130,10 +130,10 @@ def name_of(chosen: dict[str, Any]) -> str:
     return ", ".join(f"{name} {format_value(value)}" for name, value in chosen.items()) or "as given"
 
 
-def format_value(value: Any) -> str:
-    """A setting's value as people write it."""
-    if isinstance(value, float) and value:
-        return format_rate(value)
+def format_value(value: Any, digits: int = 3) -> str:
+    """A setting's value as people write it, numbers with fractions to `digits` significant digits."""
+    if isinstance(value, float):
+        return f"{'-' if value < 0 else ''}{format_rate(abs(value), digits)}" if value else "0"
     return "none" if value is None else str(value)
 
 

@@ -102,12 +102,12 @@ class Readings:
     @property
     def x_label(self) -> str:
         """Quantity, column and unit of the readings, for an axis."""
-        return _label(self.x_quantity, self.x, self.x_unit)
+        return axis_label(self.x_quantity, self.x, self.x_unit)
 
     @property
     def y_label(self) -> str:
         """Quantity, column and unit of the reference, for an axis."""
-        return _label(self.y_quantity, self.y, self.y_unit)
+        return axis_label(self.y_quantity, self.y, self.y_unit)
 
     def to_frame(self) -> pd.DataFrame:
         """The readings as a DataFrame (a copy) with the columns `x` and `y`."""
@@ -339,5 +339,6 @@ def _refuse_values(
     raise value_error(f"{place}: row {row + 1}, column {shown(names[column])}", float((t_u, t_c)[column][row]))
 
 
-def _label(quantity: str, name: str, unit: str) -> str:
+def axis_label(quantity: str, name: str, unit: str) -> str:
+    """`Temperature t_c (°C)`; without the brackets where the unit is empty."""
     return f"{quantity} {name} ({unit})" if unit else f"{quantity} {name}"

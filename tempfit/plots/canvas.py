@@ -17,12 +17,20 @@ COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0
 
 
 def make_canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=SIZE, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
-    axes = figure.subplots()
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.25)
+    figure, (axes,) = make_panels((x_label, y_label))
     return figure, axes
+
+
+def make_panels(*labels: tuple[str, str], extra_height: float = 0.0) -> tuple[Figure, list[Axes]]:
+    """A figure with one panel beside the other for each pair of labels (x, y), `extra_height` inches for a legend."""
+    size = (SIZE[0] * len(labels), SIZE[1] + extra_height)
+    figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    panels = list(figure.subplots(1, len(labels), squeeze=False)[0])
+    for axes, (x_label, y_label) in zip(panels, labels, strict=True):
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        axes.grid(alpha=0.25)
+    return figure, panels
 
 
 def to_png(figure: Figure) -> bytes:

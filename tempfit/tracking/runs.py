@@ -208,13 +208,19 @@ def _describe_data(readings: Readings) -> DatasetInput:
             {"type": "double", "name": readings.y, "required": True},
         ]
     }
+    profile = {  # t_u and t_c from lowest to highest: the range that a line is drawn over when runs are compared
+        "num_rows": readings.n,
+        "num_elements": 2 * readings.n,
+        "t_u": [float(readings.t_u.min()), float(readings.t_u.max())],
+        "t_c": [float(readings.t_c.min()), float(readings.t_c.max())],
+    }
     dataset = Dataset(
         name=Path(readings.source).name,
         digest=readings.sha256[:36],  # what MLflow's column holds; the whole is in the tag data_sha256
         source_type="local",
         source=json.dumps({"uri": readings.source}),
         schema=json.dumps(schema),
-        profile=json.dumps({"num_rows": readings.n, "num_elements": 2 * readings.n}),
+        profile=json.dumps(profile),
     )
     return DatasetInput(dataset=dataset, tags=[InputTag(key="mlflow.data.context", value="training")])
 

@@ -23,9 +23,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from tempfit import leases
-from tempfit.errors import ServiceError
+from tempfit.errors import RunsError, ServiceError
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
+KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
 ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -67,8 +68,8 @@ def open_store(folder: Path) -> Store:
     folder = folder.resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if uri == database_uri(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             _ensure_database(folder)
             artifact_root = folder / "artifacts"
         else:
@@ -78,6 +79,16 @@ def open_store(folder: Path) -> Store:
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         raise ServiceError(f"cannot open the runs at {uri}: {error}") from error
     return store
+
+
+def open_existing_store(folder: Path) -> Store:
+    """Open the store in `folder` to read from it: where there is none, none is made.
+
+    Raises RunsError when there is none, ServiceError when it cannot be used.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / "mlflow.db").exists():
+        raise RunsError(f"{folder}: no runs yet; `tempfit calibrate FILE` makes one each time")
+    return open_store(folder)
 
 
 def sweep_stale_runs(store: Store) -> None:

@@ -21,9 +21,8 @@ from tempfit.readings import Readings
 from tempfit.sweep import Member, Sweep
 from tempfit.sweep_table import to_markdown
 from tempfit.tracking.runs import Run, as_params, log_result, provenance, start_run
-from tempfit.tracking.store import PARENT_TAG, Store
+from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
-KIND_TAG = "tempfit.kind"
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
 POINTS = 60  # of each child's histories: hundreds of children are compared by their shapes
 SERVER_THREADS = 8  # requests at once to a server, each of which waits; SQLite has one writer
@@ -44,7 +43,7 @@ def start_sweep(
         if all(getattr(trial.config, name) == value for trial in grid.trials)
     }
     axes = {f"grid.{axis.name}": ", ".join(format_value(value) for value in axis.values)[:6000] for axis in grid.axes}
-    tags = {**tags, KIND_TAG: "sweep"}
+    tags = {**tags, KIND_TAG: SWEEP}
     return start_run(store, readings, config, tags, label=title, params=shared | axes)
 
 

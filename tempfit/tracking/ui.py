@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from tempfit.errors import ServiceError
 from tempfit.tracking.store import Store, open_store
@@ -43,6 +46,13 @@ def remember_ui(folder: Path, address: str) -> None:
 def runs_page(address: str) -> str:
     """The page of a UI at `address` that lists the experiments, as for model training."""
     return f"{address}/#/experiments?{TRAINING_VIEW}"
+
+
+def compare_page(address: str, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> str:
+    """The page of a UI at `address` that compares runs, of one experiment or of several."""
+    lists = {"runs": list(run_ids), "experiments": list(experiment_ids)}  # the page reads its query in this order only
+    query = "&".join(f"{key}={quote(json.dumps(ids, separators=(',', ':')), safe='')}" for key, ids in lists.items())
+    return f"{address.rstrip('/')}/#/compare-runs?{query}&{TRAINING_VIEW}"
 
 
 def _address_file(folder: Path) -> Path:

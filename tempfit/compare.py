@@ -1,0 +1,213 @@
+"""Recorded runs beside each other: what differs between them, what came of it, the best first.
+
+Values in, values out: `tempfit.tracking.queries` reads the runs, `tempfit.plots.runs` and the command line show them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from tempfit.config import CalibrationConfig
+from tempfit.grid import format_value
+
+DIVERGED = "diverged"  # tempfit.training.Status.DIVERGED, without the import of torch that it would cost
+LOSS_SETTINGS = ("loss", "huber_delta", "l1", "l2")  # what decides which loss it is that was made small
+SHORT_ID = 8
+
+
+@dataclass(frozen=True)
+class RecordedData:
+    """The data set of a run: its file's name, and (lowest, highest) of t_u and t_c where the run recorded them."""
+
+    name: str
+    t_u: tuple[float, float] | None
+    t_c: tuple[float, float] | None
+
+
+@dataclass(frozen=True, eq=False)
+class LossCurve:
+    """A run's recorded history: (states,) updates made, ascending, and (states,) the loss at each."""
+
+    updates: NDArray[np.int64]
+    loss: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A calibration as MLflow holds it.
+
+    status: how the fit ended; of a run that did not finish, MLflow's word for it (running, failed, killed).
+    params: the settings, as text. data: None where the run has none.
+    """
+
+    run_id: str
+    name: str
+    experiment_id: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    data: RecordedData | None
+
+    @property
+    def diverged(self) -> bool:
+        return self.status == DIVERGED
+
+    @property
+    def data_name(self) -> str:
+        """`thermometer.csv 31ca5dbd`: the data set's name and the start of its SHA-256."""
+        name = self.data.name if self.data is not None else "unknown"
+        return f"{name} {self.tags.get('data_sha256', '')[:SHORT_ID]}".rstrip()
+
+    @property
+    def coefficients(self) -> tuple[float, ...]:
+        """Of the fitted line or polynomial in raw powers, the highest first; empty where there is none to use."""
+        if self.diverged:
+            return ()
+        if {"w", "b"} <= self.metrics.keys():
+            return self.metrics["w"], self.metrics["b"]
+        degree = 0
+        while f"c{degree + 1}" in self.metrics:
+            degree += 1
+        return tuple(self.metrics[f"c{power}"] for power in range(degree, -1, -1)) if degree else ()
+
+    def setting(self, name: str) -> Any:
+        """A setting's value; the default where the run was recorded before there was such a setting."""
+        text = self.params.get(name)
+        if text is None:
+            return CalibrationConfig.model_fields[name].default if name in CalibrationConfig.model_fields else None
+        if text == "None":
+            return None
+        try:
+            return _parser(name).validate_python(text)
+        except ValidationError:  # a value of another version of tempfit
+            return text
+
+
+@cache
+def _parser(setting: str) -> TypeAdapter[Any]:
+    """Of a setting's text; text it stays where the setting is unknown here."""
+    field = CalibrationConfig.model_fields.get(setting)
+    kind: Any = field.annotation if field is not None else str
+    return TypeAdapter(kind)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run in the table: the settings that differ, and its results; None where it has none."""
+
+    run: RecordedRun
+    settings: dict[str, Any]
+    results: dict[str, str | float | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs, best first, and the names of the settings (and `data`) in which they differ.
+
+    measure: the metric that orders them: loss, or rmse where their losses are not of the same kind.
+    rows: one for each run that is shown, the best; the others only count for what differs, and in figures.
+    """
+
+    runs: tuple[RecordedRun, ...]
+    differing: tuple[str, ...]
+    measure: str
+    n_shown: int
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        shown = self.runs[: self.n_shown]
+        results = self._results()
+        return tuple(
+            Row(
+                run=run,
+                settings=self.settings(run),
+                results={"status": run.status, **{name: _result(run, name) for name in results}},
+            )
+            for run in shown
+        )
+
+    @property
+    def n_left_out(self) -> int:
+        return len(self.runs) - len(self.rows)
+
+    @property
+    def experiment_ids(self) -> list[str]:
+        """Of the runs that are shown."""
+        return sorted({row.run.experiment_id for row in self.rows})
+
+    def short_id(self, run: RecordedRun) -> str:
+        """The start of the run's id, as long as it takes to be the only such run here."""
+        return run.run_id[: self._short_length]
+
+    @cached_property
+    def _short_length(self) -> int:
+        length, run_ids = SHORT_ID, {run.run_id for run in self.runs}
+        while len({run_id[:length] for run_id in run_ids}) < len(run_ids):
+            length += 1
+        return length
+
+    def settings(self, run: RecordedRun) -> dict[str, Any]:
+        """What tells the run from the others: name → value of what differs."""
+        return {name: run.data_name if name == "data" else run.setting(name) for name in self.differing}
+
+    def written(self, run: RecordedRun) -> dict[str, str]:
+        """`settings` as people write them, with as many digits as it takes to tell the runs apart."""
+        return {name: format_value(value, self._digits[name]) for name, value in self.settings(run).items()}
+
+    @cached_property
+    def _digits(self) -> dict[str, int]:
+        values = {name: {run.setting(name) for run in self.runs} for name in self.differing}
+        return {
+            name: next(d for d in range(3, 18) if len({format_value(v, d) for v in found}) == len(found) or d == 17)
+            for name, found in values.items()
+        }
+
+    def common(self, name: str) -> Any:
+        """The value of a setting that all runs share; None where they do not."""
+        values = {run.setting(name) for run in self.runs}
+        return values.pop() if len(values) == 1 else None
+
+    def _results(self) -> list[str]:
+        """The metrics that are shown: some always, others where a run that is shown has them."""
+        shown = self.runs[: self.n_shown]
+        always = ("loss", "rmse", "n_epochs", "close_at")
+        order = ("diverged_at", "loss", "rmse", "w", "b", "n_epochs", "close_at", "validation_loss")
+        return [name for name in order if name in always or any(name in run.metrics for run in shown)]
+
+
+def compare(runs: Sequence[RecordedRun], n_shown: int | None = None) -> Comparison:
+    """Compare runs, of which the best `n_shown` (None: all) are to be shown.
+
+    The best has the lowest loss; among losses whose first six digits are the same, the one that came close to its
+    lowest loss in the fewest epochs. Runs without a loss come after, diverged ones last, the longest-lived first.
+    """
+    names = list(CalibrationConfig().hyperparameters())
+    names += sorted({name for run in runs for name in run.params} - set(CalibrationConfig.model_fields))
+    differing = [name for name in names if len({run.setting(name) for run in runs}) > 1]
+    measure = "rmse" if any(name in differing for name in LOSS_SETTINGS) else "loss"
+    if len({run.tags.get("data_sha256") for run in runs}) > 1:
+        differing.insert(0, "data")
+    ordered = sorted(runs, key=lambda run: _rank(run, measure))
+    return Comparison(tuple(ordered), tuple(differing), measure, len(ordered) if n_shown is None else n_shown)
+
+
+def _rank(run: RecordedRun, measure: str) -> tuple[float, ...]:
+    if run.diverged:
+        return 2, -run.metrics.get("diverged_at", 0)
+    if measure not in run.metrics:
+        return (1,)
+    return 0, float(f"{run.metrics[measure]:.6g}"), run.metrics.get("close_at", math.inf)
+
+
+def _result(run: RecordedRun, name: str) -> float | None:
+    value = run.metrics.get(name)
+    return int(value) if value is not None and name in ("n_epochs", "close_at", "diverged_at") else value

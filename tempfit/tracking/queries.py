@@ -1,0 +1,218 @@
+"""Runs read back from MLflow: found by id, name, age, loss or sweep.
+
+Deleted runs are not there. Raises RunsError where what was asked for cannot be compared, ServiceError where MLflow
+fails.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+
+import numpy as np
+from mlflow.entities import Run as MlflowRun
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+from tempfit.compare import DIVERGED, SHORT_ID, LossCurve, RecordedData, RecordedRun
+from tempfit.errors import RunsError, ServiceError
+from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
+
+CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
+NEWEST_FIRST = "attributes.start_time DESC"
+PAGE = 1000  # runs in one answer
+MOST_NAMED = 5  # candidates that a message lists
+
+
+def find_runs(store: Store, names: Sequence[str], experiment: str | None) -> list[RecordedRun]:
+    """The runs named, each by its id, the start of it (4 digits or more) or its exact name; in this order, once each.
+
+    experiment: where to look; None for everywhere.
+    """
+    with _service(store):
+        experiments = _experiment_ids(store, experiment)
+        found = {run.info.run_id: run for run in (_find(store, name, experiments) for name in names)}
+        for run in found.values():
+            if _is_sweep(run):
+                start = run.info.run_id[:SHORT_ID]
+                raise RunsError(f"run {start} is a sweep: `tempfit compare --sweep {start}` compares what it tried")
+        if len(found) < 2:
+            raise RunsError("one run has nothing to be compared with: name another, or leave it out for the last 5")
+        return _record(store, list(found.values()))
+
+
+def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
+    """The `n` calibrations of the experiment that finished and started last, the newest first."""
+    with _service(store):
+        found = list(islice(_calibrations(store, experiment, CALIBRATIONS, NEWEST_FIRST), n))
+        if len(found) < 2:
+            raise _too_few(len(found), f"experiment {experiment!r}")
+        return _record(store, found)
+
+
+def best_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
+    """The `n` calibrations of the experiment with the lowest loss, none diverged, on the data of the newest."""
+    with _service(store):
+        newest = next(_calibrations(store, experiment, CALIBRATIONS, NEWEST_FIRST), None)
+        if newest is None:
+            raise _too_few(0, f"experiment {experiment!r}")
+        sha256 = newest.data.tags["data_sha256"]
+        same_data = f"{CALIBRATIONS} AND tags.data_sha256 = '{sha256}' AND tags.status != '{DIVERGED}'"
+        lowest_first = _calibrations(store, experiment, same_data, "metrics.loss ASC")
+        found = list(islice((run for run in lowest_first if "loss" in run.data.metrics), n))
+        if len(found) < 2:
+            place = f"experiment {experiment!r} that did not diverge, on the data of the newest"
+            raise _too_few(len(found), f"{place} (sha256 {sha256[:SHORT_ID]})")
+        return _record(store, found)
+
+
+def sweep_runs(store: Store, name: str, experiment: str | None) -> list[RecordedRun]:
+    """What the sweep tried whose run is named as in `find_runs`."""
+    with _service(store):
+        sweep = _find(store, name, _experiment_ids(store, experiment))
+        if not _is_sweep(sweep):
+            raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without --sweep")
+        children = f"tags.`{PARENT_TAG}` = '{sweep.info.run_id}'"
+        found = list(_search(store, [sweep.info.experiment_id], children, NEWEST_FIRST))
+        if len(found) < 2:
+            raise RunsError(f"sweep {name}: {len(found) or 'no'} {_plural(len(found))} recorded, nothing to compare")
+        return _record(store, found)
+
+
+def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, LossCurve]:
+    """Run id → the loss against the number of updates, as sampled for MLflow's charts."""
+    with _service(store):
+        curves = {}
+        for run in runs:
+            points = sorted((p.step, p.value) for p in store.client.get_metric_history(run.run_id, "loss"))
+            steps, values = [step for step, _ in points], [value for _, value in points]
+            curves[run.run_id] = LossCurve(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
+        return curves
+
+
+def _find(store: Store, name: str, experiments: list[str]) -> MlflowRun:
+    """The one run that has this id, start of an id, or name. Raises RunsError when there is none, or several."""
+    if re.fullmatch(r"[0-9a-f]{32}", name):
+        found = [run for run in [_get(store, name)] if run is not None and run.info.experiment_id in experiments]
+    else:
+        pattern = name.replace("'", "_")  # MLflow's filters have no escape: any one character there, then look closer
+        found = [
+            run
+            for run in _search(store, experiments, f"attributes.run_name LIKE '{pattern}'", NEWEST_FIRST)
+            if run.info.run_name == name
+        ]
+        if re.fullmatch(r"[0-9a-f]{4,31}", name):
+            found += _search(store, experiments, f"attributes.run_id LIKE '{name}%'", NEWEST_FIRST)
+    if not found:
+        raise RunsError(
+            f"{_place(store)}: no run {name!r}: give an id, the first 4 digits of it or more, or the exact name "
+            "(`tempfit compare` shows the last 5)"
+        )
+    if len(found) > 1:
+        ids = ", ".join(run.info.run_id for run in found[:MOST_NAMED])
+        more = ", …" if len(found) > MOST_NAMED else ""
+        raise RunsError(f"{name!r} may be any of {len(found)} runs: say which by its id ({ids}{more})")
+    return found[0]
+
+
+def _get(store: Store, run_id: str) -> MlflowRun | None:
+    try:
+        run = store.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise
+    return run if run.info.lifecycle_stage == "active" else None
+
+
+def _calibrations(store: Store, experiment: str, matching: str, order: str) -> Iterator[MlflowRun]:
+    """Runs of calibrations, without the runs that hold a sweep together."""
+    return (run for run in _search(store, _experiment_ids(store, experiment), matching, order) if not _is_sweep(run))
+
+
+def _search(store: Store, experiment_ids: list[str], matching: str, order: str) -> Iterator[MlflowRun]:
+    token: str | None = None
+    while True:
+        page = store.client.search_runs(experiment_ids, matching, ViewType.ACTIVE_ONLY, PAGE, [order], token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _experiment_ids(store: Store, name: str | None) -> list[str]:
+    """Of the experiment named, or of all (None)."""
+    experiments = {experiment.name: experiment.experiment_id for experiment in store.client.search_experiments()}
+    if name is None:
+        return list(experiments.values())
+    if name not in experiments:
+        there = ", ".join(repr(known) for known in sorted(experiments)[:MOST_NAMED])
+        raise RunsError(f"{_place(store)}: no experiment {name!r}: choose another with --experiment (there: {there})")
+    return [experiments[name]]
+
+
+def _is_sweep(run: MlflowRun) -> bool:
+    return run.data.tags.get(KIND_TAG) == SWEEP
+
+
+def _too_few(n: int, place: str) -> RunsError:
+    return RunsError(
+        f"{n or 'no'} finished {_plural(n)} in {place}; a comparison takes 2: `tempfit calibrate FILE` makes them, "
+        "--experiment looks elsewhere"
+    )
+
+
+def _place(store: Store) -> str:
+    return store.uri if store.uri.startswith("http") else str(store.folder)
+
+
+def _plural(n: int) -> str:
+    return "run" if n == 1 else "runs"
+
+
+def _record(store: Store, runs: Sequence[MlflowRun]) -> list[RecordedRun]:
+    of_parents: dict[str, RecordedData | None] = {}
+    recorded = []
+    for run in runs:
+        tags, data = run.data.tags, _data(run)
+        if data is None and PARENT_TAG in tags:  # what a sweep tries has the data of the sweep
+            if tags[PARENT_TAG] not in of_parents:
+                of_parents[tags[PARENT_TAG]] = _data(_get(store, tags[PARENT_TAG]))
+            data = of_parents[tags[PARENT_TAG]]
+        recorded.append(_recorded(run, data))
+    return recorded
+
+
+def _recorded(run: MlflowRun, data: RecordedData | None) -> RecordedRun:
+    state = run.info.status.lower()
+    return RecordedRun(
+        run_id=run.info.run_id,
+        name=run.info.run_name,
+        experiment_id=run.info.experiment_id,
+        status=run.data.tags.get("status", state) if state == "finished" else state,
+        params=run.data.params,
+        metrics=run.data.metrics,
+        tags=run.data.tags,
+        data=data,
+    )
+
+
+def _data(run: MlflowRun | None) -> RecordedData | None:
+    if run is None or run.inputs is None or not run.inputs.dataset_inputs:
+        return None
+    dataset = run.inputs.dataset_inputs[0].dataset
+    profile = json.loads(dataset.profile or "{}")
+    t_u, t_c = profile.get("t_u"), profile.get("t_c")
+    return RecordedData(dataset.name, tuple(t_u) if t_u else None, tuple(t_c) if t_c else None)
+
+
+@contextmanager
+def _service(store: Store) -> Iterator[None]:
+    try:
+        yield
+    except MlflowException as error:
+        raise ServiceError(f"cannot read the runs at {store.uri}: {error}") from error

@@ -1,0 +1,171 @@
+"""`tempfit compare`: what it prints, what it writes, and how it refuses. Its runs are recorded without flows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from tempfit.calibration import calibrate
+from tempfit.config import CalibrationConfig
+from tempfit.tracking.queries import last_runs
+from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.tracking.store import open_store
+from tempfit.tracking.ui import ui_address
+from tests.conftest import THERMOMETER
+from tests.test_cli import run
+
+SETTINGS = (
+    {"scaling": "none", "learning_rate": 1e-2},
+    {"scaling": "factor", "learning_rate": 1e-2, "n_epochs": 1000},
+    {"scaling": "standardize", "learning_rate": 0.5},
+)
+
+
+@pytest.fixture(scope="module")
+def recorded(mlruns: Path) -> list[str]:
+    """Ids of the experiment's runs: one diverges, one is exhausted, one converges."""
+    run_ids = []
+    for settings in SETTINGS:
+        config = CalibrationConfig(experiment="command", **settings)
+        result = calibrate(THERMOMETER, config)
+        started = start_run(open_store(mlruns), result.readings, config, {})
+        with ended(started):
+            log_calibration(started, result, {})
+        run_ids.append(started.run_id)
+    return run_ids
+
+
+def test_the_table_and_where_to_look_further(recorded, mlruns, capsys):
+    code, out, _ = run(capsys, "compare", "--experiment", "command", "--mlruns", str(mlruns))
+    heading, best, second, diverged, browse = out.splitlines()
+    assert code == 0
+    settings, results = ["scaling", "learning_rate", "n_epochs"], ["loss", "rmse", "w", "b", "epochs", "close", "at"]
+    assert heading.split() == ["run", "name", *settings, "status", *results]
+    assert best.split()[0] == recorded[2][:8]
+    # Exact least squares: w 0.53677, b -17.30479, loss 2.92765, s of the residuals over n 1.71104.
+    assert best.split()[-7:-2] == ["converged", "2.92765", "1.711", "0.5368", "-17.305"]
+    assert "  0.01 " in second
+    assert "diverged at 88" in diverged  # the tutorial's first experiment, in float64
+    assert diverged.split().count("–") == 5  # loss, RMSE, w, b and when it came close: it has none to use
+    address = ui_address(open_store(mlruns))
+    assert browse.startswith(f"browse  tempfit ui --mlruns {mlruns}  →  {address}/#/compare-runs?runs=")
+    assert unquote(browse).count(recorded[0]) == 1
+
+
+def test_json_is_alone_on_stdout(recorded, mlruns, capsys, tmp_path):
+    picture = tmp_path / "runs.png"
+    names = [recorded[1][:10], recorded[2]]
+    code, out, err = run(capsys, "compare", *names, "--mlruns", str(mlruns), "--json", "--figure", str(picture))
+    result = json.loads(out)
+    assert code == 0
+    assert [entry["run_id"] for entry in result["runs"]] == [recorded[2], recorded[1]]
+    assert result["runs"][1]["settings"] == {"scaling": "factor", "learning_rate": 0.01, "n_epochs": 1000}
+    assert result["runs"][0]["results"]["loss"] == pytest.approx(2.92764557089563972, rel=1e-12)
+    assert (result["ordered_by"], result["n_left_out"]) == ("loss", 0)
+    assert "/#/compare-runs?" in result["url"]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert str(picture) in err
+
+
+def test_reading_runs_waits_for_neither_torch_nor_prefect(recorded, mlruns):
+    arguments = ["compare", "--experiment", "command", "--mlruns", str(mlruns), "--json"]
+    code = (
+        "import sys\nfrom tempfit.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "print(sorted({'mlflow', 'torch', 'prefect'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout)["runs"]) == len(recorded)
+    assert done.stderr.splitlines()[-1] == "['mlflow']"
+
+
+def test_a_figure_is_written_and_said(recorded, mlruns, capsys, tmp_path):
+    picture = tmp_path / "runs.png"
+    code, out, _ = run(
+        capsys, "compare", "--best", "2", "--experiment", "command", "--mlruns", str(mlruns), "--figure", str(picture)
+    )
+    assert code == 0
+    assert out.splitlines()[-1] == f"figure  {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_shows_its_best_and_counts_the_rest(mlruns, capsys):
+    store = open_store(mlruns)
+    config = CalibrationConfig(experiment="command, sweep")
+    parent = start_run(store, calibrate(THERMOMETER, config).readings, config, {"tempfit.kind": "sweep"})
+    with ended(parent):
+        for k in range(25):
+            child = store.client.create_run(
+                parent.experiment_id, run_name=f"child {k}", tags={"mlflow.parentRunId": parent.run_id}
+            )
+            store.client.log_param(child.info.run_id, "learning_rate", 0.01 * (k + 1))
+            store.client.log_metric(child.info.run_id, "loss", 100 - k)
+            store.client.set_terminated(child.info.run_id)
+    code, out, _ = run(capsys, "compare", "--sweep", parent.run_id[:12], "--mlruns", str(mlruns))
+    assert code == 0
+    assert "child 24" in out.splitlines()[1]  # the lowest loss, 76
+    assert "child 5 " in out
+    assert "child 4 " not in out  # 20 are shown
+    assert "5 of 25 runs left out; --rows 25 shows them all." in out
+    code, out, _ = run(capsys, "compare", "--sweep", parent.run_id, "--rows", "3", "--mlruns", str(mlruns), "--json")
+    result = json.loads(out)
+    assert [entry["name"] for entry in result["runs"]] == ["child 24", "child 23", "child 22"]
+    assert result["n_left_out"] == 22
+
+
+def test_runs_that_are_the_same_are_said_to_be(mlruns, capsys):
+    config = CalibrationConfig(experiment="command, alike")
+    for _ in range(2):
+        with ended(start_run(open_store(mlruns), calibrate(THERMOMETER, config).readings, config, {})):
+            pass
+    code, out, _ = run(capsys, "compare", "--experiment", "command, alike", "--mlruns", str(mlruns))
+    assert (code, "The settings and the data of all runs are the same." in out) == (0, True)
+
+
+@pytest.mark.parametrize("width", [60, 100, 140, 200])
+def test_no_cell_is_cut_off_on_any_terminal(width, recorded, mlruns, monkeypatch, capsys):
+    from rich.console import Console
+
+    from tempfit.cli import compare as command
+    from tempfit.compare import compare
+
+    monkeypatch.setattr(command, "stdout", Console(force_terminal=True, width=width))
+    command._show(compare(last_runs(open_store(mlruns), 5, "command")))
+    out = capsys.readouterr().out
+    assert "…" not in out
+    for cell in ("standardize", "learning_rate", "diverged at 88", "-17.305", recorded[0][:8]):
+        assert cell in out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--last", "2", "--best", "2"], "choose the runs in one way"),
+        (["abcd", "--sweep", "abcd"], "choose the runs in one way"),
+        (["--rows", "3"], "--rows is for --sweep"),
+        (["--figure", "runs.pdf"], "runs.pdf should end in .png"),
+        (["--figure", "no/runs.png"], "no folder no"),
+        ([], "mlruns: no runs yet; `tempfit calibrate FILE` makes one"),
+        (["abcd", "ef01"], "mlruns: no runs yet"),
+    ],
+)
+def test_refusals_are_one_line_and_leave_nothing(options, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "compare", *options)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_that_cannot_be_written(recorded, mlruns, tmp_path, capsys):
+    (tmp_path / "runs.png").mkdir()
+    options = ["--experiment", "command", "--mlruns", str(mlruns), "--figure", str(tmp_path / "runs.png")]
+    code, out, err = run(capsys, "compare", *options)
+    assert (code, out) == (2, "")
+    assert "--figure: cannot write" in err
