@@ -8,7 +8,7 @@ import math
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -114,7 +114,8 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     """
     client, run_id = run.store.client, run.run_id
     try:
-        log_result(run.store, run_id, calibration, run.start_time, HISTORY_POINTS)
+        log_metrics(run.store, run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS))
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in result_tags(calibration).items()])
         with TemporaryDirectory(prefix="tempfit-") as folder:
             names = _write_files(Path(folder), calibration, figures)
             client.log_artifacts(run_id, folder)
@@ -125,12 +126,11 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     return {name: f"{uri}/{name}" for name in names}
 
 
-def log_result(store: Store, run_id: str, calibration: Calibration, timestamp: int, n_points: int) -> None:
-    """Write metrics, history (n_points of it) and result tags of a calibration into a run, in few requests."""
-    metrics = _metrics(calibration, timestamp, n_points)
+def log_metrics(store: Store, run_id: str, metrics: Sequence[Metric], params: Sequence[Param] = ()) -> None:
+    """Write metrics, and params with them, in as few requests as MLflow's limit allows."""
     for start in range(0, len(metrics), METRICS_PER_BATCH):
-        store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
-    store.client.log_batch(run_id, tags=_result_tags(calibration))
+        with_first = params if start == 0 else ()
+        store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH], params=with_first)
 
 
 def as_params(values: Mapping[str, Any]) -> list[Param]:
@@ -225,7 +225,7 @@ def _describe_data(readings: Readings) -> DatasetInput:
     return DatasetInput(dataset=dataset, tags=[InputTag(key="mlflow.data.context", value="training")])
 
 
-def _metrics(calibration: Calibration, timestamp: int, n_points: int) -> list[Metric]:
+def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> list[Metric]:
     """The sampled history by update number, and the final figures; finite ones only.
 
     A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
@@ -250,14 +250,11 @@ def _metrics(calibration: Calibration, timestamp: int, n_points: int) -> list[Me
     return [metric for metric in metrics if math.isfinite(metric.value)]
 
 
-def _result_tags(calibration: Calibration) -> list[RunTag]:
+def result_tags(calibration: Calibration) -> dict[str, str]:
+    """Tags that say how the fit ended, and the description that MLflow's pages show."""
     advice = calibration.forecast.advice
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
-    return [
-        RunTag("status", calibration.status.value),
-        RunTag("advice", advice),
-        RunTag("mlflow.note.content", note),
-    ]
+    return {"status": calibration.status.value, "advice": advice, "mlflow.note.content": note}
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,11 +19,19 @@ from tempfit.grid import Grid, format_value
 from tempfit.readings import Readings
 from tempfit.sweep import Member, Sweep
 from tempfit.sweep_table import to_markdown
-from tempfit.tracking.runs import Run, as_params, log_result, provenance, start_run
+from tempfit.tracking.runs import (
+    Run,
+    as_params,
+    log_metrics,
+    provenance,
+    result_metrics,
+    result_tags,
+    start_run,
+)
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
-POINTS = 60  # of each child's histories: hundreds of children are compared by their shapes
+POINTS = 40  # of each child's histories: hundreds of children are compared by their shapes
 SERVER_THREADS = 8  # requests at once to a server, each of which waits; SQLite has one writer
 
 OnRecorded = Callable[[int], None]  # is told after each child how many there are
@@ -82,9 +89,14 @@ def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> l
             on_recorded(n_recorded)
         return run_id
 
-    is_server = run.store.uri.startswith("http")
-    with ThreadPoolExecutor(SERVER_THREADS if is_server else 1) as pool:
-        return list(pool.map(record, range(len(sweep.members))))
+    numbers = range(len(sweep.members))
+    if not run.store.uri.startswith("http"):
+        return [record(number) for number in numbers]
+    with ThreadPoolExecutor(SERVER_THREADS) as pool:
+        try:
+            return list(pool.map(record, numbers))
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure or Ctrl-C, do not write the rest first
 
 
 def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
@@ -107,13 +119,18 @@ def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
 def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, str], begun: str | None) -> str:
     client, calibration = run.store.client, member.calibration
     if begun is None:
-        tags = {**shared, MEMBER_TAG: str(number), "outcome": outcome(calibration).value, "why": why(calibration)}
+        told = {"outcome": outcome(calibration).value, "why": why(calibration)}
+        tags = {**shared, **result_tags(calibration), **told, MEMBER_TAG: str(number)}
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
-    client.log_batch(begun, params=as_params(member.trial.config.hyperparameters()))
-    log_result(run.store, begun, calibration, run.start_time, POINTS)
-    client.set_terminated(begun, end_time=int(time.time() * 1000))
+    ended = "FAILED"
+    try:
+        metrics = result_metrics(calibration, run.start_time, POINTS)
+        log_metrics(run.store, begun, metrics, as_params(member.trial.config.hyperparameters()))
+        ended = "FINISHED"
+    finally:
+        client.set_terminated(begun, ended)
     return begun
 
 
