@@ -45,7 +45,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
     with ended(run):
         problem = tasks.normalize(readings, config)
         forecast = make_forecast(problem.design, config)
-        if forecast.stable is False:
+        if forecast.warns:
             logger.warning(forecast.advice)
         if watcher := tasks.WATCHER.get():
             watcher.on_forecast(config, forecast)

@@ -96,9 +96,11 @@ def _substitution(scaling: Scaling, n_terms: int) -> NDArray[np.float64]:
 
     Powers stand in descending order, as in numpy.vander.
     """
+    factor, center = np.float64(scaling.factor), np.float64(scaling.center)
     matrix = np.zeros((n_terms, n_terms))
-    for power in range(n_terms):
-        for k in range(power + 1):  # the term of t**k in (factor * (t - center))**power
-            coefficient = math.comb(power, k) * scaling.factor**power * (-scaling.center) ** (power - k)
-            matrix[n_terms - 1 - k, n_terms - 1 - power] = coefficient
+    with np.errstate(over="ignore", invalid="ignore"):  # high powers of extreme readings are beyond float64
+        for power in range(n_terms):
+            for k in range(power + 1):  # the term of t**k in (factor * (t - center))**power
+                coefficient = math.comb(power, k) * factor**power * (-center) ** (power - k)
+                matrix[n_terms - 1 - k, n_terms - 1 - power] = coefficient
     return matrix

@@ -209,10 +209,12 @@ class Calibration:
         return result
 
     def _scaled(self) -> dict[str, Any] | None:
-        """The parameters in the units trained in, and the scaling; w and b of a line, all of other models."""
+        """The parameters in the units trained in, and the scaling; w and b of a line, `params` of a polynomial."""
         scaling = self.problem.basis.scaling
         params = self.fit.params.tolist()
-        named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
+        named: dict[str, Any] = {}
+        if self.is_linear:  # (a network's weights are in its model)
+            named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
         return {**named, "factor": scaling.factor, "center": scaling.center}
 
     def _exact(self) -> dict[str, Any]:

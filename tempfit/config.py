@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tempfit.errors import SettingsError
 
+MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
 
 
@@ -84,6 +86,16 @@ class ModelConfig(Settings):
     )
     seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**32)
 
+    @model_validator(mode="after")
+    def _network_is_small(self) -> Self:
+        sizes = (1, *self.widths, 1)
+        n_params = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+        if n_params > MOST_PARAMS:
+            raise ValueError(
+                f"hidden: {self.hidden} has {n_params:,} parameters; a thermometer needs no more than {MOST_PARAMS:,}"
+            )
+        return self
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Of the mlp's hidden layers, first to last."""
@@ -95,7 +107,9 @@ class ValidationConfig(Settings):
 
     holdout: float = setting(0.0, "Fraction of the readings to hold out for validation, drawn by --seed.", ge=0, lt=1)
     holdout_rows: str | None = setting(
-        None, "Readings to hold out for validation, counted from 0: 2,10.", pattern=r"^[0-9]+(,[0-9]+)*$"
+        None,
+        "Readings to hold out for validation, counted from 0 among those used: 2,10.",
+        pattern=r"^[0-9]+(,[0-9]+)*$",
     )
     folds: int = setting(
         0,

@@ -21,11 +21,12 @@ from numpy.typing import ArrayLike, NDArray
 from tempfit.config import CalibrationConfig, format_rate
 from tempfit.design import Design
 from tempfit.errors import SettingsError
-from tempfit.model import build_model
+from tempfit.model import build_loss, build_model
 
 CLOSE = 1e-3  # within 0.1 % of the lowest loss
+POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
-    "the curvature of a network's loss changes as it learns, so no learning rate can be judged beforehand; "
+    "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand; "
     "--optimizer adam --learning-rate 0.01 is a good start."
 )
 
@@ -35,12 +36,13 @@ class Forecast:
     """The quadratic that gradient descent walks on, and what the chosen learning rate does on it.
 
     eigenvalues: (terms,), ascending, of the Hessian with its L2 penalty.
-    critical_learning_rate: with the chosen momentum; above it plain gradient descent diverges. NaN, as the
-    eigenvalues, for a network, whose Hessian is not constant.
-    stable: whether the chosen learning rate is below it; None where the update rule (adam, rmsprop) or clipping bends
-    the question.
+    critical_learning_rate: with the chosen momentum; above it plain gradient descent diverges. The Hessian of a network
+    is not constant: its critical rate is that of the start, and of its eigenvalues only λmax there is told, else NaN.
+    stable: whether the chosen learning rate is below it; None for a network, and where the update rule (adam, rmsprop)
+    or clipping bends the question.
     curve: the loss, epoch by epoch, where the closed form holds (sgd without momentum, clipping and L1, squared loss),
     else None. untold: why it does not hold, in a few words; None where it does.
+    warns: whether the advice is a warning: it diverges, or the first updates of a network over-correct.
     """
 
     eigenvalues: NDArray[np.float64]
@@ -49,6 +51,7 @@ class Forecast:
     curve: LossCurve | None
     untold: str | None
     advice: str
+    warns: bool = False
 
     @property
     def condition_number(self) -> float:
@@ -176,14 +179,14 @@ class LossCurve:
 
 
 def make_forecast(design: Design, config: CalibrationConfig) -> Forecast:
-    """The forecast for one member's compressed design, scaled as it will be trained.
+    """The forecast for one member's design, scaled as it will be trained: compressed, or all rows for a network.
 
     For Huber's loss the Hessian is the quadratic part's, half the squared loss's; where readings are set aside it is
     smaller, so the critical learning rate is then a lower bound.
     Raises SettingsError when the Hessian is beyond what numbers can say, as that of high raw powers can be.
     """
     if config.model == "mlp":
-        return Forecast(np.full(2, np.nan), math.nan, None, None, "a network's curvature changes", NETWORK_ADVICE)
+        return _forecast_network(design, config)
     axes = _principal_axes(design, config)
     critical = float(2 * (1 + config.momentum) / axes.eigenvalues[-1])
     plain = config.optimizer == "sgd" and config.clip_norm is None
@@ -197,7 +200,45 @@ def make_forecast(design: Design, config: CalibrationConfig) -> Forecast:
         curve=curve,
         untold=untold,
         advice=_advice(config, critical, stable, curve),
+        warns=stable is False,
     )
+
+
+def _forecast_network(design: Design, config: CalibrationConfig) -> Forecast:
+    curvature = _curvature_at_the_start(design, config) + 2 * config.l2
+    critical = 2 * (1 + config.momentum) / curvature if curvature > 0 else math.nan
+    warns = config.optimizer == "sgd" and config.clip_norm is None and config.learning_rate >= critical
+    advice = NETWORK_ADVICE
+    if warns:
+        advice = (
+            f"learning rate {format_rate(config.learning_rate)} is {config.learning_rate / critical:.3g} times the "
+            f"{format_rate(critical)} that is critical when training starts: the first updates over-correct, and it may explode; take "
+            f"--learning-rate {format_rate(critical / 2)}, or --optimizer adam --learning-rate 0.01."
+        )
+    untold = "a network's curvature changes as it learns"
+    return Forecast(np.array([math.nan, curvature]), critical, None, None, untold, advice, warns)
+
+
+def _curvature_at_the_start(design: Design, config: CalibrationConfig) -> float:
+    """The largest eigenvalue (by size) of the Hessian of a network's loss where its training starts; NaN if not finite.
+
+    Power iteration (Golub and Van Loan, Matrix Computations, 4th ed., section 8.2) on products of the Hessian with a
+    vector (Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6, 1994).
+    """
+    model, loss = build_model(config), build_loss([config], design.n_readings)
+    features, targets = model.scale_rows(design.features, design.targets[..., None], loss.row_scale(design.n_readings))
+    params = model.start(config)[None, :, None].requires_grad_()
+    value = loss.value(model.residual(features, targets, params)[..., 0]).sum()
+    (gradient,) = torch.autograd.grad(value, params, create_graph=True)
+    direction = torch.ones_like(params) / math.sqrt(params.numel())
+    curvature = 0.0
+    for _ in range(POWER_ITERATIONS):
+        (product,) = torch.autograd.grad(gradient, params, direction, retain_graph=True)
+        curvature = float(product.norm())
+        if not 0 < curvature < math.inf:
+            break
+        direction = product / curvature
+    return curvature if math.isfinite(curvature) else math.nan
 
 
 def _untold(config: CalibrationConfig) -> str | None:

@@ -22,7 +22,8 @@ from tempfit.statistics import LeastSquares, solve
 from tempfit.training import Block, Fit, OnEpochs, needs_rows, structure, train
 from tempfit.validation import Validation, held_out_rows, validate
 
-NETWORK_STATES = 2000  # states kept of an mlp, whose params and gradients would otherwise fill the memory
+NETWORK_STATES, FEWEST_STATES = 2000, 20  # kept of an mlp, whose params and gradients would else fill the memory
+HISTORY_ELEMENTS = 20_000_000  # params of all states kept: 160 MB of float64, and as much for their gradients
 BATCH_ELEMENTS = 2_000_000  # residuals (or a layer's units), or params, of one epoch of a batch: 16 MB of float64
 
 
@@ -31,10 +32,10 @@ class Problem:
     """The readings to train on, in the forms that the stages need (one member).
 
     factor: the problem in `standard`, its best-conditioned terms, compressed; the exact solution comes from it,
-    whatever the scaling. design: the same in `basis`, the terms to train in. rows: what the loop runs on: design, or
-    all rows where the loss needs them. held_out: the readings not to train on, in `basis`; one design per fold.
-    folds: with k-fold cross-validation, the k problems of which each leaves one fold out. mask: (readings,), which of
-    the readings are trained on.
+    whatever the scaling. design: the same in `basis`, the terms to train in (all rows for a network, which cannot be
+    compressed). rows: what the loop runs on: design, or all rows where the loss needs them. held_out: the readings not
+    to train on, in `basis`; one design per fold. folds: with k-fold cross-validation, the k problems of which each
+    leaves one fold out. mask: (readings,), which of the readings are trained on.
     """
 
     standard: Basis
@@ -65,12 +66,11 @@ def normalize(readings: Readings, config: CalibrationConfig) -> Problem:
 
     Raises ReadingsError when too few are left to train on, SettingsError when there are no such rows to hold out.
     """
-    masks = held_out_rows(readings.n, config)
+    masks, none = held_out_rows(readings.n, config), np.zeros(readings.n, dtype=bool)
     if not config.folds:
-        (mask,) = masks or [np.zeros(readings.n, dtype=bool)]
-        return _problem(readings, config, mask)
+        return _problem(readings, config, masks[0] if masks else none)
     folds = tuple(_problem(readings, config, mask) for mask in masks)
-    return _problem(readings, config, np.zeros(readings.n, dtype=bool), folds)
+    return _problem(readings, config, none, folds)
 
 
 def _problem(
@@ -80,8 +80,9 @@ def _problem(
     _refuse_too_few(t_u, readings, config)
     standard, basis = standard_basis(t_u, config), fit_basis(t_u, config)
     factor = compress(design_of(standard.features(t_u), t_c))
-    design = factor.linear_map(standard.change_to(basis))
     by_rows = needs_rows(config)
+    rows = design_of(basis.features(t_u), t_c) if by_rows else None
+    design = rows if rows and config.model == "mlp" else factor.linear_map(standard.change_to(basis))
     hidden = [readings.t_u[held_out], readings.t_c[held_out]]
     validation = design_of(basis.features(hidden[0]), hidden[1]) if held_out.any() else None
     if validation is not None and not by_rows:
@@ -91,7 +92,7 @@ def _problem(
         factor=factor,
         basis=basis,
         design=design,
-        rows=design_of(basis.features(t_u), t_c) if by_rows else design,
+        rows=rows or design,
         held_out=(validation,) if validation is not None else tuple(fold.held_out[0] for fold in folds),
         folds=folds,
         mask=~held_out,
@@ -146,7 +147,10 @@ def _fit_members(
     watch = _Watch(on_epochs) if on_epochs is not None else None
     for batch in _batches(members):
         configs = [members[i][1] for i in batch]
-        thinned = keep or (NETWORK_STATES if configs[0].model == "mlp" else None)
+        thinned = keep
+        if configs[0].model == "mlp":
+            affordable = HISTORY_ELEMENTS // (len(members) * build_model(configs[0]).n_params)
+            thinned = max(FEWEST_STATES, min(keep or NETWORK_STATES, affordable))
         goals = [_goal(*members[i]) for i in batch]
         look = watch.at(batch) if watch is not None else None
         done = train(stack([members[i][0].rows for i in batch]), configs, look, keep=thinned, goals=goals)

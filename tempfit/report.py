@@ -41,7 +41,8 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
         condition = f"condition number {forecast.condition_number:.4g}"
         lines.append(("critical learning rate", f"{critical} (chosen {rate}, {condition})"))
     else:
-        lines.append(("learning rate", f"{rate} (a network has no single critical one)"))
+        critical = format_rate(forecast.critical_learning_rate)
+        lines.append(("learning rate", f"{rate} (critical where training starts: {critical})"))
     return lines
 
 

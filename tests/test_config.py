@@ -47,7 +47,7 @@ def test_bad_values_are_named(values, message):
 
 @pytest.mark.parametrize(
     ("hidden", "widths"),
-    [("1", (1,)), ("13", (13,)), ("16x16x16", (16, 16, 16)), ("9999", (9999,)), ("x".join(["2"] * 64), (2,) * 64)],
+    [("1", (1,)), ("13", (13,)), ("16x16x16", (16, 16, 16)), ("3000", (3000,)), ("x".join(["2"] * 64), (2,) * 64)],
 )
 def test_hidden_layers_are_written_as_widths(hidden, widths):
     assert CalibrationConfig(model="mlp", hidden=hidden).widths == widths

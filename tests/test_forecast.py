@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig, format_rate
+from tempfit.errors import SettingsError
 from tempfit.forecast import make_forecast
+from tempfit.model import MLP
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
 from tempfit.training import Status
@@ -134,3 +137,40 @@ def test_the_curve_is_the_history_that_training_records(seed, scaling, rate, l2,
     if result.fit.diverged_at is not None:
         assert curve.loss_after(result.fit.diverged_at - 1) == np.inf
         assert curve.overflow_epoch == result.fit.diverged_at
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "prelu"])
+def test_a_networks_curvature_at_the_start_is_that_of_its_whole_hessian(activation):
+    """The largest eigenvalue of the Hessian by autograd, of the loss written out with torch.nn.functional."""
+    config = CalibrationConfig(model="mlp", hidden="4x3", activation=activation, seed=3)
+    problem = normalize(as_readings((T_U, T_C), config), config)
+    model = MLP(config)
+    t_un = problem.rows.features[:, :, :1]
+
+    def loss(params):
+        return torch.nn.functional.mse_loss(model.forward(t_un, params[None, :, None])[0, :, 0], torch.from_numpy(T_C))
+
+    whole = torch.autograd.functional.hessian(loss, model.start(config)).numpy()
+    largest = np.abs(np.linalg.eigvalsh(whole)).max()
+    told = make_forecast(problem.design, config)
+    assert told.eigenvalues[-1] == pytest.approx(largest, rel=1e-3)  # 50 power iterations come from below
+    assert told.critical_learning_rate == pytest.approx(2 / largest, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_network_is_warned_of_its_first_updates(seed):
+    """At half the critical rate of the start the first losses only fall; at one and a half times it they do not."""
+    config = CalibrationConfig(model="mlp", seed=seed)
+    told = make_forecast(normalize(as_readings((T_U, T_C), config), config).design, config)
+    assert told.warns
+    assert "the first updates over-correct" in told.advice
+    for factor, over_corrects in [(0.5, False), (1.5, True)]:
+        result = calibrate((T_U, T_C), config, learning_rate=factor * told.critical_learning_rate, n_epochs=20)
+        assert result.forecast.warns is over_corrects
+        assert bool((np.diff(result.fit.history.loss) > 0).any()) is over_corrects
+    assert not forecast(model="mlp", optimizer="adam", learning_rate=0.5).warns
+
+
+def test_networks_are_small():
+    with pytest.raises(SettingsError, match="100x100 has 10,401 parameters"):
+        calibrate((T_U, T_C), model="mlp", hidden="100x100")

@@ -53,7 +53,7 @@ class Terminal:
 
     def on_forecast(self, config: CalibrationConfig, forecast: Forecast) -> None:
         """Before training: what will happen; a warning when it will not go well."""
-        if forecast.stable is False:
+        if forecast.warns:
             self.stderr.print(f"[bold yellow]warning:[/] {escape(forecast.advice)}", soft_wrap=True, highlight=False)
         self.task = self.progress.add_task("train", total=config.n_epochs, loss="…")
         self.progress.start()
