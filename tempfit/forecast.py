@@ -212,7 +212,7 @@ def _forecast_network(design: Design, config: CalibrationConfig) -> Forecast:
     if warns:
         advice = (
             f"learning rate {format_rate(config.learning_rate)} is {config.learning_rate / critical:.3g} times the "
-            f"{format_rate(critical)} that is critical when training starts: the first updates over-correct, and it may "
+            f"{format_rate(critical)} that is critical when training starts: its first updates over-correct, it may "
             f"explode; take --learning-rate {format_rate(critical / 2)}, or --optimizer adam --learning-rate 0.01."
         )
     untold = "a network's curvature changes as it learns"
