@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tempfit.config import CalibrationConfig
-from tempfit.grid import format_value
+from tempfit.grid import format_value, idle_settings
 
 DIVERGED = "diverged"  # tempfit.training.Status.DIVERGED, without the import of torch that it would cost
 LOSS_SETTINGS = ("loss", "huber_delta", "l1", "l2")  # what decides which loss it is that was made small
@@ -78,6 +78,11 @@ class RecordedRun:
         while f"c{degree + 1}" in self.metrics:
             degree += 1
         return tuple(self.metrics[f"c{power}"] for power in range(degree, -1, -1)) if degree else ()
+
+    @property
+    def idle(self) -> set[str]:
+        """The settings that play no part beside the others of this run."""
+        return idle_settings({name: self.setting(name) for name in CalibrationConfig.model_fields})
 
     def setting(self, name: str) -> Any:
         """A setting's value; the default where the run was recorded before there was such a setting."""
@@ -160,8 +165,12 @@ class Comparison:
         return {name: run.data_name if name == "data" else run.setting(name) for name in self.differing}
 
     def written(self, run: RecordedRun) -> dict[str, str]:
-        """`settings` as people write them, with as many digits as it takes to tell the runs apart."""
-        return {name: format_value(value, self._digits[name]) for name, value in self.settings(run).items()}
+        """`settings` as people write them, with as many digits as it takes to tell the runs apart; empty where idle."""
+        idle = run.idle
+        return {
+            name: "" if name in idle else format_value(value, self._digits[name])
+            for name, value in self.settings(run).items()
+        }
 
     @cached_property
     def _digits(self) -> dict[str, int]:
@@ -192,7 +201,8 @@ def compare(runs: Sequence[RecordedRun], n_shown: int | None = None) -> Comparis
     """
     names = list(CalibrationConfig().hyperparameters())
     names += sorted({name for run in runs for name in run.params} - set(CalibrationConfig.model_fields))
-    differing = [name for name in names if len({run.setting(name) for run in runs}) > 1]
+    idle = {run.run_id: run.idle for run in runs}
+    differing = [name for name in names if len({run.setting(name) for run in runs if name not in idle[run.run_id]}) > 1]
     measure = "rmse" if any(name in differing for name in LOSS_SETTINGS) else "loss"
     if len({run.tags.get("data_sha256") for run in runs}) > 1:
         differing.insert(0, "data")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -188,19 +188,22 @@ def _checked(name: str, value: Any, text: str) -> Any:
         return value  # it contradicts a default, which the grid or the base may change
 
 
-def idle_settings(config: CalibrationConfig) -> set[str]:
-    """The settings that play no part beside the others: a factor without --scaling factor."""
+def idle_settings(values: Mapping[str, Any]) -> set[str]:
+    """The settings, of all by name, that play no part beside the others: a factor without --scaling factor."""
+    is_network = values["model"] == "mlp"
     idle = {
-        "factor": config.scaling != "factor",
-        "degree": config.model != "polynomial",
-        "hidden": config.model != "mlp",
-        "activation": config.model != "mlp",
-        "seed": config.model != "mlp" and not config.holdout and not config.folds,
-        "huber_delta": config.loss != "huber",
+        "factor": values["scaling"] != "factor",
+        "degree": values["model"] != "polynomial",
+        "hidden": not is_network,
+        "activation": not is_network,
+        "w_start": is_network,
+        "b_start": is_network,
+        "seed": not (is_network or values["holdout"] or values["folds"]),
+        "huber_delta": values["loss"] != "huber",
     }
     return {name for name, is_idle in idle.items() if is_idle}
 
 
 def _essence(config: CalibrationConfig) -> str:
     """Equal for configurations that train the same."""
-    return config.model_dump_json(exclude=idle_settings(config))
+    return config.model_dump_json(exclude=idle_settings(config.model_dump()))

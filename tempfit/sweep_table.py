@@ -49,7 +49,7 @@ def to_markdown(sweep: Sweep, *, most: int | None = None) -> str:
 
 def _row(member: Member, names: Sequence[str], *, validated: bool, explained: bool) -> tuple[str, ...]:
     calibration = member.calibration
-    idle = idle_settings(member.trial.config)
+    idle = idle_settings(member.trial.config.model_dump())
     settings = ["" if name in idle else format_value(getattr(member.trial.config, name)) for name in names]
     diverged_at = calibration.fit.diverged_at
     loss = f"{calibration.loss:.5g}" if diverged_at is None else f"overflows at {diverged_at:,}"

@@ -48,12 +48,28 @@ def test_equal_values_written_differently_do_not_differ():
 
 
 def test_a_setting_younger_than_a_run_had_its_default():
-    old, new = recorded("a"), recorded("b", model="polynomial", degree=3)
-    old = RecordedRun(**{**vars(old), "params": {k: v for k, v in old.params.items() if k not in ("model", "degree")}})
+    old, new = recorded("a"), recorded("b", model="polynomial", degree=3, tolerance=1e-3)
+    old = RecordedRun(
+        **{**vars(old), "params": {k: v for k, v in old.params.items() if k not in ("model", "tolerance")}}
+    )
     comparison = compare([old, new])
-    assert comparison.differing == ("model", "degree")
-    assert comparison.settings(old) == {"model": "line", "degree": 2}  # what CalibrationConfig has by default
+    assert comparison.differing == ("model", "tolerance")
+    assert comparison.settings(old) == {"model": "line", "tolerance": 1e-12}  # what CalibrationConfig has by default
     assert compare([old, recorded("c")]).differing == ()
+
+
+def test_a_setting_that_plays_no_part_does_not_differ_and_is_not_shown():
+    """The width of a line's hidden layers."""
+    line, narrow, wide = (
+        recorded("a"),
+        recorded("b", model="mlp", hidden="3"),
+        recorded("c", model="mlp", hidden="13x13"),
+    )
+    assert compare([line, narrow]).differing == ("model",)
+    comparison = compare([line, narrow, wide])
+    assert comparison.differing == ("model", "hidden")
+    assert comparison.written(line) == {"model": "line", "hidden": ""}
+    assert comparison.written(wide) == {"model": "mlp", "hidden": "13x13"}
 
 
 def test_settings_of_another_version_are_compared_as_text():

@@ -169,7 +169,7 @@ def _place(axis: Axis, member: Member) -> int:
 
 def _places(axis: Axis, member: Member) -> Sequence[int]:
     """The same; all numbers where the setting plays no part, so that one member stands for all its values."""
-    if axis.name in idle_settings(member.trial.config):
+    if axis.name in idle_settings(member.trial.config.model_dump()):
         return range(len(axis.values))
     return [_place(axis, member)]
 
