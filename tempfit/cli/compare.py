@@ -92,7 +92,7 @@ def compare(
         print(json.dumps(_as_dict(comparison, url), ensure_ascii=False, allow_nan=False))
     else:
         _show(comparison)
-        is_server = store.uri.startswith("http")
+        is_server = store.is_server
         say(f"browse  {url}" if is_server else f"browse  {ui_command(mlruns)}  →  {url}")
     if figure is not None:
         where = stderr if as_json else stdout

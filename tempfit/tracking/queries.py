@@ -167,7 +167,7 @@ def _too_few(n: int, place: str) -> RunsError:
 
 
 def _place(store: Store) -> str:
-    return store.uri if store.uri.startswith("http") else str(store.folder)
+    return store.uri if store.is_server else str(store.folder)
 
 
 def _plural(n: int) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import getpass
 import json
 import math
-import signal
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
@@ -29,6 +26,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
 from tempfit.model import MLP
 from tempfit.readings import Readings
+from tempfit.tracking.interrupts import sigterm_raises, uninterrupted
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
@@ -77,7 +75,7 @@ def start_run(
         run_id = created.info.run_id
         lease = leases.hold(store.running, run_id, store.uri)
         run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
-        with _failed_unless_done(run):
+        with _failed_unless_done(run), uninterrupted(store):
             store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
             _log_data(run, readings)
     except MlflowException as error:
@@ -91,7 +89,7 @@ def ended(run: Run) -> Iterator[None]:
 
     SIGTERM is turned into an exception meanwhile, which would otherwise leave the run RUNNING.
     """
-    with _failed_unless_done(run), _sigterm_raises():
+    with _failed_unless_done(run), sigterm_raises():
         yield
     _terminate(run, "FINISHED", None)
 
@@ -114,13 +112,13 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     """
     client, run_id = run.store.client, run.run_id
     try:
-        log_metrics(run.store, run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS))
-        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in result_tags(calibration).items()])
-        with TemporaryDirectory(prefix="tempfit-") as folder:
+        with uninterrupted(run.store), TemporaryDirectory(prefix="tempfit-") as folder:
+            log_metrics(run.store, run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS))
+            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in result_tags(calibration).items()])
             names = _write_files(Path(folder), calibration, figures)
             client.log_artifacts(run_id, folder)
-        _log_model(run, calibration)
-        uri = client.get_run(run_id).info.artifact_uri
+            _log_model(run, calibration)
+            uri = client.get_run(run_id).info.artifact_uri
     except MlflowException as error:
         raise ServiceError(f"cannot record run {run_id} at {run.store.uri}: {error}") from error
     return {name: f"{uri}/{name}" for name in names}
@@ -327,20 +325,3 @@ def _terminate(run: Run, status: str, reason: str | None) -> None:
             raise ServiceError(f"cannot end run {run.run_id}: {error}") from error
     else:
         run.lease.release()
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """SIGTERM raises SystemExit in the main thread; elsewhere no handler can be set, nor is one needed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

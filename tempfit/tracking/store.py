@@ -50,6 +50,11 @@ class Store:
     artifact_root: Path | None
 
     @property
+    def is_server(self) -> bool:
+        """Whether runs go to a tracking server, rather than into a database here."""
+        return self.uri.startswith("http")
+
+    @property
     def running(self) -> Path:
         """Folder of the leases that tell a running run from one whose process was killed."""
         return self.folder / "running"

@@ -19,6 +19,7 @@ from tempfit.grid import Grid, format_value
 from tempfit.readings import Readings
 from tempfit.sweep import Member, Sweep
 from tempfit.sweep_table import to_markdown
+from tempfit.tracking.interrupts import uninterrupted
 from tempfit.tracking.runs import (
     Run,
     as_params,
@@ -65,11 +66,11 @@ def log_sweep(
     client = run.store.client
     try:
         run_ids = _record_members(run, sweep, on_recorded)
-        with TemporaryDirectory(prefix="tempfit-") as folder:
+        with uninterrupted(run.store), TemporaryDirectory(prefix="tempfit-") as folder:
             names = _write_files(Path(folder), sweep, figures, run_ids)
             client.log_artifacts(run.run_id, folder)
-        client.log_batch(run.run_id, metrics=_metrics(sweep, run.start_time), tags=_tags(sweep, run_ids))
-        uri = client.get_run(run.run_id).info.artifact_uri
+            client.log_batch(run.run_id, metrics=_metrics(sweep, run.start_time), tags=_tags(sweep, run_ids))
+            uri = client.get_run(run.run_id).info.artifact_uri
     except MlflowException as error:
         raise ServiceError(f"cannot record sweep {run.run_id} at {run.store.uri}: {error}") from error
     return {name: f"{uri}/{name}" for name in names}
@@ -83,14 +84,17 @@ def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> l
 
     def record(number: int) -> str:
         nonlocal n_recorded
-        run_id = finished.get(number) or _record_member(run, sweep.members[number], number, shared, begun.get(number))
+        run_id = finished.get(number)
+        if run_id is None:
+            with uninterrupted(run.store):
+                run_id = _record_member(run, sweep.members[number], number, shared, begun.get(number))
         n_recorded += 1
         if on_recorded is not None:
             on_recorded(n_recorded)
         return run_id
 
     numbers = range(len(sweep.members))
-    if not run.store.uri.startswith("http"):
+    if not run.store.is_server:
         return [record(number) for number in numbers]
     with ThreadPoolExecutor(SERVER_THREADS) as pool:
         try:

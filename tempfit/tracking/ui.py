@@ -21,7 +21,7 @@ def ui_command(folder: Path, port: int) -> list[str]:
     Raises ServiceError when the runs are on a server, which has its own UI.
     """
     store = open_store(folder)
-    if store.uri.startswith("http"):
+    if store.is_server:
         raise ServiceError(f"MLFLOW_TRACKING_URI is set: browse the runs at {store.uri}")
     artifacts = store.artifact_root or store.folder / "artifacts"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -30,7 +30,7 @@ def ui_command(folder: Path, port: int) -> list[str]:
 
 def ui_address(store: Store) -> str:
     """Where a browser finds the runs: the tracking server itself, or where `tempfit ui` last served the folder."""
-    if store.uri.startswith("http"):
+    if store.is_server:
         return store.uri
     try:
         return _address_file(store.folder).read_text(encoding="utf-8")

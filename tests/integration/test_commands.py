@@ -123,6 +123,20 @@ def test_a_killed_command_leaves_no_running_run(place: Place, signum: signal.Sig
     assert place.runs()[0].data.tags["error"]
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_sweep_stopped_while_it_records_leaves_no_running_run(place: Place, signum: signal.Signals) -> None:
+    axes = ["--grid", "learning_rate=1e-5..1e-1:200", "--grid", "scaling=none,factor,minmax,standardize"]
+    with place.running("tempfit", "sweep", str(THERMOMETER), *axes) as process:
+        wait_for(lambda: len(place.runs()) > 5, 180, "the first child runs")
+        process.send_signal(signum)
+        assert process.wait(60) == (143 if signum == signal.SIGTERM else 130)
+    runs = place.runs()
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert [run.info.status for run in parents] == ["KILLED"]
+    assert 5 < len(runs) < 801
+    assert {run.info.status for run in runs} <= {"KILLED", "FAILED", "FINISHED"}
+
+
 def test_up_serves_both_and_commands_join(place: Place, up: Services) -> None:
     done = place.run("tempfit", "calibrate", str(THERMOMETER))
     assert done.returncode == 0, done.stderr

@@ -211,7 +211,7 @@ def test_a_networks_run_has_the_gradient_of_every_layer(mlruns: Path) -> None:
     history = pd.read_parquet(artifacts["history.parquet"])
     assert list(history) == ["updates", "loss", "validation_loss", "gradient_norm", *layers]
     assert history["updates"].tolist() == result.fit.history.updates.tolist()
-    assert not {"w", "b", "critical_learning_rate", "condition_number"} & set(stored.data.metrics)
+    assert not {"w", "b", "condition_number"} & set(stored.data.metrics)
     values = json.loads(Path(artifacts["calibration.json"]).read_text())
     assert (values["w"], values["coefficients"], values["critical_learning_rate"]) == (None, None, None)
     assert values["scaled"]["params"] == result.fit.params.tolist()
