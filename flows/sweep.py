@@ -1,4 +1,4 @@
-"""The flow that tries many configurations: ingest, train all, visualize, track; a run in MLflow for each."""
+"""The flow that tries many configurations: ingest, normalize, train, visualize; a run in MLflow for each."""
 
 # Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
 # looked up among the globals that its body happens to use.
@@ -50,9 +50,10 @@ def sweep(
     trials = preset_grid(preset, config) if preset else make_grid(config, grid, agreed=many)
     readings = tasks.ingest(data, config)
     title = f"sweep of {preset or ', '.join(axis.name for axis in trials.axes)}"
-    run = tasks.start_sweep(readings, config, trials, title, tags={"prefect.flow_run_id": str(flow_run.id)})
+    plan = tasks.normalize_all(readings, trials)
+    run = tasks.start_sweep(plan, config, title, tags={"prefect.flow_run_id": str(flow_run.id)})
     with ended(run):
-        result = tasks.train_all(readings, trials)
+        result = tasks.train_all(plan)
         figures = tasks.visualize_sweep(result)
         artifacts = tasks.track_sweep(run, result, figures)
     url = run.url(ui_address(run.store))

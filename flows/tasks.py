@@ -20,16 +20,17 @@ from prefect.context import TaskRunContext
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.tasks import exponential_backoff
 
-from tempfit import plots, problem, readings, report, sweep, sweep_table
+from tempfit import batches, plots, problem, readings, report, sweep, sweep_table
+from tempfit.batches import Trained
 from tempfit.calibration import Calibration
-from tempfit.config import CalibrationConfig, ModelConfig, ReadingsConfig, ScalingConfig, Settings, ValidationConfig
+from tempfit.config import CalibrationConfig, ReadingsConfig
 from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
 from tempfit.grid import Grid
 from tempfit.plots.sweep import draw_figures as draw_sweep
-from tempfit.problem import Problem, Trained
+from tempfit.problem import Problem
 from tempfit.readings import Readings
-from tempfit.sweep import Sweep
+from tempfit.sweep import Plan, Sweep
 from tempfit.tracking import runs, store, sweeps
 from tempfit.training import OnEpochs
 
@@ -39,6 +40,7 @@ class Watcher:
     """Somebody who looks on while a flow runs, such as the command line's progress bar."""
 
     on_forecast: Callable[[CalibrationConfig, Forecast], None] = lambda config, forecast: None
+    on_plan: Callable[[Plan], None] = lambda plan: None
     on_epochs: OnEpochs = lambda block: None
     on_recorded: Callable[[int], None] = lambda n_recorded: None
 
@@ -67,18 +69,13 @@ def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | No
             content = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None
-    return _key("ingest", parameters["source"], content, _part(parameters["config"], ReadingsConfig))
+    part = parameters["config"].model_dump_json(include=set(ReadingsConfig.model_fields))
+    return _key("ingest", parameters["source"], content, part)
 
 
 def _normalize_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """The readings' content and what of the config normalize reads."""
-    config: CalibrationConfig = parameters["config"]
-    stages = (ScalingConfig, ModelConfig, ValidationConfig)
-    return _key("normalize", parameters["data"].sha256, config.loss, *(_part(config, stage) for stage in stages))
-
-
-def _part(config: CalibrationConfig, stage: type[Settings]) -> str:
-    return config.model_dump_json(include=set(stage.model_fields))
+    return _key("normalize", parameters["data"].sha256, problem.problem_key(parameters["config"]))
 
 
 def _key(*parts: str) -> str:
@@ -118,7 +115,7 @@ def normalize(data: Readings, config: CalibrationConfig) -> Problem:
 def train(data: Problem, config: CalibrationConfig) -> Trained:
     """Fit w and b by gradient descent."""
     watcher = WATCHER.get()
-    (trained,) = problem.fit_problems([data], [config], watcher.on_epochs if watcher else None)
+    (trained,) = batches.fit_problems([data], [config], watcher.on_epochs if watcher else None)
     return trained
 
 
@@ -153,17 +150,25 @@ def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict
     return runs.log_calibration(run, result, figures)
 
 
+@task(task_run_name="normalize for all", cache_policy=NO_CACHE)
+def normalize_all(data: Readings, grid: Grid) -> Plan:
+    """Scale the readings as the trials ask for, and leave out what cannot be tried."""
+    return sweep.plan_sweep(data, grid)
+
+
 @task(task_run_name="start the sweep's run in MLflow", cache_policy=NO_CACHE, **RETRIED)
-def start_sweep(data: Readings, config: CalibrationConfig, grid: Grid, title: str, tags: dict[str, str]) -> runs.Run:
+def start_sweep(plan: Plan, config: CalibrationConfig, title: str, tags: dict[str, str]) -> runs.Run:
     """Open the parent run."""
-    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), data, config, grid, title, tags)
+    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), plan, config, title, tags)
 
 
 @task(task_run_name="train all", cache_policy=NO_CACHE)
-def train_all(data: Readings, grid: Grid) -> Sweep:
+def train_all(plan: Plan) -> Sweep:
     """Fit every configuration of the grid, in as few loops as can be."""
     watcher = WATCHER.get()
-    return sweep.run_sweep(data, grid, watcher.on_epochs if watcher else None)
+    if watcher is not None:
+        watcher.on_plan(plan)
+    return sweep.run_sweep(plan, watcher.on_epochs if watcher else None)
 
 
 @task(task_run_name="visualize: loss curves, map", cache_policy=NO_CACHE)

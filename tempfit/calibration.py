@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,16 +17,28 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from tempfit.batches import Trained, fit_problems
 from tempfit.config import CalibrationConfig, parse_config
-from tempfit.forecast import CLOSE, Forecast, make_forecast
+from tempfit.forecast import Forecast, make_forecast
 from tempfit.model import MLP, build_model
-from tempfit.problem import Problem, Trained, fit_problems, normalize
+from tempfit.problem import Problem, normalize
 from tempfit.readings import Readings, as_readings
 from tempfit.statistics import LeastSquares
-from tempfit.training import Fit, OnEpochs, Status, gradient_norm
+from tempfit.training import GROWN, Fit, OnEpochs, Status, gradient_norm
 from tempfit.validation import Validation
 
+STILL = 1e-3  # of the distance to the lowest loss: what gains less in the last quarter of its epochs does not move
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Outcome(StrEnum):
+    """How near a fit came to the lowest mean squared error of a line or polynomial."""
+
+    ARRIVES = "arrives"  # within 0.1 % of it (a network: of the line's, or below)
+    SETTLES = "settles"  # at the optimum of another loss, or of one with penalties
+    CRAWLS = "crawls"  # still on its way when the epochs were used up
+    STICKS = "sticks"  # no longer moving, and at no optimum that one would want
+    EXPLODES = "explodes"  # the loss overflowed, or is on its way there
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +95,10 @@ class Calibration:
     @property
     def coefficients(self) -> NDArray[np.float64]:
         """(terms,), of raw powers, the highest first: w and b of a line; empty for an mlp."""
-        return self.coefficient_history[-1]
+        if not self.is_linear:
+            return np.empty(0)
+        with np.errstate(over="ignore"):  # a diverged fit's, in raw units
+            return self.problem.basis.to_raw(self.fit.params)
 
     @cached_property
     def coefficient_history(self) -> NDArray[np.float64]:
@@ -118,7 +134,7 @@ class Calibration:
 
         Of an mlp it is negative where the network fits the readings closer than any line.
         """
-        excess = self.rmse * self.rmse - self.exact.loss
+        excess = self.mean_squared_error - self.exact.loss
         if self.is_linear:
             excess = max(excess, 0.0)
         if self.exact.loss > 0:
@@ -128,7 +144,51 @@ class Calibration:
     @property
     def is_close(self) -> bool:
         """Whether the final mean squared error is within 0.1 % of the exact optimum's (an mlp's may be below)."""
-        return self.fit.diverged_at is None and self.excess_loss <= CLOSE
+        return self.fit.diverged_at is None and self.mean_squared_error <= self.problem.goal(self.config)
+
+    @property
+    def mean_squared_error(self) -> float:
+        """Of what was trained on, whatever loss was trained."""
+        return self.rmse * self.rmse  # (** would raise where this is inf)
+
+    @cached_property
+    def objective(self) -> NDArray[np.float64]:
+        """(states,), what the descent makes small: the loss with its penalties, which `fit.history.loss` leaves out."""
+        params = self.fit.history.params
+        with np.errstate(over="ignore"):
+            return (
+                self.fit.history.loss
+                + self.config.l1 * np.abs(params).sum(axis=1)
+                + self.config.l2 * np.square(params).sum(axis=1)
+            )
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """How near the fit came to the lowest mean squared error, in a word."""
+        start, end = float(self.objective[0]), float(self.objective[-1])
+        converged = self.status is Status.CONVERGED
+        grows = end > start and not converged
+        if self.status is Status.DIVERGED or (grows and (self.forecast.stable is False or end > GROWN * start)):
+            return Outcome.EXPLODES
+        if self.is_close:
+            return Outcome.ARRIVES
+        if converged or self._is_still:
+            has_another_optimum = self.is_linear and (self.config.l1 or self.config.l2 or self.config.loss != "squared")
+            return Outcome.SETTLES if has_another_optimum else Outcome.STICKS
+        return Outcome.CRAWLS
+
+    @property
+    def _is_still(self) -> bool:
+        """Whether further epochs would hardly lower the objective: by the closed form, or by the last quarter."""
+        curve, updates = self.forecast.curve, self.fit.history.updates
+        if curve is not None and self.forecast.stable:
+            return float(self.objective[-1]) <= curve.goal
+        if self.fit.n_epochs < 4:
+            return False
+        lowest = self.exact.loss if self.config.loss == "squared" else 0.0
+        earlier = int(np.searchsorted(updates, 0.75 * self.fit.n_epochs))
+        gained = float(self.objective[earlier] - self.objective[-1])
+        return gained < STILL * abs(float(self.objective[-1]) - lowest)
 
     def series(self) -> dict[str, NDArray[np.float64]]:
         """What is drawn against the number of updates, (states,) each: name → values at the states of the history."""
@@ -179,6 +239,7 @@ class Calibration:
         forecast = self.forecast
         values = {
             "status": self.status.value,
+            "outcome": self.outcome.value,
             "diverged_at": self.fit.diverged_at,
             "model": self.config.model,
             "w": self.w,

@@ -237,3 +237,10 @@ def format_rate(rate: float, digits: int = 3) -> str:
         return text
     mantissa, exponent = text.split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def format_ratio(number: float) -> str:
+    """A ratio, such as a condition number, as people write it: 1.03, 357, 33,599, 7.37e8."""
+    if number >= 1e6:
+        return format_rate(number)
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tempfit.config import CalibrationConfig, format_rate
+from tempfit.config import CalibrationConfig, format_rate, format_ratio
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
@@ -178,19 +178,22 @@ class LossCurve:
         return 2 * _log(np.abs(1 - self.learning_rate * self.eigenvalues))
 
 
-def make_forecast(design: Design, config: CalibrationConfig) -> Forecast:
+def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float | None = None) -> Forecast:
     """The forecast for one member's design, scaled as it will be trained: compressed, or all rows for a network.
 
     For Huber's loss the Hessian is the quadratic part's, half the squared loss's; where readings are set aside it is
-    smaller, so the critical learning rate is then a lower bound.
+    smaller, so the critical learning rate is then a lower bound, above which nothing is certain.
+    curvature: of a network where its training starts, if it is known already.
     Raises SettingsError when the Hessian is beyond what numbers can say, as that of high raw powers can be.
     """
     if config.model == "mlp":
-        return _forecast_network(design, config)
+        return _forecast_network(config, _curvature_at_the_start(design, config) if curvature is None else curvature)
     axes = _principal_axes(design, config)
     critical = float(2 * (1 + config.momentum) / axes.eigenvalues[-1])
     plain = config.optimizer == "sgd" and config.clip_norm is None
     stable = config.learning_rate < critical if plain else None
+    if config.loss == "huber" and stable is False:
+        stable = None
     untold = _untold(config)
     curve = _loss_curve(axes, design, config) if untold is None else None
     return Forecast(
@@ -204,16 +207,17 @@ def make_forecast(design: Design, config: CalibrationConfig) -> Forecast:
     )
 
 
-def _forecast_network(design: Design, config: CalibrationConfig) -> Forecast:
-    curvature = _curvature_at_the_start(design, config) + 2 * config.l2
+def _forecast_network(config: CalibrationConfig, curvature: float) -> Forecast:
+    curvature += 2 * config.l2
     critical = 2 * (1 + config.momentum) / curvature if curvature > 0 else math.nan
     warns = config.optimizer == "sgd" and config.clip_norm is None and config.learning_rate >= critical
     advice = NETWORK_ADVICE
     if warns:
+        times = f"{format_ratio(config.learning_rate / critical)} times the {format_rate(critical)}"
         advice = (
-            f"learning rate {format_rate(config.learning_rate)} is {config.learning_rate / critical:.3g} times the "
-            f"{format_rate(critical)} that is critical when training starts: its first updates over-correct, it may "
-            f"explode; take --learning-rate {format_rate(critical / 2)}, or --optimizer adam --learning-rate 0.01."
+            f"learning rate {format_rate(config.learning_rate)} is {times} that is critical when training starts: its "
+            f"first updates over-correct, it may explode; take --learning-rate {format_rate(critical / 2)}, or "
+            "--optimizer adam --learning-rate 0.01."
         )
     untold = "a network's curvature changes as it learns"
     return Forecast(np.array([math.nan, curvature]), critical, None, None, untold, advice, warns)
@@ -339,13 +343,18 @@ def _advice(
     epochs_needed = curve.epochs_needed if curve is not None else None
     overflow_epoch = curve.overflow_epoch if curve is not None else None
     rate, limit = f"learning rate {format_rate(config.learning_rate)}", f"the critical {format_rate(critical)}"
-    times = f"{rate} is {config.learning_rate / critical:.3g} times {limit}"
+    times = f"{rate} is {format_ratio(config.learning_rate / critical)} times {limit}"
     smaller = f"--learning-rate {format_rate(critical / 2)}"
     scaled = config.scaling == "standardize"
     if config.optimizer != "sgd":
         return (
             f"{config.optimizer} adapts its step, so {limit} of plain gradient descent does not bound it; "
             "how close it comes to the optimum depends on how small the learning rate is."
+        )
+    if config.loss == "huber" and config.learning_rate >= critical:
+        return (
+            f"{times}, below which Huber's loss cannot explode; above it, that depends on the readings that it sets "
+            f"aside. To be safe, take {smaller}."
         )
     if stable is None and config.learning_rate >= critical:
         cure = f"use {smaller}." if scaled else "scaling the readings cures it: --scaling standardize."

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -23,9 +24,12 @@ from tempfit.config import (
 )
 from tempfit.errors import SettingsError
 
-MOST_TRIALS, MOST_OF_ALL = 1000, 100_000  # without being asked twice; what memory and MLflow can hold
+MOST_TRIALS = 1000  # that nobody asked for with --yes
+MOST_OF_ALL = 20_000  # that anybody may ask for: some 4 GB of histories, and ten minutes of writing runs
 LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axis
-SWEPT = frozenset().union(*(m.model_fields for m in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig)))
+SWEPT = frozenset().union(
+    *(stage.model_fields for stage in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig))
+) - {"holdout_rows"}  # (whose values have commas of their own)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,18 @@ class Axis:
 
     name: str
     values: tuple[Any, ...]
+
+    def write(self, value: Any) -> str:
+        """A value as people write it, with as many digits as it takes to tell the axis's values apart."""
+        return format_value(value, self._digits)
+
+    @cached_property
+    def _digits(self) -> int:
+        return next(
+            digits
+            for digits in range(3, 18)
+            if digits == 17 or len({format_value(value, digits) for value in self.values}) == len(self.values)
+        )
 
     @property
     def is_numeric(self) -> bool:
@@ -55,21 +71,22 @@ class Trial:
 
 @dataclass(frozen=True)
 class Grid:
-    """The trials of a sweep. n_invalid: combinations left out because their settings contradict each other.
+    """The trials of a sweep. left_out: (name, reason) of combinations that cannot be tried.
 
     axes: none of a preset, whose trials are single configurations.
     """
 
     axes: tuple[Axis, ...]
     trials: tuple[Trial, ...]
-    n_invalid: int = 0
+    left_out: tuple[tuple[str, str], ...] = ()
 
 
 def parse_axis(text: str) -> Axis:
     """`learning_rate=1e-5..1e-1:25`, `scaling=none,factor`, `clip_norm=none,1,10` as an Axis.
 
-    A range `low..high:n` has n values, spaced on a log axis where both ends are above zero and a factor of 10 or more
-    apart, else evenly; `:n:log` and `:n:lin` say which. Integer settings get the nearest integers, each once.
+    A list is split at every comma. A range `low..high:n` has n values, spaced on a log axis where both ends are above
+    zero and a factor of 10 or more apart, else evenly; `:n:log` and `:n:lin` say which. Integer settings get the
+    nearest integers, each once.
     Raises SettingsError when there is no such setting, or no value, or one that the setting cannot take.
     """
     name, equals, values = (part.strip() for part in text.partition("="))
@@ -91,7 +108,7 @@ def parse_axis(text: str) -> Axis:
 def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = False) -> Grid:
     """Every combination of the axes over the settings of `base`; the first axis varies slowest.
 
-    Combinations that contradict themselves (adam with momentum) are left out and counted; those that differ only in a
+    Combinations that contradict themselves (adam with momentum) are left out; those that differ only in a
     setting that plays no part (a factor without --scaling factor) are tried once.
     agreed: the user knows that there may be more than MOST_TRIALS of them.
     Raises SettingsError as `parse_axis` does, when a setting has two axes, when there are too many combinations, and
@@ -110,24 +127,28 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
             f"make the grid coarser{advice}"
         )
     trials: dict[str, Trial] = {}
-    n_invalid, reason = 0, ""
+    left_out: list[tuple[str, str]] = []
     settings = base.model_dump()
     for values in itertools.product(*(axis.values for axis in axes)):
         chosen = dict(zip(names, values, strict=True))
         try:
             config = CalibrationConfig.model_validate(settings | chosen)
         except ValidationError as error:
-            n_invalid, reason = n_invalid + 1, describe(error)
+            left_out.append((_name(axes, values, settings | chosen), describe(error)))
             continue
-        trials.setdefault(_essence(config), Trial(name_of(chosen), config))
+        trials.setdefault(_essence(config), Trial(_name(axes, values, settings | chosen), config))
     if not trials:
-        raise SettingsError(f"--grid: no combination of these values can be tried: {reason}")
-    return Grid(axes, tuple(trials.values()), n_invalid)
+        raise SettingsError(f"--grid: no combination of these values can be tried: {left_out[-1][1]}")
+    return Grid(axes, tuple(trials.values()), tuple(left_out))
 
 
-def name_of(chosen: dict[str, Any]) -> str:
-    """`learning_rate 0.01, scaling none`."""
-    return ", ".join(f"{name} {format_value(value)}" for name, value in chosen.items()) or "as given"
+def _name(axes: Sequence[Axis], values: Sequence[Any], settings: Mapping[str, Any]) -> str:
+    """`learning_rate 0.01, scaling none`: what was chosen, without what plays no part."""
+    idle = idle_settings(settings)
+    chosen = [
+        f"{axis.name} {axis.write(value)}" for axis, value in zip(axes, values, strict=True) if axis.name not in idle
+    ]
+    return ", ".join(chosen) or "as given"
 
 
 def format_value(value: Any, digits: int = 3) -> str:
@@ -182,10 +203,8 @@ def _checked(name: str, value: Any, text: str) -> Any:
     """The value as the setting takes it."""
     try:
         return getattr(CalibrationConfig.model_validate({name: value}), name)
-    except ValidationError as error:
-        if any(item["loc"] == (name,) for item in error.errors()):
-            raise SettingsError(f"--grid {text!r}: {describe(error)}") from None
-        return value  # it contradicts a default, which the grid or the base may change
+    except ValidationError as error:  # beside the defaults, no value is at fault but this
+        raise SettingsError(f"--grid {text!r}: {describe(error)}") from None
 
 
 def idle_settings(values: Mapping[str, Any]) -> set[str]:

@@ -8,11 +8,12 @@ from typing import Any, get_args
 
 import numpy as np
 
+from tempfit.batches import fit_problems
 from tempfit.calibration import finite
 from tempfit.config import CalibrationConfig, ScalingConfig
 from tempfit.errors import SettingsError
 from tempfit.forecast import NETWORK_ADVICE, Forecast, LossCurve, make_forecast
-from tempfit.problem import Problem, fit_problems, normalize
+from tempfit.problem import Problem, normalize
 from tempfit.readings import Readings
 from tempfit.training import Fit
 
@@ -153,7 +154,7 @@ def make_outlook(readings: Readings, config: CalibrationConfig, *, train: bool =
         raise SettingsError(f"model: nothing to forecast for mlp: {NETWORK_ADVICE}")
     prospects = []
     for scaling in SCALINGS:
-        scaled = config.model_copy(update={"scaling": scaling})
+        scaled = config.model_copy(update={"scaling": scaling, "folds": 0})  # folds judge; here nothing is judged
         problem = normalize(readings, scaled)
         prospects.append(Prospect(scaled, problem, make_forecast(problem.design, scaled)))
     if train:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tempfit.config import CalibrationConfig
-from tempfit.grid import Grid, Trial
+from tempfit.config import CalibrationConfig, ReadingsConfig, TrackingConfig
+from tempfit.errors import SettingsError
+from tempfit.grid import SWEPT, Grid, Trial
 
 RAW: dict[str, Any] = {"scaling": "none", "learning_rate": 1e-2}  # where the tutorial's loss explodes
 NETWORK: dict[str, Any] = {"model": "mlp", "hidden": "13x13x13", "activation": "sigmoid", **RAW}
@@ -45,6 +46,12 @@ PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {"tutorial": TUTORIAL}
 
 
 def preset_grid(name: Preset, base: CalibrationConfig) -> Grid:
-    """The trials of a preset, over what `base` says of the readings and of where runs are filed."""
-    kept = base.model_dump()
+    """The trials of a preset, over what `base` says of the readings and of where runs are filed.
+
+    Raises SettingsError when `base` has hyperparameters of its own, which the preset would ignore.
+    """
+    kept = base.model_dump(include={*ReadingsConfig.model_fields, *TrackingConfig.model_fields})
+    ignored = sorted(SWEPT & {key for key, value in base if value != CalibrationConfig.model_fields[key].default})
+    if ignored:
+        raise SettingsError(f"--preset {name} has settings of its own; leave out {', '.join(ignored)}, or use --grid")
     return Grid((), tuple(Trial(title, CalibrationConfig(**kept | own)) for title, own in PRESETS[name].items()))

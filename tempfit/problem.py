@@ -1,30 +1,26 @@
-"""Readings made ready to train on, and the training of many such problems as members of few batches."""
+"""Readings made ready to train on."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.basis import Basis, fit_basis, standard_basis
-from tempfit.config import CalibrationConfig
-from tempfit.design import Design, compress, design_of, stack
+from tempfit.config import CalibrationConfig, ModelConfig, ScalingConfig, ValidationConfig
+from tempfit.design import Design, compress, design_of
 from tempfit.errors import ReadingsError
 from tempfit.forecast import CLOSE
 from tempfit.model import build_model
 from tempfit.readings import Readings
 from tempfit.statistics import LeastSquares, solve
-from tempfit.training import Block, Fit, OnEpochs, needs_rows, structure, train
-from tempfit.validation import Validation, held_out_rows, validate
+from tempfit.training import needs_rows
+from tempfit.validation import held_out_rows
 
-NETWORK_STATES, FEWEST_STATES = 2000, 20  # kept of an mlp, whose params and gradients would else fill the memory
-HISTORY_ELEMENTS = 20_000_000  # params of all states kept: 160 MB of float64, and as much for their gradients
-BATCH_ELEMENTS = 2_000_000  # residuals (or a layer's units), or params, of one epoch of a batch: 16 MB of float64
+ROUNDING = 1e-12  # of the mean squared error at the start: what rounding leaves of it in a perfect fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +48,25 @@ class Problem:
         """The least-squares solution; for an mlp, that of a line."""
         return solve(self.factor, self.standard)
 
+    def goal(self, config: CalibrationConfig) -> float:
+        """The mean squared error that counts as close to the lowest: within 0.1 % of it.
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A problem's fit, and what the readings held out say of it."""
+        Of readings that lie on a line exactly, 1e-12 of where training starts (of the mean of t_c², for an mlp).
+        """
+        targets, n_readings = self.design.targets[0].numpy(), float(self.design.n_readings[0])
+        start = float(targets @ targets) / n_readings
+        if config.model != "mlp":
+            residual = self.design.features[0].numpy() @ build_model(config).start(config).numpy() - targets
+            with np.errstate(over="ignore"):
+                squares = float(residual @ residual) / n_readings
+            start = squares if math.isfinite(squares) else start
+        return self.exact.loss + max(CLOSE * self.exact.loss, ROUNDING * start)
 
-    fit: Fit
-    validation: Validation | None
+
+def problem_key(config: CalibrationConfig) -> str:
+    """Equal for configs of which `normalize` makes the same problem."""
+    stages = (ScalingConfig, ModelConfig, ValidationConfig)
+    return config.model_dump_json(include={"loss"}.union(*(stage.model_fields for stage in stages)))
 
 
 def normalize(readings: Readings, config: CalibrationConfig) -> Problem:
@@ -113,81 +121,3 @@ def _refuse_too_few(t_u: NDArray[np.float64], readings: Readings, config: Calibr
         f"{readings.source}: {len(t_u)} readings{held_out}, {n_different} of them different, do not carry {what} and "
         f"its uncertainty: that takes {n_terms + 1}, {n_terms} of them different"
     )
-
-
-def fit_problems(
-    problems: Sequence[Problem],
-    configs: Sequence[CalibrationConfig],
-    on_epochs: OnEpochs | None = None,
-    *,
-    keep: int | None = None,
-) -> list[Trained]:
-    """Train every problem by its config, all that share a structure as members of one batch.
-
-    Folds are members, too. on_epochs sees a block's members by their position in `problems`; folds come behind them.
-    keep: as for `train`; histories of networks are thinned in any case. Raises SettingsError as `train` does.
-    """
-    members = list(zip(problems, configs, strict=True))
-    judges: list[range] = []  # positions of each problem's folds among the members
-    for problem, config in zip(problems, configs, strict=True):
-        judges.append(range(len(members), len(members) + len(problem.folds)))
-        members += [(fold, config) for fold in problem.folds]
-    fits = _fit_members(members, on_epochs, keep)
-    trained = []
-    for i, (problem, config) in enumerate(zip(problems, configs, strict=True)):
-        own = [fits[k] for k in judges[i]] or [fits[i]]
-        trained.append(Trained(fits[i], validate(fits[i], config, problem.held_out, own)))
-    return trained
-
-
-def _fit_members(
-    members: Sequence[tuple[Problem, CalibrationConfig]], on_epochs: OnEpochs | None, keep: int | None
-) -> list[Fit]:
-    fits: dict[int, Fit] = {}
-    watch = _Watch(on_epochs) if on_epochs is not None else None
-    for batch in _batches(members):
-        configs = [members[i][1] for i in batch]
-        thinned = keep
-        if configs[0].model == "mlp":
-            affordable = HISTORY_ELEMENTS // (len(members) * build_model(configs[0]).n_params)
-            thinned = max(FEWEST_STATES, min(keep or NETWORK_STATES, affordable))
-        goals = [_goal(*members[i]) for i in batch]
-        look = watch.at(batch) if watch is not None else None
-        done = train(stack([members[i][0].rows for i in batch]), configs, look, keep=thinned, goals=goals)
-        fits.update(zip(batch, done, strict=True))
-    return [fits[i] for i in range(len(members))]
-
-
-class _Watch:
-    """Shows blocks of several batches to one onlooker, members by their position among all; a stop holds for all."""
-
-    def __init__(self, on_epochs: OnEpochs):
-        self.on_epochs, self.stopped = on_epochs, False
-
-    def at(self, batch: Sequence[int]) -> OnEpochs:
-        positions = np.array(batch)
-
-        def look(block: Block) -> bool:
-            if not self.stopped:
-                self.stopped = bool(self.on_epochs(replace(block, members=positions[block.members])))
-            return self.stopped
-
-        return look
-
-
-def _batches(members: Sequence[tuple[Problem, CalibrationConfig]]) -> Iterator[list[int]]:
-    """Positions of members that share a structure, as many at a time as fit memory."""
-    groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    for i, (_, config) in enumerate(members):
-        groups[structure(config)].append(i)
-    for group in groups.values():
-        n_rows = max(members[i][0].rows.targets.shape[1] for i in group)
-        model = build_model(members[group[0]][1])
-        size = max(1, BATCH_ELEMENTS // max(n_rows * model.width, model.n_params))
-        for start in range(0, len(group), size):
-            yield group[start : start + size]
-
-
-def _goal(problem: Problem, config: CalibrationConfig) -> float:
-    """The loss that counts as close to the lowest; none for Huber's, whose lowest is not known."""
-    return (1 + CLOSE) * problem.exact.loss if config.loss == "squared" else -np.inf

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from tempfit.calibration import Calibration
-from tempfit.config import format_rate
+from tempfit.config import format_rate, format_ratio
 from tempfit.plots import draw_figures
 from tempfit.training import Status
 
@@ -38,7 +38,7 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     rate = format_rate(calibration.config.learning_rate)
     if calibration.is_linear:
         critical = format_rate(forecast.critical_learning_rate)
-        condition = f"condition number {forecast.condition_number:.4g}"
+        condition = f"condition number {format_ratio(forecast.condition_number)}"
         lines.append(("critical learning rate", f"{critical} (chosen {rate}, {condition})"))
     else:
         critical = format_rate(forecast.critical_learning_rate)

@@ -1,24 +1,36 @@
-"""Many configurations on one data set: trained as members of few batches, judged each, and ranked."""
+"""Many configurations on one data set: planned, trained as members of few batches, judged each, and ranked."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tempfit.calibration import Calibration, judge
-from tempfit.config import CalibrationConfig, ModelConfig, ScalingConfig, ValidationConfig
-from tempfit.explain import Outcome, outcome, why
-from tempfit.forecast import CLOSE, make_forecast
+from tempfit.batches import fit_problems
+from tempfit.calibration import Calibration, Outcome, judge
+from tempfit.config import CalibrationConfig
+from tempfit.errors import InputError, SettingsError
+from tempfit.explain import why
+from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.grid import Axis, Grid, Trial
-from tempfit.problem import Problem, fit_problems, normalize
+from tempfit.problem import Problem, normalize, problem_key
 from tempfit.readings import Readings
-from tempfit.training import OnEpochs
+from tempfit.training import OnEpochs, check_start
 
 STATES = 100  # of each member's history: what a chart of hundreds of curves can show
-SHAPES_PROBLEM = frozenset().union(*(m.model_fields for m in (ScalingConfig, ModelConfig, ValidationConfig))) | {"loss"}
+LEAST = 1e-300  # what a logarithm can be taken of
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A grid of which every trial can be tried on the readings, and the problem of each."""
+
+    readings: Readings
+    grid: Grid
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,21 +44,12 @@ class Member:
     def name(self) -> str:
         return self.trial.name
 
-    @cached_property
-    def diverged(self) -> bool:
-        """Whether the loss overflowed, or was on its way there when the epochs were used up."""
-        return outcome(self.calibration) is Outcome.EXPLODES
-
     @property
-    def mean_squared_error(self) -> float:
-        """Of the final fit on the readings trained on, whatever loss was trained."""
-        return self.calibration.rmse * self.calibration.rmse  # (** would raise where this is inf)
-
-    @property
-    def judged_by(self) -> float:
-        """What members are ranked by: the validation loss where there is one, else the mean squared error."""
+    def failed(self) -> bool:
+        """Whether it exploded, or a fit that validates it did: nothing to use."""
+        exploded = self.calibration.outcome is Outcome.EXPLODES or not math.isfinite(self.calibration.mean_squared_error)
         seen = self.calibration.validation
-        return seen.final if seen is not None else self.mean_squared_error
+        return exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,80 +68,122 @@ class Sweep:
         return self.grid.axes
 
     @cached_property
+    def measure(self) -> str:
+        """What members are judged by: the validation loss where all have one, else the mean squared error."""
+        validated = all(member.calibration.validation is not None for member in self.members)
+        return "validation loss" if validated else "mean squared error"
+
+    def judge(self, member: Member) -> float:
+        """The member's `measure`."""
+        seen = member.calibration.validation
+        if self.measure == "validation loss" and seen is not None:
+            return seen.final
+        return member.calibration.mean_squared_error
+
+    @cached_property
     def ranked(self) -> tuple[Member, ...]:
-        """Best first, the diverged last.
+        """Best first, the failed last.
 
         What lies within 0.1 % of the best counts as equally good, and so on in such steps; among equals, who came
-        close to the lowest loss in fewer epochs goes first. The diverged: who held out longer goes first.
+        close to the lowest loss in fewer epochs goes first. The failed: who held out longer goes first.
         """
-        sound = [member for member in self.members if not member.diverged]
-        lowest = min((member.judged_by for member in sound), default=0.0)
+        sound = [member for member in self.members if not member.failed]
+        # Below what a perfect fit leaves, differences are rounding.
+        rounding = max(m.calibration.problem.goal(m.trial.config) - m.calibration.exact.loss for m in self.members)
+        lowest = max(min(map(self.judge, sound), default=LEAST), rounding, LEAST)
 
         def place(member: Member) -> tuple[float, float]:
             fit = member.calibration.fit
-            if not lowest > 0:
-                return member.judged_by, fit.n_epochs
-            return math.floor(math.log(member.judged_by / lowest) / math.log1p(CLOSE)), fit.close_at or math.inf
+            steps = math.floor(math.log(max(self.judge(member), lowest) / lowest) / math.log1p(CLOSE))
+            return steps, fit.close_at or math.inf
 
-        return (*sorted(sound, key=place), *sorted(self.diverged, key=lambda m: -m.calibration.fit.n_epochs))
+        return (*sorted(sound, key=place), *sorted(self.failed, key=lambda m: -m.calibration.fit.n_epochs))
 
     @property
     def best(self) -> Member | None:
-        """The first in rank; None where all diverged."""
+        """The first in rank; None where all failed."""
         first = self.ranked[0]
-        return None if first.diverged else first
+        return None if first.failed else first
 
-    @property
-    def diverged(self) -> list[Member]:
-        return [member for member in self.members if member.diverged]
+    @cached_property
+    def failed(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.failed)
 
     def headline(self) -> str:
-        """The result in a line."""
-        n, n_diverged = len(self.members), len(self.diverged)
-        failed = f", {n_diverged:,} of them diverged" if n_diverged else ""
-        best = f"best: {self.best.name}" if self.best else "none to use"
-        return f"{n:,} configurations{failed}; {best}"
+        """The result in a line: how many came to what, and of a grid, the best."""
+        found = Counter(member.calibration.outcome for member in self.members)
+        words = [(n, word.value if n == 1 else word.value.removesuffix("s")) for word in Outcome if (n := found[word])]
+        counts = ", ".join(f"{n:,} {word}" for n, word in words)
+        best = f"; best: {self.best.name}" if self.best and self.axes else ""
+        return f"{count(len(self.members), 'configuration')}: {counts}{best}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON values: the axes, and every member's settings that were varied, status and figures."""
+        """The result as JSON values: the axes, and every member's settings that were varied, outcome and figures."""
         varied = varied_settings([member.calibration.config for member in self.members])
         return {
             "n_members": len(self.members),
-            "n_diverged": len(self.diverged),
-            "n_invalid": self.grid.n_invalid,
+            "n_failed": len(self.failed),
+            "measure": self.measure,
             "axes": {axis.name: list(axis.values) for axis in self.axes},
             "best": self.best.name if self.best else None,
             "members": [_describe(member, varied) for member in self.members],
+            "left_out": [{"name": name, "reason": reason} for name, reason in self.grid.left_out],
         }
 
 
-def run_sweep(readings: Readings, grid: Grid, on_epochs: OnEpochs | None = None) -> Sweep:
-    """Train every trial of the grid, all that share a structure in one loop.
+def plan_sweep(readings: Readings, grid: Grid) -> Plan:
+    """Normalize the readings for every trial; leave out those that they, or this machine, cannot carry.
+
+    Raises the first reason (a ReadingsError or SettingsError) when none is left.
+    """
+    problems: dict[str, Problem | InputError] = {}
+    trials: list[tuple[Trial, Problem]] = []
+    left_out, first = list(grid.left_out), None
+    for trial in grid.trials:
+        key = problem_key(trial.config)
+        try:
+            if key not in problems:
+                problems[key] = normalize(readings, trial.config)
+            problem = problems[key]
+            if isinstance(problem, InputError):
+                raise problem
+            check_start(problem.rows, trial.config)
+        except InputError as error:
+            problems.setdefault(key, error)
+            first = first or error
+            left_out.append((trial.name, str(error)))
+        else:
+            trials.append((trial, problem))
+    if not trials:
+        raise first or SettingsError("the grid has no trials")
+    kept = replace(grid, trials=tuple(trial for trial, _ in trials), left_out=tuple(left_out))
+    return Plan(readings, kept, tuple(problem for _, problem in trials))
+
+
+def run_sweep(plan: Plan, on_epochs: OnEpochs | None = None) -> Sweep:
+    """Train every trial, all that share a structure in one loop.
 
     on_epochs sees members by their number among the trials, and behind them the folds that validate them.
-    Raises ReadingsError and SettingsError when a trial's model cannot be fitted to the readings.
     """
-    configs = [trial.config for trial in grid.trials]
-    problems = _problems(readings, configs)
-    trained = fit_problems(problems, configs, on_epochs, keep=STATES)
-    return Sweep(
-        readings,
-        grid,
-        tuple(
-            Member(trial, judge(readings, trial.config, problem, make_forecast(problem.design, trial.config), result))
-            for trial, problem, result in zip(grid.trials, problems, trained, strict=True)
-        ),
-    )
+    readings, trials = plan.readings, plan.grid.trials
+    trained = fit_problems(plan.problems, [trial.config for trial in trials], on_epochs, keep=STATES)
+    forecasts = _forecasts(plan)
+    members = zip(trials, plan.problems, forecasts, trained, strict=True)
+    return Sweep(readings, plan.grid, tuple(Member(t, judge(readings, t.config, p, f, r)) for t, p, f, r in members))
 
 
-def _problems(readings: Readings, configs: Sequence[CalibrationConfig]) -> list[Problem]:
-    """The problem of every config, made once for all that share it."""
-    made: dict[str, Problem] = {}
-    keys = [config.model_dump_json(include=set(SHAPES_PROBLEM)) for config in configs]
-    for key, config in zip(keys, configs, strict=True):
-        if key not in made:
-            made[key] = normalize(readings, config)
-    return [made[key] for key in keys]
+def _forecasts(plan: Plan) -> list[Forecast]:
+    """The forecast of every trial; the curvature of a network is found once for all learning rates."""
+    curvatures: dict[tuple[Any, ...], float] = {}
+    forecasts = []
+    for trial, problem in zip(plan.grid.trials, plan.problems, strict=True):
+        config = trial.config
+        key = id(problem), config.seed, config.hidden, config.activation, config.loss, config.huber_delta
+        forecast = make_forecast(problem.design, config, curvature=curvatures.get(key))
+        if config.model == "mlp":
+            curvatures[key] = float(forecast.eigenvalues[-1]) - 2 * config.l2
+        forecasts.append(forecast)
+    return forecasts
 
 
 def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
@@ -147,13 +192,17 @@ def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
     return [name for name, value in dumps[0].items() if any(dump[name] != value for dump in dumps)]
 
 
+def count(n: int, what: str) -> str:
+    """`1 configuration`, `256 configurations`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def _describe(member: Member, varied: Sequence[str]) -> dict[str, Any]:
     result = member.calibration.as_dict()
-    kept = ("status", "loss", "rmse", "close_at", "n_epochs", "diverged_at", "w", "b", "coefficients", "validation")
+    kept = ("outcome", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at", "w", "b", "coefficients")
     return {
         "name": member.name,
         "settings": {name: result["config"][name] for name in varied},
-        "outcome": outcome(member.calibration).value,
         "why": why(member.calibration),
-        **{key: result[key] for key in kept},
+        **{key: result[key] for key in (*kept, "validation")},
     }

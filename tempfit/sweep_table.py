@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tempfit.explain import outcome, why
-from tempfit.grid import format_value, idle_settings
+from tempfit.explain import why
+from tempfit.grid import Axis, idle_settings
 from tempfit.sweep import Member, Sweep
 
 
@@ -20,21 +20,21 @@ class Table:
 
 
 def make_table(sweep: Sweep, *, most: int | None = None, most_failures: int = 5) -> Table:
-    """The members with what was varied, what came of it and, of a preset, why.
+    """The members with what was varied and what came of it.
 
-    A grid is shown best first, at most `most` of its sound members and `most_failures` of the diverged; a preset whole,
-    in its own order.
+    A grid is shown best first, at most `most` of its sound members and `most_failures` of the failed; a sweep without
+    axes (a preset) whole, in its own order and with the reasons.
     """
     members: Sequence[Member] = sweep.ranked if sweep.axes else sweep.members
     if most is not None and sweep.axes:
-        sound = [member for member in members if not member.diverged]
+        sound = [member for member in members if not member.failed]
         members = [*sound[:most], *members[len(sound) :][:most_failures]]
     validated = any(member.calibration.validation is not None for member in members)
-    names = [axis.name for axis in sweep.axes if len(axis.values) > 1]
-    columns = (*(names or ["configuration"]), "outcome", "loss", "0.1 % at epoch")
+    axes = [axis for axis in sweep.axes if len(axis.values) > 1]
+    columns = (*([axis.name for axis in axes] or ["configuration"]), "outcome", "final loss", "0.1 % at epoch")
     columns += ("validation loss",) if validated else ()
     columns += () if sweep.axes else ("why",)
-    rows = tuple(_row(member, names, validated=validated, explained=not sweep.axes) for member in members)
+    rows = tuple(_row(member, axes, validated=validated, explained=not sweep.axes) for member in members)
     return Table(columns, rows, len(sweep.members) - len(rows))
 
 
@@ -47,15 +47,16 @@ def to_markdown(sweep: Sweep, *, most: int | None = None) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped) + left_out
 
 
-def _row(member: Member, names: Sequence[str], *, validated: bool, explained: bool) -> tuple[str, ...]:
-    calibration = member.calibration
-    idle = idle_settings(member.trial.config.model_dump())
-    settings = ["" if name in idle else format_value(getattr(member.trial.config, name)) for name in names]
-    diverged_at = calibration.fit.diverged_at
+def _row(member: Member, axes: Sequence[Axis], *, validated: bool, explained: bool) -> tuple[str, ...]:
+    calibration, config = member.calibration, member.trial.config
+    idle = idle_settings(config.model_dump())
+    settings = ["" if axis.name in idle else axis.write(getattr(config, axis.name)) for axis in axes]
+    diverged_at, close_at = calibration.fit.diverged_at, calibration.fit.close_at
     loss = f"{calibration.loss:.5g}" if diverged_at is None else f"overflows at {diverged_at:,}"
-    close_at = calibration.fit.close_at
-    row = (*(settings or [member.name]), outcome(calibration).value, loss, f"{close_at:,}" if close_at else "never")
+    can_be_close = config.loss == "squared"
+    close = f"{close_at:,}" if close_at else "never" if can_be_close else "–"
+    row = (*(settings or [member.name]), calibration.outcome.value, loss, close)
     if validated:
         seen = calibration.validation
-        row += (f"{seen.final:.5g}" if seen is not None and not member.diverged else "",)
+        row += (f"{seen.final:.5g}" if seen is not None and not member.failed else "",)
     return (*row, why(calibration)) if explained else row

@@ -24,6 +24,7 @@ from tempfit.errors import SettingsError
 from tempfit.model import Loss, Model, build_loss, build_model
 from tempfit.optimizers import Optimizer, build_optimizer
 
+GROWN = 10.0  # times its start: a loss that has grown so far is on its way to overflow
 FIRST_BLOCK, LAST_BLOCK = 8, 1024  # epochs between looks at the states; doubled from the first to the last
 BLOCK_ELEMENTS = 4_000_000  # residuals (or params) kept until the block ends: 32 MB of float64
 THREADED_ELEMENTS = 100_000  # residuals per epoch from which a second thread is of use
@@ -162,6 +163,14 @@ def _few_threads(n_residuals: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_start(design: Design, config: TrainingConfig) -> None:
+    """Raises SettingsError as `train` would before its first epoch: no such device, or no finite loss to start from."""
+    pick_device(config, n_residuals=0)
+    # Readings are checked to be far from overflow in float64: only start values can bring it near.
+    if config.dtype == "float32" or max(abs(config.w_start), abs(config.b_start)) > 1e100:
+        _Batch(design, [config]).gradient_thresholds([config])
 
 
 def structure(config: TrainingConfig) -> tuple[Any, ...]:
@@ -345,7 +354,8 @@ class _Record:
             self.states[member].append(_take(block, slice(0, last + 1), column))
             return
         low, high = np.searchsorted(kept, [block.first, block.first + last + 1])
-        self.states[member].append(_take(block, kept[low:high] - block.first, column))
+        if low < high:
+            self.states[member].append(_take(block, kept[low:high] - block.first, column))
         if last >= 0:
             self.latest[member] = _take(block, slice(last, last + 1), column)
 

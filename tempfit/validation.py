@@ -17,7 +17,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
-from tempfit.training import Fit, Status
+from tempfit.training import GROWN, Fit, Status
 
 RISE = 0.05  # above its lowest, relative: what a validation loss must have risen to speak of overfitting
 GAP = 4.0  # times the training loss, or above: errors on readings not seen twice as large as on those seen
@@ -31,8 +31,8 @@ class Validation:
 
     method: how they were held out, in words. n: how many readings were held out, each once. updates: (states,), as in
     the fit's history. loss: (states,), over all that were held out, each judged by a fit that did not see it.
-    training_loss: the fit's own at its end. diverged: how many of those fits ended with a larger loss than they
-    started with, overflowed or on the way to it, so that the validation loss says nothing.
+    training_loss: the fit's own at its end. diverged: how many of those fits overflowed or were on the way to it, so
+    that the validation loss says nothing.
     """
 
     method: str
@@ -129,7 +129,7 @@ def validate(
         n += n_readings
     method = f"{config.folds} folds" if config.folds else f"{n} reading{'s' if n > 1 else ''} held out"
     diverged = sum(
-        judge.status is not Status.CONVERGED and judge.loss > float(judge.history.loss[0]) for judge in judges
+        judge.status is Status.DIVERGED or judge.loss > GROWN * float(judge.history.loss[0]) for judge in judges
     )
     return Validation(method, n, fit.history.updates, total / n, fit.loss, diverged)
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tempfit.batches import fit_problems
 from tempfit.calibration import Calibration, calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import InputError, ReadingsError, SettingsError
-from tempfit.problem import fit_problems, normalize
+from tempfit.problem import normalize
 from tempfit.readings import as_readings
 from tempfit.training import Status
 from tempfit.validation import Validation, held_out_rows

@@ -52,5 +52,5 @@ def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Outco
     from flows import calibrate as flow
     from flows.tasks import Watcher, watched
 
-    with redirect_stdout(sys.stderr), watched(Watcher(terminal.on_forecast, terminal.on_epochs)):
+    with redirect_stdout(sys.stderr), watched(Watcher(on_forecast=terminal.on_forecast, on_epochs=terminal.on_epochs)):
         return flow.calibrate(file, config)  # what libraries print meanwhile is no result

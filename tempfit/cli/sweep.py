@@ -15,7 +15,7 @@ from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, stderr, stdout, ui_command
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
-from tempfit.grid import Grid, make_grid
+from tempfit.grid import make_grid
 from tempfit.presets import Preset, preset_grid
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def sweep(
         Preset | None,
         typer.Option(help="tutorial: its experiments, and every remedy that it names for a loss that explodes."),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Try more than 1,000 configurations without asking.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Allow more than 1,000 configurations.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
 ) -> None:
     """Try many configurations in one go, record each as a run, show which work and which fail."""
-    trials = _plan(config, grid or [], preset, agreed=yes)
+    _refuse_bad_grid(config, grid or [], preset, agreed=yes)
     source = _source(file, preset)
     from tempfit.readings import peek
 
@@ -57,8 +57,8 @@ def sweep(
     from flows.tasks import Watcher, watched
     from tempfit.cli.sweep_terminal import SweepTerminal
 
-    with SweepTerminal(stdout, stderr, trials) as terminal, redirect_stdout(sys.stderr):
-        watcher = Watcher(on_epochs=terminal.on_epochs, on_recorded=terminal.on_recorded)
+    with SweepTerminal(stdout, stderr) as terminal, redirect_stdout(sys.stderr):
+        watcher = Watcher(on_plan=terminal.on_plan, on_epochs=terminal.on_epochs, on_recorded=terminal.on_recorded)
         with watched(watcher):
             outcome = flow(source, grid or [], preset, config, yes)
     if as_json:
@@ -69,13 +69,14 @@ def sweep(
         sys.exit(EXIT_DIVERGED)
 
 
-def _plan(config: CalibrationConfig, grid: list[str], preset: Preset | None, *, agreed: bool) -> Grid:
-    """The trials, or why there are none, before anything else happens."""
+def _refuse_bad_grid(config: CalibrationConfig, grid: list[str], preset: Preset | None, *, agreed: bool) -> None:
+    """Raises SettingsError where the flow would, before anything heavy is loaded."""
     if bool(grid) == (preset is not None):
         raise SettingsError("say what to try: --grid SETTING=VALUES (once per setting), or --preset tutorial")
     if preset is not None:
-        return preset_grid(preset, config)
-    return make_grid(config, grid, agreed=agreed)
+        preset_grid(preset, config)
+    else:
+        make_grid(config, grid, agreed=agreed)
 
 
 def _source(file: str | None, preset: Preset | None) -> str:

@@ -11,21 +11,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from flows.sweep import SweepOutcome
-from tempfit.explain import Outcome
-from tempfit.grid import Grid
+from tempfit.calibration import Outcome
+from tempfit.sweep import Plan, count
 from tempfit.sweep_table import make_table
 from tempfit.training import Block
 
 BEST, FAILURES = 12, 5  # rows of a grid's table
-STYLES = {Outcome.ARRIVES: "green", Outcome.CRAWLS: "yellow", Outcome.STICKS: "yellow", Outcome.EXPLODES: "red"}
+STYLES = {Outcome.ARRIVES: "green", Outcome.EXPLODES: "red"}  # the others are yellow
 
 
 class SweepTerminal:
     """Shows a sweep as it runs, on stderr, and its table, on stdout."""
 
-    def __init__(self, stdout: Console, stderr: Console, grid: Grid):
+    def __init__(self, stdout: Console, stderr: Console):
         self.stdout = stdout
-        self.n_left = np.array([trial.config.n_epochs for trial in grid.trials])  # epochs still to train, at most
+        self.n_left = np.zeros(0, dtype=np.int_)  # epochs that each trial still has to train, at most
         self.progress = Progress(
             TextColumn("{task.description}"),
             MofNCompleteColumn(),
@@ -35,8 +35,8 @@ class SweepTerminal:
             transient=True,
             disable=not stderr.is_terminal,
         )
-        self.training = self.progress.add_task("epochs of all", total=int(self.n_left.sum()))
-        self.recording = self.progress.add_task("runs recorded", total=len(grid.trials))
+        self.training = self.progress.add_task("epochs of all", total=None)
+        self.recording = self.progress.add_task("runs recorded", total=None)
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -44,6 +44,12 @@ class SweepTerminal:
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def on_plan(self, plan: Plan) -> None:
+        """Before training: how much there is to do."""
+        self.n_left = np.array([trial.config.n_epochs for trial in plan.grid.trials])
+        self.progress.update(self.training, total=int(self.n_left.sum()))
+        self.progress.update(self.recording, total=len(self.n_left))
 
     def on_epochs(self, block: Block) -> None:
         """After every block of epochs: members that ended in it have no epochs left."""
@@ -70,14 +76,15 @@ class SweepTerminal:
             if explained:
                 first = f"{first}\n[dim]{cells.pop()}[/]"
             place = content.columns.index("outcome") - 1
-            cells[place] = f"[{STYLES[Outcome(cells[place])]}]{cells[place]}[/]"
+            cells[place] = f"[{STYLES.get(Outcome(cells[place]), 'yellow')}]{cells[place]}[/]"
             table.add_row(first, *cells)
         self.stdout.print(table)
         lines = []
         if content.n_left_out:
             lines.append(("left out", f"{content.n_left_out:,} more, in {outcome.artifacts['table.csv']}"))
-        if sweep.grid.n_invalid:
-            lines.append(("not tried", f"{sweep.grid.n_invalid:,} combinations that contradict themselves"))
+        if sweep.grid.left_out:
+            name, reason = sweep.grid.left_out[0]
+            lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
         lines += [("run", outcome.run.run_id), ("figures", outcome.artifacts["figures/losses.png"]), ("browse", browse)]
         for label, text in lines:
             self.stdout.print(f"[dim]{label:<10}[/]  {escape(text)}", soft_wrap=True, highlight=False)

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from numpy.typing import NDArray
 
-from tempfit.grid import Axis, format_value, idle_settings
+from tempfit.grid import Axis, idle_settings
 from tempfit.plots.canvas import BLUE, COLOURS, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
 from tempfit.sweep import Member, Sweep
 
@@ -36,11 +35,12 @@ def draw_figures(sweep: Sweep) -> dict[str, bytes]:
 def draw_losses(sweep: Sweep) -> Figure:
     """The loss of every member against updates on log axes: the best, the median and the diverged told apart."""
     figure, axes = make_canvas("Epochs (updates made)", f"Loss ({sweep.readings.y_unit}²)")
-    sound = [member for member in sweep.ranked if not member.diverged]
+    sound = [member for member in sweep.ranked if not member.failed]
     told = {}
     if sound:
-        told = {id(sound[len(sound) // 2]): ("black", "median"), id(sound[0]): (ORANGE, f"best: {sound[0].name}")}
-    for members, colour, label in ((sound, "#B0B0B0", "others"), (sweep.diverged, BLUE, "diverged")):
+        first = f"{'best' if sweep.axes else 'lowest loss'}: {sound[0].name}"
+        told = {id(sound[len(sound) // 2]): ("black", "median"), id(sound[0]): (ORANGE, first)}
+    for members, colour, label in ((sound, "#B0B0B0", "others"), (sweep.failed, BLUE, "diverged")):
         plain = [member for member in members if id(member) not in told]
         for number, member in enumerate(plain):
             style = {"color": colour, "linewidth": 0.8, "alpha": 0.6 if len(plain) > 12 else 0.9}
@@ -58,7 +58,7 @@ def draw_losses(sweep: Sweep) -> Figure:
     highest = max(min(highest, max(loss.max() for loss in losses) * 2), lowest * 2)
     axes.set_ylim(lowest / 2, highest)
     label_log_axis(axes, lowest, highest)
-    failed = f", {len(sweep.diverged):,} diverged" if sweep.diverged else ""
+    failed = f", {len(sweep.failed):,} diverged" if sweep.failed else ""
     axes.set_title(f"Loss of {len(sweep.members):,} configurations{failed}")
     figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
@@ -72,17 +72,17 @@ def _draw_curve(axes: Axes, member: Member, **style: Any) -> None:
 
 def draw_profile(sweep: Sweep, axis: Axis) -> Figure:
     """The final loss against the one setting that was varied; the diverged at the upper edge."""
-    figure, axes = make_canvas(axis.name, f"Final {_judged_by(sweep)} ({sweep.readings.y_unit}²)")
-    sound = [member for member in sweep.members if not member.diverged]
-    values = np.array([max(member.judged_by, 1e-300) for member in sound])
+    figure, axes = make_canvas(axis.name, f"Final {sweep.measure} ({sweep.readings.y_unit}²)")
+    sound = [member for member in sweep.members if not member.failed]
+    values = np.array([max(sweep.judge(member), 1e-300) for member in sound])
     axes.set_yscale("log")
     style = "o-" if axis.is_numeric else "o"
     axes.plot([_place(axis, member) for member in sound], values, style, color=ORANGE, label="final loss")
     if len(values):
         label_log_axis(axes, values.min(), values.max())
         axes.set_ylim(values.min() / 1.5, values.max() * 2)
-    if sweep.diverged:
-        places, top = [_place(axis, member) for member in sweep.diverged], axes.get_ylim()[1]
+    if sweep.failed:
+        places, top = [_place(axis, member) for member in sweep.failed], axes.get_ylim()[1]
         axes.plot(places, [top] * len(places), "x", color=BLUE, clip_on=False, label="diverged")
     if axis.name == "learning_rate":
         place = _between(axis, _critical(sweep.members[0]))
@@ -103,46 +103,46 @@ def draw_map(sweep: Sweep, x: Axis, y: Axis) -> Figure:
     figure, axes = make_canvas(x.name, y.name)
     axes.grid(visible=False)
     best = np.full((len(y.values), len(x.values)), np.nan)
-    tried, critical = np.zeros(best.shape, dtype=bool), np.full(best.shape, np.nan)
+    tried = np.zeros(best.shape, dtype=bool)
     for member in sweep.members:
         for cell in itertools.product(_places(y, member), _places(x, member)):
             tried[cell] = True
-            critical[cell] = _critical(member)
-            if not member.diverged:
-                best[cell] = np.nanmin([best[cell], max(member.judged_by, 1e-300)])
+            if not member.failed:
+                best[cell] = np.nanmin([best[cell], max(sweep.judge(member), 1e-300)])
     failed = tried & np.isnan(best)
     edges = [np.arange(len(axis.values) + 1) - 0.5 for axis in (x, y)]
     if np.isfinite(best).any():
         low = np.nanmin(best)
         high = max(np.nanmax(best), 1.01 * low)
         mesh = axes.pcolormesh(*edges, np.ma.masked_invalid(best), norm=LogNorm(low, high), cmap="viridis_r")
-        bar = figure.colorbar(mesh, ax=axes, label=f"Final {_judged_by(sweep)} ({sweep.readings.y_unit}²)")
+        bar = figure.colorbar(mesh, ax=axes, label=f"Final {sweep.measure} ({sweep.readings.y_unit}²)")
         label_log_axis(bar.ax, low, high)
     for row, column in zip(*np.nonzero(failed), strict=True):
         corner = (column - 0.5, row - 0.5)
         axes.add_patch(Rectangle(corner, 1, 1, facecolor=DIVERGED, edgecolor=GREY, hatch="////", linewidth=0))
     handles = [Patch(facecolor=DIVERGED, edgecolor=GREY, hatch="////", label="diverged")] if failed.any() else []
     if "learning_rate" in (x.name, y.name):
-        handles += _draw_critical(axes, critical, x, y)
+        handles += _draw_critical(axes, sweep, x, y)
     _label_axis(axes.xaxis, x)
     _label_axis(axes.yaxis, y)
-    others = len(sweep.axes) > 2
+    others = sum(len(axis.values) > 1 for axis in sweep.axes) > 2
     axes.set_title(f"Final loss{' (the best over the other settings)' if others else ''}")
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 
-def _draw_critical(axes: Axes, critical: NDArray[np.float64], x: Axis, y: Axis) -> list[Any]:
-    """The critical learning rate along the other setting, as a step per value; its handle for the legend."""
+def _draw_critical(axes: Axes, sweep: Sweep, x: Axis, y: Axis) -> list[Any]:
+    """The critical learning rates along the other setting (several where a third moves them); one handle of them."""
     across = x.name == "learning_rate"
-    rate = x if across else y
+    rate, other = (x, y) if across else (y, x)
+    steps = {
+        (number, round(_between(rate, _critical(member)), 6))
+        for member in sweep.members
+        for number in _places(other, member)
+    }
     handles: list[Any] = []
-    for number, values in enumerate(critical if across else critical.T):
-        known = values[np.isfinite(values)]  # (the same for all learning rates, unless a third setting moves it)
-        place = _between(rate, float(np.median(known))) if len(known) else float("nan")
-        if not np.isfinite(place):
-            continue
+    for number, place in sorted(step for step in steps if np.isfinite(step[1])):
         ends = (number - 0.5, number + 0.5)
         points = ((place, place), ends) if across else (ends, (place, place))
         (line,) = axes.plot(*points, color=COLOURS[1], linewidth=2, label="critical learning rate, forecast")
@@ -157,9 +157,11 @@ def _two_axes(axes: list[Axis]) -> tuple[Axis, Axis]:
 
 
 def _critical(member: Member) -> float:
-    """The forecast's critical learning rate; NaN where the update rule is not bound by it."""
-    is_bound = member.trial.config.optimizer == "sgd"
-    return member.calibration.forecast.critical_learning_rate if is_bound else float("nan")
+    """The forecast's critical learning rate; NaN where it is no border: other update rules, clipping, other losses."""
+    forecast = member.calibration.forecast
+    config = member.trial.config
+    is_border = config.optimizer == "sgd" and config.clip_norm is None and config.loss == "squared"
+    return forecast.critical_learning_rate if is_border and member.calibration.is_linear else float("nan")
 
 
 def _place(axis: Axis, member: Member) -> int:
@@ -189,8 +191,4 @@ def _between(axis: Axis, value: float) -> float:
 def _label_axis(side: Any, axis: Axis) -> None:
     step = -(-len(axis.values) // MOST_LABELS)
     shown = range(0, len(axis.values), step)
-    side.set_ticks(list(shown), [format_value(axis.values[number]) for number in shown])
-
-
-def _judged_by(sweep: Sweep) -> str:
-    return "validation loss" if sweep.members[0].calibration.validation is not None else "mean squared error"
+    side.set_ticks(list(shown), [axis.write(axis.values[number]) for number in shown])

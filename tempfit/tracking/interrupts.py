@@ -35,10 +35,12 @@ def uninterrupted(store: Store) -> Iterator[None]:
         yield
         return
     received: list[int] = []
-    with _handled((signal.SIGINT, signal.SIGTERM), lambda signum, frame: received.append(signum)):
-        yield
-    for signum in received[:1]:
-        signal.raise_signal(signum)
+    try:
+        with _handled((signal.SIGINT, signal.SIGTERM), lambda signum, frame: received.append(signum)):
+            yield
+    finally:
+        for signum in received[:1]:  # whatever else went wrong: who presses Ctrl-C wants no retries
+            signal.raise_signal(signum)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tempfit import leases
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
+from tempfit.explain import why
 from tempfit.model import MLP
 from tempfit.readings import Readings
 from tempfit.tracking.interrupts import sigterm_raises, uninterrupted
@@ -252,7 +253,8 @@ def result_tags(calibration: Calibration) -> dict[str, str]:
     """Tags that say how the fit ended, and the description that MLflow's pages show."""
     advice = calibration.forecast.advice
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
-    return {"status": calibration.status.value, "advice": advice, "mlflow.note.content": note}
+    told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
+    return {**told, "advice": advice, "mlflow.note.content": note}
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,10 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
-from tempfit.explain import outcome, why
-from tempfit.grid import Grid, format_value
-from tempfit.readings import Readings
-from tempfit.sweep import Member, Sweep
+from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
 from tempfit.tracking.interrupts import uninterrupted
 from tempfit.tracking.runs import (
@@ -38,21 +35,16 @@ SERVER_THREADS = 8  # requests at once to a server, each of which waits; SQLite 
 OnRecorded = Callable[[int], None]  # is told after each child how many there are
 
 
-def start_sweep(
-    store: Store, readings: Readings, config: CalibrationConfig, grid: Grid, title: str, tags: Mapping[str, str]
-) -> Run:
+def start_sweep(store: Store, plan: Plan, config: CalibrationConfig, title: str, tags: Mapping[str, str]) -> Run:
     """Open the parent run; its params are the settings that all members share, and the axes of the grid.
 
     Raises ServiceError when the tracking store cannot take it.
     """
-    shared = {
-        name: value
-        for name, value in config.hyperparameters().items()
-        if all(getattr(trial.config, name) == value for trial in grid.trials)
-    }
-    axes = {f"grid.{axis.name}": ", ".join(format_value(value) for value in axis.values)[:6000] for axis in grid.axes}
-    tags = {**tags, KIND_TAG: SWEEP}
-    return start_run(store, readings, config, tags, label=title, params=shared | axes)
+    first, *_ = configs = [trial.config for trial in plan.grid.trials]
+    varied = varied_settings(configs)
+    shared = {name: value for name, value in first.hyperparameters().items() if name not in varied}
+    axes = {f"grid.{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
+    return start_run(store, plan.readings, config, {**tags, KIND_TAG: SWEEP}, label=title, params=shared | axes)
 
 
 def log_sweep(
@@ -80,27 +72,32 @@ def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> l
     """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
     finished, begun = _recorded(run)
     shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
-    n_recorded = 0
 
     def record(number: int) -> str:
-        nonlocal n_recorded
         run_id = finished.get(number)
         if run_id is None:
             with uninterrupted(run.store):
                 run_id = _record_member(run, sweep.members[number], number, shared, begun.get(number))
-        n_recorded += 1
-        if on_recorded is not None:
-            on_recorded(n_recorded)
         return run_id
 
     numbers = range(len(sweep.members))
     if not run.store.is_server:
-        return [record(number) for number in numbers]
+        return _counted(map(record, numbers), on_recorded)
     with ThreadPoolExecutor(SERVER_THREADS) as pool:
         try:
-            return list(pool.map(record, numbers))
+            return _counted(pool.map(record, numbers), on_recorded)
         finally:
             pool.shutdown(cancel_futures=True)  # after a failure or Ctrl-C, do not write the rest first
+
+
+def _counted(run_ids: Iterable[str], on_recorded: OnRecorded | None) -> list[str]:
+    """The ids, told one by one."""
+    found = []
+    for run_id in run_ids:
+        found.append(run_id)
+        if on_recorded is not None:
+            on_recorded(len(found))
+    return found
 
 
 def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
@@ -123,8 +120,7 @@ def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
 def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, str], begun: str | None) -> str:
     client, calibration = run.store.client, member.calibration
     if begun is None:
-        told = {"outcome": outcome(calibration).value, "why": why(calibration)}
-        tags = {**shared, **result_tags(calibration), **told, MEMBER_TAG: str(number)}
+        tags = {**shared, **result_tags(calibration), MEMBER_TAG: str(number)}
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
@@ -139,10 +135,10 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
 
 
 def _metrics(sweep: Sweep, timestamp: int) -> list[Metric]:
-    values: dict[str, float] = {"n_members": len(sweep.members), "n_diverged": len(sweep.diverged)}
+    values: dict[str, float] = {"n_members": len(sweep.members), "n_failed": len(sweep.failed)}
     if sweep.best is not None:
         values["best_loss"] = sweep.best.calibration.loss
-        values["best_judged_by"] = sweep.best.judged_by
+        values[f"best_{sweep.measure.replace(' ', '_')}"] = sweep.judge(sweep.best)
     return [Metric(key, float(value), timestamp, 0) for key, value in values.items()]
 
 
@@ -163,9 +159,10 @@ def _write_files(folder: Path, sweep: Sweep, figures: Mapping[str, bytes], run_i
     text = json.dumps(result, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / "sweep.json").write_text(text + "\n", encoding="utf-8")
     (folder / "table.md").write_text(to_markdown(sweep), encoding="utf-8")
+    told = ("outcome", "why", "status", "rmse", "close_at", "n_epochs", "diverged_at")
     rows = [
-        {"run_id": row["run_id"], "name": row["name"], **row["settings"]}
-        | {key: row[key] for key in ("outcome", "why", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at")}
+        {"run_id": row["run_id"], "name": row["name"], **row["settings"], "final_loss": row["loss"]}
+        | {key: row[key] for key in told}
         for row in result["members"]
     ]
     pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)

@@ -26,7 +26,7 @@ from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.design import build_design, compress
 from tempfit.grid import make_grid
 from tempfit.readings import Readings
-from tempfit.sweep import run_sweep
+from tempfit.sweep import plan_sweep, run_sweep
 from tempfit.training import train
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 
@@ -104,8 +104,8 @@ def bench_sweep(rounds: int) -> list[tuple[str, str, str]]:
     console.print("timing a sweep's training …")
     readings, grid = Readings(T_U, T_C), make_grid(CalibrationConfig(tolerance=0), SWEEP)
     n = len(grid.trials)
-    run_sweep(readings, grid)
-    tutorial, ours = alternate(lambda: tutorial_loop(5000), lambda: run_sweep(readings, grid), rounds)
+    run_sweep(plan_sweep(readings, grid))
+    tutorial, ours = alternate(lambda: tutorial_loop(5000), lambda: run_sweep(plan_sweep(readings, grid)), rounds)
     what = f"seconds, {n} configurations x 5,000 epochs : the tutorial's 5,000"
     return [(what, f"{ratio(ours, tutorial):.2f}", "≤ 2")]
 

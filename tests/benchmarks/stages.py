@@ -19,7 +19,7 @@ IN_THE_FLOW = {  # stage → the function that does it
     "record the start": ("tempfit.tracking.runs", "start_run"),
     "ingest": ("tempfit.readings", "load_readings"),
     "normalize": ("tempfit.problem", "normalize"),
-    "train": ("tempfit.problem", "fit_problems"),
+    "train": ("tempfit.batches", "fit_problems"),
     "visualize": ("tempfit.plots", "draw_figures"),
     "track": ("tempfit.tracking.runs", "log_calibration"),
     "publish": ("flows.tasks", "publish"),

@@ -112,7 +112,7 @@ def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:
     ("where", "stage"),
     [
         ("flows.tasks.problem.normalize", "normalize"),
-        ("flows.tasks.problem.fit_problems", "train"),
+        ("flows.tasks.batches.fit_problems", "train"),
         ("flows.tasks.plots.draw_figures", "visualize"),
         ("flows.calibrate.make_forecast", "forecast"),
     ],

@@ -68,14 +68,16 @@ def test_the_command_prints_the_table_and_json(mlruns: Path, capsys) -> None:
     axes = [word for axis in GRID for word in ("--grid", axis)]
     code, out, _ = command(capsys, str(THERMOMETER), *axes, *where)
     assert code == 0
-    assert "6 configurations, 3 of them diverged; best: learning_rate 0.5, scaling standardize" in " ".join(out.split())
+    assert "6 configurations: 2 arrive, 1 crawls, 3 explode; best: learning_rate 0.5, scaling standardize" in " ".join(
+        out.split()
+    )
     assert "explodes" in out
     assert "map.png" not in out
     code, out, _ = command(capsys, str(THERMOMETER), *axes, *where, "--json")
     assert code == 0
     assert out.count("\n") == 1
     result = json.loads(out)
-    assert (result["n_members"], result["n_diverged"]) == (6, 3)
+    assert (result["n_members"], result["n_failed"]) == (6, 3)
     assert Path(result["artifacts"]["table.csv"]).exists()
 
 
@@ -84,5 +86,5 @@ def test_a_sweep_in_which_all_diverge_exits_3(mlruns: Path, capsys) -> None:
     where = ["--mlruns", str(mlruns), "--experiment", "all diverge"]
     code, out, _ = command(capsys, str(THERMOMETER), "--grid", "learning_rate=5,10", *where)
     assert code == 3
-    assert "none to use" in out
+    assert "2 configurations: 2 explode" in out
     assert len(runs_of(mlruns, "all diverge")) == 3

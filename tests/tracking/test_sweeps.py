@@ -16,7 +16,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.grid import make_grid
 from tempfit.readings import load_readings
-from tempfit.sweep import Sweep, run_sweep
+from tempfit.sweep import Sweep, plan_sweep, run_sweep
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.store import PARENT_TAG, open_store, sweep_stale_runs
 from tempfit.tracking.sweeps import POINTS, log_sweep, start_sweep
@@ -28,9 +28,9 @@ AXES = ["learning_rate=1e-3,0.5,3", "scaling=none,standardize"]
 
 def start(mlruns: Path, experiment: str) -> tuple[Run, Sweep]:
     config = CalibrationConfig(experiment=experiment, n_epochs=200)
-    readings, grid = load_readings(THERMOMETER), make_grid(config, AXES)
-    run = start_sweep(open_store(mlruns), readings, config, grid, "sweep of two", {"prefect.flow_run_id": "some-id"})
-    return run, run_sweep(readings, grid)
+    plan = plan_sweep(load_readings(THERMOMETER), make_grid(config, AXES))
+    run = start_sweep(open_store(mlruns), plan, config, "sweep of two", {"prefect.flow_run_id": "some-id"})
+    return run, run_sweep(plan)
 
 
 def children(run: Run) -> list[MlflowRun]:
@@ -51,7 +51,7 @@ def test_a_sweep_is_a_parent_and_a_child_per_member(mlruns: Path) -> None:
     assert parent.data.params["n_epochs"] == "200"
     assert "learning_rate" not in parent.data.params  # it is not one
     assert parent.data.metrics["n_members"] == 6
-    assert parent.data.metrics["n_diverged"] == len(sweep.diverged) == 4
+    assert parent.data.metrics["n_failed"] == len(sweep.failed) == 4
     assert parent.data.tags["tempfit.kind"] == "sweep"
     assert parent.inputs.dataset_inputs
     assert set(artifacts) == {"figures/losses.png", "sweep.json", "table.csv", "table.md"}
@@ -65,6 +65,7 @@ def test_a_sweep_is_a_parent_and_a_child_per_member(mlruns: Path) -> None:
         assert child.data.metrics["loss"] == member.calibration.loss
         assert child.data.metrics["w"] == member.calibration.w
         assert child.data.tags["status"] == member.calibration.status
+        assert child.data.tags["outcome"] == member.calibration.outcome
         assert child.data.tags["data_sha256"] == sweep.readings.sha256
         assert "version.torch" in child.data.tags
         points = run.store.client.get_metric_history(child.info.run_id, "loss")
@@ -125,10 +126,10 @@ def test_vanishing_gradients_are_seen_in_one_sweep(mlruns: Path) -> None:
     config = CalibrationConfig(
         experiment="deep", model="mlp", hidden="16x16x16x16x16x16x16x16", learning_rate=1e-3, n_epochs=50
     )
-    readings, grid = load_readings(THERMOMETER), make_grid(config, ["activation=sigmoid,relu"])
-    run = start_sweep(open_store(mlruns), readings, config, grid, "sweep of activation", {})
+    plan = plan_sweep(load_readings(THERMOMETER), make_grid(config, ["activation=sigmoid,relu"]))
+    run = start_sweep(open_store(mlruns), plan, config, "sweep of activation", {})
     with ended(run):
-        log_sweep(run, run_sweep(readings, grid), FIGURES)
+        log_sweep(run, run_sweep(plan), FIGURES)
     shares = []
     for child in children(run):
         first, last = (
