@@ -95,10 +95,7 @@ class Calibration:
     @property
     def coefficients(self) -> NDArray[np.float64]:
         """(terms,), of raw powers, the highest first: w and b of a line; empty for an mlp."""
-        if not self.is_linear:
-            return np.empty(0)
-        with np.errstate(over="ignore"):  # a diverged fit's, in raw units
-            return self.problem.basis.to_raw(self.fit.params)
+        return self.coefficient_history[-1]
 
     @cached_property
     def coefficient_history(self) -> NDArray[np.float64]:
