@@ -22,7 +22,8 @@ from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, Trained, fit_problems, normalize
 from tempfit.readings import Readings, as_readings
 from tempfit.statistics import LeastSquares
-from tempfit.training import Fit, OnEpochs, Status, gradient_norm
+from tempfit.status import Status
+from tempfit.training import Fit, OnEpochs, gradient_norm
 from tempfit.validation import Validation
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -33,7 +33,7 @@ class RecordedData:
 
 
 @dataclass(frozen=True, eq=False)
-class LossCurve:
+class RecordedLoss:
     """A run's recorded history: (states,) updates made, ascending, and (states,) the loss at each."""
 
     updates: NDArray[np.int64]

@@ -8,7 +8,7 @@ from tempfit.cli.compare import format_number
 from tempfit.compare import DIVERGED, Comparison, RecordedData, RecordedRun, compare
 from tempfit.config import CalibrationConfig
 from tempfit.grid import format_value
-from tempfit.training import Status
+from tempfit.status import Status
 
 SHA256 = "31ca5dbd" + "0" * 56
 

@@ -16,9 +16,9 @@ from tempfit.grid import Grid, Trial, make_grid
 from tempfit.plots.sweep import draw_figures, draw_map, draw_profile
 from tempfit.presets import preset_grid
 from tempfit.readings import Readings
+from tempfit.status import Status
 from tempfit.sweep import STATES, Sweep, run_sweep
 from tempfit.sweep_table import make_table, to_markdown
-from tempfit.training import Status
 from tests.conftest import ROOT, T_C, T_U
 
 READINGS = Readings(T_U, T_C)

@@ -13,14 +13,14 @@ import typer
 from rich.cells import cell_len
 from rich.console import Console
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, say, stderr, stdout, ui_command
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, browse_command, say, stderr, stdout
 from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tempfit.compare import Comparison, LossCurve, RecordedRun, Row
+    from tempfit.compare import Comparison, RecordedLoss, RecordedRun, Row
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
@@ -93,7 +93,7 @@ def compare(
     else:
         _show(comparison)
         is_server = store.is_server
-        say(f"browse  {url}" if is_server else f"browse  {ui_command(mlruns)}  →  {url}")
+        say(f"browse  {url}" if is_server else f"browse  {browse_command(mlruns)}  →  {url}")
     if figure is not None:
         where = stderr if as_json else stdout
         where.print(f"figure  {figure}", soft_wrap=True, highlight=False, markup=False)
@@ -122,7 +122,7 @@ def _check_figure(path: Path) -> None:
         raise SettingsError(f"--figure: there is no folder {path.parent}; make it, or choose another")
 
 
-def _write_figure(path: Path, comparison: Comparison, curves: dict[str, LossCurve]) -> None:
+def _write_figure(path: Path, comparison: Comparison, curves: dict[str, RecordedLoss]) -> None:
     from tempfit.plots.canvas import to_png
     from tempfit.plots.runs import draw_runs
 

@@ -37,7 +37,7 @@ def say(*lines: str) -> None:
         stdout.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def ui_command(mlruns: str) -> str:
+def browse_command(mlruns: str) -> str:
     """The command that opens MLflow's UI on these runs."""
     return "tempfit ui" if mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {mlruns}"
 

@@ -12,14 +12,14 @@ import typer
 
 import tempfit
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, stderr, stdout, ui_command
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tempfit.grid import Grid, make_grid
 from tempfit.presets import Preset, preset_grid
 
 if TYPE_CHECKING:
-    from flows.sweep import SweepOutcome
+    from flows.sweep import SweepResult
 
 OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
 
@@ -64,7 +64,7 @@ def sweep(
     if as_json:
         print(json.dumps(_as_dict(outcome), ensure_ascii=False, allow_nan=False))
     else:
-        terminal.show(outcome, browse=f"{ui_command(config.mlruns)}  →  {outcome.url}")
+        terminal.show(outcome, browse=f"{browse_command(config.mlruns)}  →  {outcome.url}")
     if outcome.sweep.best is None:
         sys.exit(EXIT_DIVERGED)
 
@@ -86,5 +86,5 @@ def _source(file: str | None, preset: Preset | None) -> str:
     return str(Path(tempfit.__file__).parents[1] / "data" / OWN_DATA[preset])
 
 
-def _as_dict(outcome: SweepOutcome) -> dict[str, object]:
+def _as_dict(outcome: SweepResult) -> dict[str, object]:
     return {**outcome.sweep.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from flows.sweep import SweepOutcome
+from flows.sweep import SweepResult
 from tempfit.explain import Outcome
 from tempfit.grid import Grid
 from tempfit.sweep_table import make_table
@@ -58,7 +58,7 @@ class SweepTerminal:
         self.progress.update(self.training, completed=self.progress.tasks[0].total)
         self.progress.update(self.recording, completed=n_recorded)
 
-    def show(self, outcome: SweepOutcome, browse: str) -> None:
+    def show(self, outcome: SweepResult, browse: str) -> None:
         """The table, and where to look further; `browse` is the command that does it."""
         sweep = outcome.sweep
         self.stdout.print(escape(sweep.headline()), style="bold", highlight=False, soft_wrap=True)

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from flows.calibrate import Outcome
+from flows.calibrate import CalibrateResult
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.report import summary
-from tempfit.training import Block, Status
+from tempfit.status import Status
+from tempfit.training import Block
 
 STYLES = {
     Status.CONVERGED: "bold green",
@@ -79,7 +80,7 @@ class Terminal:
             self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
             self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
 
-    def show(self, outcome: Outcome, browse: str) -> None:
+    def show(self, outcome: CalibrateResult, browse: str) -> None:
         """The summary, and where to look further; `browse` is the command that does it."""
         calibration = outcome.calibration
         lines = summary(calibration)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from tempfit.compare import Comparison, LossCurve, RecordedRun
+from tempfit.compare import Comparison, RecordedLoss, RecordedRun
 from tempfit.plots.canvas import COLOURS, GREY, HIGHEST, label_log_axis, make_panels
 from tempfit.readings import axis_label
 
@@ -30,7 +30,7 @@ EXTENDS: dict[tuple[bool, bool], Literal["neither", "min", "max", "both"]] = {  
 ABOVE_START = 30  # times the highest start: how far a loss that explodes is followed
 
 
-def draw_runs(comparison: Comparison, curves: Mapping[str, LossCurve]) -> Figure:
+def draw_runs(comparison: Comparison, curves: Mapping[str, RecordedLoss]) -> Figure:
     """Left the loss against updates on log axes, right the lines over the range of the readings.
 
     Up to 8 runs have a legend with what differs between them, more are coloured by their loss. What diverged is dashed,
@@ -115,7 +115,7 @@ def _colour_range(values: NDArray[np.float64]) -> tuple[float, float]:
     return (low, high) if high > low * (1 + 1e-6) else (0.9 * low, 1.1 * high)
 
 
-def _finite(curve: LossCurve) -> tuple[Any, Any]:
+def _finite(curve: RecordedLoss) -> tuple[Any, Any]:
     """What a log axis has a place for: neither 0 nor 1e308."""
     shown = (curve.loss > 0) & (curve.loss < HIGHEST)
     return curve.updates[shown], curve.loss[shown]
@@ -128,7 +128,7 @@ def _draw_line(axes: Axes, run: RecordedRun, style: Mapping[str, Any]) -> None:
     axes.plot(t_u, np.polyval(run.coefficients, t_u), **style)
 
 
-def _scale_loss(axes: Axes, runs: Sequence[RecordedRun], curves: Mapping[str, LossCurve]) -> None:
+def _scale_loss(axes: Axes, runs: Sequence[RecordedRun], curves: Mapping[str, RecordedLoss]) -> None:
     """Log axes; a loss that explodes is followed out of the window, not to 1e290, which would flatten all others."""
     axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1)

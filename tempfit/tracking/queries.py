@@ -18,7 +18,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit.compare import DIVERGED, SHORT_ID, LossCurve, RecordedData, RecordedRun
+from tempfit.compare import DIVERGED, SHORT_ID, RecordedData, RecordedLoss, RecordedRun
 from tempfit.errors import RunsError, ServiceError
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
@@ -83,14 +83,14 @@ def sweep_runs(store: Store, name: str, experiment: str | None) -> list[Recorded
         return _record(store, found)
 
 
-def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, LossCurve]:
+def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, RecordedLoss]:
     """Run id → the loss against the number of updates, as sampled for MLflow's charts."""
     with _service(store):
         curves = {}
         for run in runs:
             points = sorted((p.step, p.value) for p in store.client.get_metric_history(run.run_id, "loss"))
             steps, values = [step for step, _ in points], [value for _, value in points]
-            curves[run.run_id] = LossCurve(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
+            curves[run.run_id] = RecordedLoss(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         return curves
 
 
