@@ -37,13 +37,13 @@ def calibrate(
     from tempfit.cli.terminal import Terminal
 
     with Terminal(stdout, stderr, print_every) as terminal:
-        outcome = _run_flow(file, config, terminal)
+        result = _run_flow(file, config, terminal)
     if as_json:
-        result = {**outcome.calibration.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}
-        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        values = {**result.calibration.as_dict(), "run_id": result.run.run_id, "artifacts": result.artifacts}
+        print(json.dumps(values, ensure_ascii=False, allow_nan=False))
     else:
-        terminal.show(outcome, browse=f"{browse_command(config.mlruns)}  →  {outcome.url}")
-    if outcome.calibration.fit.diverged_at is not None:
+        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
+    if result.calibration.fit.diverged_at is not None:
         sys.exit(EXIT_DIVERGED)
 
 

@@ -32,7 +32,6 @@ from tempfit.tracking.ui import TRAINING_VIEW
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
-METRICS_PER_BATCH = 1000  # what MLflow takes in one request
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
 
 
@@ -125,10 +124,8 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
 
 
 def log_metrics(store: Store, run_id: str, metrics: Sequence[Metric], params: Sequence[Param] = ()) -> None:
-    """Write metrics, and params with them, in as few requests as MLflow's limit allows."""
-    for start in range(0, len(metrics), METRICS_PER_BATCH):
-        with_first = params if start == 0 else ()
-        store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH], params=with_first)
+    """Write metrics, and params with them; MLflow's client keeps to its limits by itself."""
+    store.client.log_batch(run_id, metrics=metrics, params=params)
 
 
 def as_params(values: Mapping[str, Any]) -> list[Param]:
