@@ -109,6 +109,19 @@ def test_few_have_a_legend_of_what_differs_best_first():
     assert best.get_ydata() == pytest.approx(w * best.get_xdata() + b)
 
 
+def test_what_is_on_its_way_to_overflow_is_drawn_as_diverged():
+    comparison, curves = fitted(*FIVE[:2])
+    runs = [
+        RecordedRun(**{**vars(run), "tags": {**run.tags, "outcome": outcome}})
+        for run, outcome in zip(comparison.runs, ("arrives", "explodes"), strict=True)
+    ]
+    figure = draw_runs(compare(runs), curves)
+    left, right = figure.axes
+    assert [line.get_linestyle() for line in left.lines] == ["--", "-"]
+    assert len(right.lines) == 1
+    assert figure.legends[0].get_texts()[1].get_text().endswith(" (explodes)")
+
+
 def test_what_diverges_does_not_flatten_the_others():
     figure = draw_runs(*fitted(*FIVE))
     low, high = figure.axes[0].get_ylim()
