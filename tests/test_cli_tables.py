@@ -90,7 +90,7 @@ def test_figures_are_refused_before_and_told_after(tmp_path: Path):
     check_figure(tmp_path / "curve.PNG")
     with pytest.raises(SettingsError, match=r"curve.svg: figures are PNG; name a file that ends in .png"):
         check_figure(tmp_path / "curve.svg")
-    with pytest.raises(SettingsError, match="there is no folder .*nowhere; make it"):
+    with pytest.raises(SettingsError, match=r"there is no folder .*nowhere; make it"):
         check_figure(tmp_path / "nowhere" / "curve.png")
     write_figure(tmp_path / "curve.png", b"picture")
     assert (tmp_path / "curve.png").read_bytes() == b"picture"
