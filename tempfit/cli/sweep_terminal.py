@@ -18,7 +18,7 @@ from tempfit.sweep_table import make_table
 from tempfit.training import Block
 
 BEST, FAILURES = 12, 5  # rows of a grid's table
-STYLES = {Outcome.ARRIVES: "green", Outcome.CRAWLS: "yellow", Outcome.STICKS: "yellow", Outcome.EXPLODES: "red"}
+STYLES = {Outcome.ARRIVES: "green", Outcome.EXPLODES: "red"}  # the others are yellow
 
 
 class SweepTerminal:
@@ -71,7 +71,7 @@ class SweepTerminal:
                 heading,
                 texts,
                 least=NAME_WIDTH if heading == first else longest_word([heading, *texts]),
-                styles=[STYLES[Outcome(text)] for text in texts] if heading == "outcome" else (),
+                styles=[STYLES.get(Outcome(text), "yellow") for text in texts] if heading == "outcome" else (),
                 notes=reasons if heading == first else (),  # a sentence needs the width: it goes below the name
             )
             for heading, texts in cells.items()
