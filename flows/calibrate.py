@@ -22,7 +22,7 @@ from tempfit.tracking.ui import ui_address
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CalibrateResult:
     """What a calibration flow leaves: the calibration, its MLflow run, its artifacts (name → URI), the run's page."""
 
     calibration: Calibration
@@ -37,7 +37,7 @@ def _flow_run_name() -> str:
 
 
 @flow(name="calibrate", flow_run_name=_flow_run_name)
-def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = CalibrationConfig()) -> Outcome:  # noqa: B008
+def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = CalibrationConfig()) -> CalibrateResult:  # noqa: B008
     """Calibrate the thermometer whose paired readings are in `data`, a CSV or Parquet file."""
     logger = get_run_logger()
     readings = tasks.ingest(data, config)
@@ -56,7 +56,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
     url = run.url(ui_address(run.store))
     tasks.publish(calibration, figures["line.png"], links={"the run in MLflow": url})
     logger.info(report.describe_status(calibration))
-    return Outcome(calibration, run, artifacts, url)
+    return CalibrateResult(calibration, run, artifacts, url)
 
 
 if __name__ == "__main__":

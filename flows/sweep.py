@@ -19,7 +19,7 @@ from tempfit.tracking.ui import ui_address
 
 
 @dataclass(frozen=True)
-class SweepOutcome:
+class SweepResult:
     """What a sweep flow leaves: the sweep, its parent run in MLflow, its artifacts (name → URI), the run's page."""
 
     sweep: Sweep
@@ -41,7 +41,7 @@ def sweep(
     preset: Preset | None = None,
     config: CalibrationConfig = CalibrationConfig(),  # noqa: B008
     many: bool = False,
-) -> SweepOutcome:
+) -> SweepResult:
     """Try every combination of the grid's axes ("learning_rate=1e-5..1e-1:25") over the settings in config.
 
     many: more than 1,000 of them are wanted.
@@ -59,4 +59,4 @@ def sweep(
     url = run.url(ui_address(run.store))
     tasks.publish_sweep(result, figures["losses.png"], links={"the sweep in MLflow": url})
     logger.info(result.headline())
-    return SweepOutcome(result, run, artifacts, url)
+    return SweepResult(result, run, artifacts, url)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tempfit.calibration import Calibration, calibrate
     from tempfit.config import CalibrationConfig
     from tempfit.readings import Readings, load_readings
-    from tempfit.training import Fit, History, Status
+    from tempfit.status import Status
+    from tempfit.training import Fit, History
 
 _HOMES = {
     "Calibration": "tempfit.calibration",
@@ -20,7 +21,7 @@ _HOMES = {
     "Fit": "tempfit.training",
     "History": "tempfit.training",
     "Readings": "tempfit.readings",
-    "Status": "tempfit.training",
+    "Status": "tempfit.status",
     "calibrate": "tempfit.calibration",
     "load_readings": "tempfit.readings",
 }

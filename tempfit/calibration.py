@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -24,21 +23,12 @@ from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize
 from tempfit.readings import Readings, as_readings
 from tempfit.statistics import LeastSquares
-from tempfit.training import GROWN, Fit, OnEpochs, Status, gradient_norm
+from tempfit.status import Outcome, Status
+from tempfit.training import GROWN, Fit, OnEpochs, gradient_norm
 from tempfit.validation import Validation
 
 STILL = 1e-3  # of the distance to the lowest loss: what gains less in the last quarter of its epochs does not move
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
-
-class Outcome(StrEnum):
-    """How near a fit came to the lowest mean squared error of a line or polynomial."""
-
-    ARRIVES = "arrives"  # within 0.1 % of it (a network: of the line's, or below)
-    SETTLES = "settles"  # at the optimum of another loss, or of one with penalties
-    CRAWLS = "crawls"  # still on its way when the epochs were used up
-    STICKS = "sticks"  # no longer moving, and at no optimum that one would want
-    EXPLODES = "explodes"  # the loss overflowed, or is on its way there
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ Values in, values out: `tempfit.tracking.queries` reads the runs, `tempfit.plots
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,8 +18,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from tempfit.config import CalibrationConfig
 from tempfit.grid import format_value, idle_settings
+from tempfit.status import Outcome, Status
 
-DIVERGED = "diverged"  # tempfit.training.Status.DIVERGED, without the import of torch that it would cost
+HIGHEST = sys.float_info.max  # how MLflow keeps an infinite metric
 LOSS_SETTINGS = ("loss", "huber_delta", "l1", "l2")  # what decides which loss it is that was made small
 SHORT_ID = 8
 
@@ -33,7 +35,7 @@ class RecordedData:
 
 
 @dataclass(frozen=True, eq=False)
-class LossCurve:
+class RecordedLoss:
     """A run's recorded history: (states,) updates made, ascending, and (states,) the loss at each."""
 
     updates: NDArray[np.int64]
@@ -58,8 +60,23 @@ class RecordedRun:
     data: RecordedData | None
 
     @property
+    def overflowed(self) -> bool:
+        return self.status == Status.DIVERGED
+
+    @property
+    def outcome(self) -> str | None:
+        """The word for what came of it (`tempfit.status.Outcome`); None of a run older than the tag."""
+        return self.tags.get("outcome")
+
+    @property
     def diverged(self) -> bool:
-        return self.status == DIVERGED
+        """Whether the loss overflowed, or was on its way there when the epochs were used up."""
+        return self.overflowed or self.outcome == Outcome.EXPLODES
+
+    def metric(self, name: str) -> float | None:
+        """A metric's value; None where the run has none, or none that is finite."""
+        value = self.metrics.get(name, math.nan)
+        return value if abs(value) < HIGHEST else None
 
     @property
     def data_name(self) -> str:
@@ -118,7 +135,8 @@ class Row:
 class Comparison:
     """Runs, best first, and the names of the settings (and `data`) in which they differ.
 
-    measure: the metric that orders them: loss, or rmse where their losses are not of the same kind.
+    measure: the metric that orders them: validation_loss where all have it, else rmse where their losses are not of the
+    same kind, else loss.
     rows: one for each run that is shown, the best; the others only count for what differs, and in figures.
     """
 
@@ -186,38 +204,50 @@ class Comparison:
         return values.pop() if len(values) == 1 else None
 
     def _results(self) -> list[str]:
-        """The metrics that are shown: some always, others where a run that is shown has them."""
+        """What is shown beside the status: some always, others where a run that is shown has them."""
         shown = self.runs[: self.n_shown]
         always = ("loss", "rmse", "n_epochs", "close_at")
-        order = ("diverged_at", "loss", "rmse", "w", "b", "n_epochs", "close_at", "validation_loss")
-        return [name for name in order if name in always or any(name in run.metrics for run in shown)]
+        order = ("outcome", "diverged_at", "loss", "rmse", "w", "b", "n_epochs", "close_at", "validation_loss")
+        return [name for name in order if name in always or any(_result(run, name) is not None for run in shown)]
 
 
 def compare(runs: Sequence[RecordedRun], n_shown: int | None = None) -> Comparison:
     """Compare runs, of which the best `n_shown` (None: all) are to be shown.
 
-    The best has the lowest loss; among losses whose first six digits are the same, the one that came close to its
-    lowest loss in the fewest epochs. Runs without a loss come after, diverged ones last, the longest-lived first.
+    The best has the lowest measure (see `Comparison`); among those whose first six digits are the same, the one that
+    came close to its lowest loss in the fewest epochs. Runs without a finite one come after, diverged ones last, the
+    longest-lived first.
     """
     names = list(CalibrationConfig().hyperparameters())
     names += sorted({name for run in runs for name in run.params} - set(CalibrationConfig.model_fields))
     idle = {run.run_id: run.idle for run in runs}
     differing = [name for name in names if len({run.setting(name) for run in runs if name not in idle[run.run_id]}) > 1]
-    measure = "rmse" if any(name in differing for name in LOSS_SETTINGS) else "loss"
+    measure = _measure(runs, differing)
     if len({run.tags.get("data_sha256") for run in runs}) > 1:
         differing.insert(0, "data")
     ordered = sorted(runs, key=lambda run: _rank(run, measure))
     return Comparison(tuple(ordered), tuple(differing), measure, len(ordered) if n_shown is None else n_shown)
 
 
+def _measure(runs: Sequence[RecordedRun], differing: Sequence[str]) -> str:
+    """What orders the runs; those that diverged or failed have no say in it."""
+    sound = [run for run in runs if not run.diverged and "loss" in run.metrics]
+    if sound and all("validation_loss" in run.metrics for run in sound):
+        return "validation_loss"
+    return "rmse" if any(name in differing for name in LOSS_SETTINGS) else "loss"
+
+
 def _rank(run: RecordedRun, measure: str) -> tuple[float, ...]:
     if run.diverged:
-        return 2, -run.metrics.get("diverged_at", 0)
-    if measure not in run.metrics:
+        return 2, -run.metrics.get("diverged_at", run.metrics.get("n_epochs", 0))
+    value = run.metric(measure)
+    if value is None:
         return (1,)
-    return 0, float(f"{run.metrics[measure]:.6g}"), run.metrics.get("close_at", math.inf)
+    return 0, float(f"{value:.6g}"), run.metrics.get("close_at", math.inf)
 
 
-def _result(run: RecordedRun, name: str) -> float | None:
-    value = run.metrics.get(name)
+def _result(run: RecordedRun, name: str) -> str | float | None:
+    if name == "outcome":
+        return run.outcome
+    value = run.metric(name)
     return int(value) if value is not None and name in ("n_epochs", "close_at", "diverged_at") else value

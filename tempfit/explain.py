@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from tempfit.calibration import Calibration, Outcome
+from tempfit.calibration import Calibration
 from tempfit.config import format_rate, format_ratio
+from tempfit.status import Outcome
 
 VANISHED = 0.1  # of the last layer's gradient norm: what reaches the first layer of a network that hinders it
 MEAN_ALONE = 0.01  # relative: a mean squared error so near the variance of t_c knows the mean temperature alone

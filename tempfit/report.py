@@ -11,7 +11,7 @@ import numpy as np
 from tempfit.calibration import Calibration
 from tempfit.config import format_rate, format_ratio
 from tempfit.plots import draw_figures
-from tempfit.training import Status
+from tempfit.status import Status
 
 
 def summary(calibration: Calibration) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from tempfit.batches import fit_problems
-from tempfit.calibration import Calibration, Outcome, judge
+from tempfit.calibration import Calibration, judge
 from tempfit.config import CalibrationConfig
 from tempfit.errors import InputError, SettingsError
 from tempfit.explain import why
@@ -18,6 +18,7 @@ from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.grid import Axis, Grid, Trial
 from tempfit.problem import Problem, normalize, problem_key
 from tempfit.readings import Readings
+from tempfit.status import Outcome
 from tempfit.training import OnEpochs, check_start
 
 STATES = 100  # of each member's history: what a chart of hundreds of curves can show
@@ -47,8 +48,8 @@ class Member:
     @property
     def failed(self) -> bool:
         """Whether it exploded, or a fit that validates it did: nothing to use."""
-        exploded = self.calibration.outcome is Outcome.EXPLODES or not math.isfinite(self.calibration.mean_squared_error)
-        seen = self.calibration.validation
+        result, seen = self.calibration, self.calibration.validation
+        exploded = result.outcome is Outcome.EXPLODES or not math.isfinite(result.mean_squared_error)
         return exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, cast
 
 import numpy as np
@@ -23,21 +22,13 @@ from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import Loss, Model, build_loss, build_model
 from tempfit.optimizers import Optimizer, build_optimizer
+from tempfit.status import Status
 
 GROWN = 10.0  # times its start: a loss that has grown so far is on its way to overflow
 FIRST_BLOCK, LAST_BLOCK = 8, 1024  # epochs between looks at the states; doubled from the first to the last
 BLOCK_ELEMENTS = 4_000_000  # residuals (or params) kept until the block ends: 32 MB of float64
 THREADED_ELEMENTS = 100_000  # residuals per epoch from which a second thread is of use
 AUTO_CUDA_ELEMENTS = 1_000_000  # below this many residuals per epoch a CPU is faster than a GPU's launches
-
-
-class Status(StrEnum):
-    """How a fit ended."""
-
-    CONVERGED = "converged"  # the gradient fell below the tolerance
-    EXHAUSTED = "exhausted"  # n_epochs were used up first
-    DIVERGED = "diverged"  # the loss or its gradient stopped being finite
-    STOPPED = "stopped"  # on_epochs asked to stop
 
 
 @dataclass(frozen=True, eq=False)

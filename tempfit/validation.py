@@ -17,7 +17,8 @@ from tempfit.config import CalibrationConfig
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
-from tempfit.training import GROWN, Fit, Status
+from tempfit.status import Status
+from tempfit.training import GROWN, Fit
 
 RISE = 0.05  # above its lowest, relative: what a validation loss must have risen to speak of overfitting
 GAP = 4.0  # times the training loss, or above: errors on readings not seen twice as large as on those seen

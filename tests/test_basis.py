@@ -11,7 +11,7 @@ from tempfit.basis import fit_basis, standard_basis
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError
-from tempfit.training import Status
+from tempfit.status import Status
 from tests.conftest import T_C, T_U
 
 SCALINGS = ["none", "factor", "standardize", "minmax"]

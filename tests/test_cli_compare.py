@@ -42,13 +42,16 @@ def recorded(mlruns: Path) -> list[str]:
 
 def test_the_table_and_where_to_look_further(recorded, mlruns, capsys):
     code, out, _ = run(capsys, "compare", "--experiment", "command", "--mlruns", str(mlruns))
-    heading, best, second, diverged, browse = out.splitlines()
+    heading, best, second, diverged, _, browse = out.splitlines()
     assert code == 0
-    settings, results = ["scaling", "learning_rate", "n_epochs"], ["loss", "rmse", "w", "b", "epochs", "close", "at"]
+    settings, results = (
+        ["scaling", "learning_rate", "n_epochs"],
+        ["outcome", "final", "loss", "rmse", "w", "b", "epochs", "close", "at"],
+    )
     assert heading.split() == ["run", "name", *settings, "status", *results]
     assert best.split()[0] == recorded[2][:8]
     # Exact least squares: w 0.53677, b -17.30479, loss 2.92765, s of the residuals over n 1.71104.
-    assert best.split()[-7:-2] == ["converged", "2.92765", "1.711", "0.5368", "-17.305"]
+    assert best.split()[-8:-2] == ["converged", "arrives", "2.92765", "1.711", "0.5368", "-17.305"]
     assert "  0.01 " in second
     assert "diverged at 88" in diverged  # the tutorial's first experiment, in float64
     assert diverged.split().count("–") == 5  # loss, RMSE, w, b and when it came close: it has none to use
@@ -69,7 +72,7 @@ def test_json_is_alone_on_stdout(recorded, mlruns, capsys, tmp_path):
     assert (result["ordered_by"], result["n_left_out"]) == ("loss", 0)
     assert "/#/compare-runs?" in result["url"]
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert str(picture) in err
+    assert (result["figure"], err) == (str(picture), "")
 
 
 def test_reading_runs_waits_for_neither_torch_nor_prefect(recorded, mlruns):
@@ -111,11 +114,32 @@ def test_a_sweep_shows_its_best_and_counts_the_rest(mlruns, capsys):
     assert "child 24" in out.splitlines()[1]  # the lowest loss, 76
     assert "child 5 " in out
     assert "child 4 " not in out  # 20 are shown
-    assert "5 of 25 runs left out; --rows 25 shows them all." in out
+    assert "left out  5 of 25 runs; --rows 25 shows them all" in out
     code, out, _ = run(capsys, "compare", "--sweep", parent.run_id, "--rows", "3", "--mlruns", str(mlruns), "--json")
     result = json.loads(out)
     assert [entry["name"] for entry in result["runs"]] == ["child 24", "child 23", "child 22"]
     assert result["n_left_out"] == 22
+
+
+def test_what_orders_is_said_where_it_is_not_the_loss(mlruns, capsys):
+    """And a swept setting `loss` shares no heading with the result."""
+    where = ["--experiment", "command, losses", "--mlruns", str(mlruns)]
+    for settings in ({}, {"loss": "huber", "holdout": 0.2}, {"holdout": 0.2}):
+        config = CalibrationConfig(experiment="command, losses", **settings)
+        result = calibrate(THERMOMETER, config)
+        started = start_run(open_store(mlruns), result.readings, config, {})
+        with ended(started):
+            log_calibration(started, result, {})
+    code, out, _ = run(capsys, "compare", *where)
+    assert code == 0
+    heading = out.splitlines()[0]
+    assert "  final loss" in heading
+    assert heading.split().count("loss") == 3  # the setting, "final loss", "validation loss"
+    assert "ordered by  rmse, since their losses are of different kinds" in out
+    code, out, _ = run(capsys, "compare", "--last", "2", *where)
+    assert "ordered by  validation loss, which all runs have" in out
+    code, out, _ = run(capsys, "compare", "--last", "2", *where, "--json")
+    assert json.loads(out)["ordered_by"] == "validation_loss"
 
 
 def test_runs_that_are_the_same_are_said_to_be(mlruns, capsys):
@@ -124,7 +148,7 @@ def test_runs_that_are_the_same_are_said_to_be(mlruns, capsys):
         with ended(start_run(open_store(mlruns), calibrate(THERMOMETER, config).readings, config, {})):
             pass
     code, out, _ = run(capsys, "compare", "--experiment", "command, alike", "--mlruns", str(mlruns))
-    assert (code, "The settings and the data of all runs are the same." in out) == (0, True)
+    assert (code, "the settings and the data of all runs are the same" in out) == (0, True)
 
 
 @pytest.mark.parametrize("width", [60, 100, 140, 200])
@@ -135,7 +159,7 @@ def test_no_cell_is_cut_off_on_any_terminal(width, recorded, mlruns, monkeypatch
     from tempfit.compare import compare
 
     monkeypatch.setattr(command, "stdout", Console(force_terminal=True, width=width))
-    command._show(compare(last_runs(open_store(mlruns), 5, "command")))
+    command._show(compare(last_runs(open_store(mlruns), 5, "command")), "nowhere", None)
     out = capsys.readouterr().out
     assert "…" not in out
     for cell in ("standardize", "learning_rate", "diverged at 88", "-17.305", recorded[0][:8]):
@@ -148,8 +172,8 @@ def test_no_cell_is_cut_off_on_any_terminal(width, recorded, mlruns, monkeypatch
         (["--last", "2", "--best", "2"], "choose the runs in one way"),
         (["abcd", "--sweep", "abcd"], "choose the runs in one way"),
         (["--rows", "3"], "--rows is for --sweep"),
-        (["--figure", "runs.pdf"], "runs.pdf should end in .png"),
-        (["--figure", "no/runs.png"], "no folder no"),
+        (["--figure", "runs.pdf"], "runs.pdf: figures are PNG; name a file that ends in .png"),
+        (["--figure", "no/runs.png"], "no/runs.png: there is no folder no; make it"),
         ([], "mlruns: no runs yet; `tempfit calibrate FILE` makes one"),
         (["abcd", "ef01"], "mlruns: no runs yet"),
     ],
@@ -168,4 +192,4 @@ def test_a_figure_that_cannot_be_written(recorded, mlruns, tmp_path, capsys):
     options = ["--experiment", "command", "--mlruns", str(mlruns), "--figure", str(tmp_path / "runs.png")]
     code, out, err = run(capsys, "compare", *options)
     assert (code, out) == (2, "")
-    assert "--figure: cannot write" in err
+    assert "runs.png: cannot be written (Is a directory); name another file" in err

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sys
+
 import pytest
 
-from tempfit.cli.compare import format_number
-from tempfit.compare import DIVERGED, Comparison, RecordedData, RecordedRun, compare
+from tempfit.cli.compare import _as_dict, _cell, format_number
+from tempfit.compare import Comparison, RecordedData, RecordedRun, compare
 from tempfit.config import CalibrationConfig
 from tempfit.grid import format_value
-from tempfit.training import Status
+from tempfit.status import Status
 
 SHA256 = "31ca5dbd" + "0" * 56
 
 
 def recorded(
-    run_id: str, metrics: dict[str, float] | None = None, status: str = "converged", sha256: str = SHA256, **settings
+    run_id: str,
+    metrics: dict[str, float] | None = None,
+    status: str = "converged",
+    sha256: str = SHA256,
+    outcome: str | None = None,
+    **settings,
 ) -> RecordedRun:
     params = {name: str(value) for name, value in CalibrationConfig(**settings).hyperparameters().items()}
     data = RecordedData("thermometer.csv", (21.8, 81.9), (-4.0, 28.0))
-    return RecordedRun(run_id, f"run {run_id}", "1", status, params, metrics or {}, {"data_sha256": sha256}, data)
+    tags = {"data_sha256": sha256, **({} if outcome is None else {"outcome": outcome})}
+    return RecordedRun(run_id, f"run {run_id}", "1", status, params, metrics or {}, tags, data)
 
 
 def order(comparison: Comparison) -> list[str]:
@@ -146,7 +156,56 @@ def test_coefficients():
     assert recorded("a", {"c0": 3.0, "c1": 2.0, "c2": 1.0}).coefficients == (1.0, 2.0, 3.0)
     assert recorded("a", {"loss": 1.0}).coefficients == ()  # a network's
     assert recorded("a", {"w": 1e200, "b": 1e199}, status="diverged").coefficients == ()
-    assert Status.DIVERGED.value == DIVERGED
+
+
+def test_what_is_on_its_way_to_overflow_counts_as_diverged_as_in_a_sweep():
+    runs = [
+        recorded("overflowed", {"loss": 1e300, "diverged_at": 4000}, status=Status.DIVERGED),  # before there was a tag
+        recorded("on its way", {"loss": 1e9, "n_epochs": 5000, "w": 1.0, "b": 2.0}, "exhausted", outcome="explodes"),
+        recorded("slow", {"loss": 90.0}, "exhausted", outcome="crawls"),
+    ]
+    assert [run.diverged for run in runs] == [True, True, False]
+    assert [run.overflowed for run in runs] == [True, False, False]
+    assert runs[1].coefficients == ()
+    comparison = compare(runs)
+    assert order(comparison) == ["slow", "on its way", "overflowed"]
+    assert [row.results["outcome"] for row in comparison.rows] == ["crawls", "explodes", None]
+    assert "outcome" not in compare(runs[:1] * 2).rows[0].results
+    assert [_cell(row, "status") for row in comparison.rows] == [
+        "exhausted",
+        "exhausted (explodes)",
+        "diverged at 4,000",
+    ]
+    assert [_cell(row, "loss") for row in comparison.rows] == ["90", "1e9", "–"]
+
+
+def test_the_validation_loss_orders_where_all_that_can_be_judged_have_it():
+    small = recorded("small", {"loss": 1.0, "rmse": 1.0, "validation_loss": 9.0}, holdout=0.2)
+    sound = recorded("sound", {"loss": 2.9, "rmse": 1.7, "validation_loss": 3.3}, holdout=0.2)
+    exploded = recorded("exploded", {"loss": 1e300, "diverged_at": 88}, status="diverged", holdout=0.2)
+    failed = recorded("failed", {}, status="failed", holdout=0.2)
+    comparison = compare([small, sound, exploded, failed])
+    assert (comparison.measure, order(comparison)[:2]) == ("validation_loss", ["sound", "small"])
+    without = recorded("without", {"loss": 2.0, "rmse": 1.4})
+    comparison = compare([small, sound, without])
+    assert (comparison.measure, order(comparison)) == ("loss", ["small", "without", "sound"])
+    assert compare([exploded, failed]).measure == "loss"
+
+
+def test_measures_that_are_missing_or_not_finite_come_after_and_before_the_diverged():
+    """MLflow keeps infinity as the largest float."""
+    runs = [
+        recorded("exploded", {"loss": 1.0, "diverged_at": 88}, status="diverged"),
+        recorded("nan", {"loss": math.nan, "close_at": 1}),
+        recorded("infinite", {"loss": sys.float_info.max}),
+        recorded("none", {}),
+        recorded("worst", {"loss": 1e300}),
+        recorded("best", {"loss": 3.0}),
+    ]
+    comparison = compare(runs)
+    assert order(comparison) == ["best", "worst", "nan", "infinite", "none", "exploded"]
+    assert [row.results["loss"] for row in comparison.rows][2:5] == [None] * 3
+    json.dumps(_as_dict(comparison, "", None), allow_nan=False)
 
 
 @pytest.mark.parametrize(

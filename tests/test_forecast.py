@@ -15,7 +15,7 @@ from tempfit.forecast import make_forecast
 from tempfit.model import MLP
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
-from tempfit.training import Status
+from tempfit.status import Status
 from tests.conftest import T_C, T_U
 
 

@@ -17,7 +17,8 @@ from tempfit.design import Design, build_design, design_of, stack
 from tempfit.errors import SettingsError
 from tempfit.model import MLP, build_model
 from tempfit.scaling import fit_scaling
-from tempfit.training import Fit, Status, gradient_norm, train
+from tempfit.status import Status
+from tempfit.training import Fit, gradient_norm, train
 from tests.conftest import T_C, T_U
 
 ACTIVATIONS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tempfit.calibration import Calibration, calibrate
-from tempfit.compare import Comparison, LossCurve, RecordedData, RecordedRun, compare
+from tempfit.compare import Comparison, RecordedData, RecordedLoss, RecordedRun, compare
 from tempfit.plots.canvas import GREY, to_png
 from tempfit.plots.runs import draw_runs
 from tests.conftest import T_C, T_U
@@ -26,7 +26,7 @@ FORTY = tuple(
 )
 
 
-def recorded(k: int, result: Calibration) -> tuple[RecordedRun, LossCurve]:
+def recorded(k: int, result: Calibration) -> tuple[RecordedRun, RecordedLoss]:
     """What MLflow gives back of a calibration."""
     series, history, readings = result.series(), result.fit.history, result.readings
     metrics = {key: float(values[-1]) for key, values in series.items()}
@@ -35,10 +35,10 @@ def recorded(k: int, result: Calibration) -> tuple[RecordedRun, LossCurve]:
     tags = {"data_sha256": readings.sha256}
     run = RecordedRun(f"{k:08x}" + "0" * 24, "memory", "1", result.status.value, params, metrics, tags, data)
     states = history.sample(300)
-    return run, LossCurve(history.updates[states], history.loss[states])
+    return run, RecordedLoss(history.updates[states], history.loss[states])
 
 
-def fitted(*settings: dict, data=(T_U, T_C)) -> tuple[Comparison, dict[str, LossCurve]]:
+def fitted(*settings: dict, data=(T_U, T_C)) -> tuple[Comparison, dict[str, RecordedLoss]]:
     pairs = [recorded(k, calibrate(data, n_epochs=500, **given)) for k, given in enumerate(settings)]
     return compare([run for run, _ in pairs]), {run.run_id: curve for run, curve in pairs}
 
@@ -85,7 +85,7 @@ def test_hard_data_can_be_drawn(t_c):
 def test_runs_without_history_or_range_say_so():
     comparison, _ = fitted({}, {})
     bare = [RecordedRun(**{**vars(run), "data": None, "metrics": {}, "status": "failed"}) for run in comparison.runs]
-    nothing = LossCurve(np.array([], dtype=np.int64), np.array([]))
+    nothing = RecordedLoss(np.array([], dtype=np.int64), np.array([]))
     figure = draw_runs(compare(bare), {run.run_id: nothing for run in bare})
     assert figure.axes[1].get_title().startswith("No lines")
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["00000000 (failed)", "00000001 (failed)"]
@@ -107,6 +107,19 @@ def test_few_have_a_legend_of_what_differs_best_first():
     assert best.get_xdata().tolist() == [T_U.min(), T_U.max()]
     w, b = comparison.runs[0].coefficients
     assert best.get_ydata() == pytest.approx(w * best.get_xdata() + b)
+
+
+def test_what_is_on_its_way_to_overflow_is_drawn_as_diverged():
+    comparison, curves = fitted(*FIVE[:2])
+    runs = [
+        RecordedRun(**{**vars(run), "tags": {**run.tags, "outcome": outcome}})
+        for run, outcome in zip(comparison.runs, ("arrives", "explodes"), strict=True)
+    ]
+    figure = draw_runs(compare(runs), curves)
+    left, right = figure.axes
+    assert [line.get_linestyle() for line in left.lines] == ["--", "-"]
+    assert len(right.lines) == 1
+    assert figure.legends[0].get_texts()[1].get_text().endswith(" (explodes)")
 
 
 def test_what_diverges_does_not_flatten_the_others():

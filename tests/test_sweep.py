@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration import Outcome, calibrate
+from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError
 from tempfit.explain import why
@@ -17,9 +17,9 @@ from tempfit.grid import Grid, Trial, make_grid
 from tempfit.plots.sweep import draw_figures, draw_map, draw_profile
 from tempfit.presets import preset_grid
 from tempfit.readings import Readings
+from tempfit.status import Outcome, Status
 from tempfit.sweep import STATES, Sweep, plan_sweep, run_sweep
 from tempfit.sweep_table import make_table, to_markdown
-from tempfit.training import Status
 from tests.conftest import ROOT, T_C, T_U
 
 READINGS = Readings(T_U, T_C)

@@ -14,7 +14,8 @@ from tempfit.design import Design, build_design, compress, design_of
 from tempfit.errors import SettingsError
 from tempfit.forecast import make_forecast
 from tempfit.scaling import fit_scaling
-from tempfit.training import Block, History, Status, log_spaced, train
+from tempfit.status import Status
+from tempfit.training import Block, History, log_spaced, train
 from tests.conftest import T_C, T_U
 
 

@@ -18,7 +18,8 @@ from tempfit.design import build_design, compress, design_of
 from tempfit.forecast import make_forecast
 from tempfit.scaling import fit_scaling
 from tempfit.statistics import solve
-from tempfit.training import Fit, Status, train
+from tempfit.status import Status
+from tempfit.training import Fit, train
 from tests.conftest import T_C, T_U
 
 RAW = {"scaling": "none"}

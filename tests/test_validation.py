@@ -15,7 +15,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import InputError, ReadingsError, SettingsError
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
-from tempfit.training import Status
+from tempfit.status import Status
 from tempfit.validation import Validation, held_out_rows
 from tests.conftest import T_C, T_U
 

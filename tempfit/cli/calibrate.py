@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, stderr, stdout, ui_command
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
 
 if TYPE_CHECKING:
-    from flows.calibrate import Outcome
+    from flows.calibrate import CalibrateResult
     from tempfit.cli.terminal import Terminal
 
 
@@ -37,17 +37,17 @@ def calibrate(
     from tempfit.cli.terminal import Terminal
 
     with Terminal(stdout, stderr, print_every) as terminal:
-        outcome = _run_flow(file, config, terminal)
+        result = _run_flow(file, config, terminal)
     if as_json:
-        result = {**outcome.calibration.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}
-        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        values = {**result.calibration.as_dict(), "run_id": result.run.run_id, "artifacts": result.artifacts}
+        print(json.dumps(values, ensure_ascii=False, allow_nan=False))
     else:
-        terminal.show(outcome, browse=f"{ui_command(config.mlruns)}  →  {outcome.url}")
-    if outcome.calibration.fit.diverged_at is not None:
+        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
+    if result.calibration.fit.diverged_at is not None:
         sys.exit(EXIT_DIVERGED)
 
 
-def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Outcome:
+def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> CalibrateResult:
     """The calibrate flow with the terminal looking on."""
     from flows import calibrate as flow
     from flows.tasks import Watcher, watched

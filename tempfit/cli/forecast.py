@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import app, stderr, stdout
+from tempfit.cli.shared import app, check_figure, show_lines, stderr, stdout, write_figure
+from tempfit.cli.tables import Column, longest_word, show_table
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 
@@ -36,8 +36,8 @@ def forecast(
     """Say what a learning rate will do under each scaling, before training; nothing is recorded."""
     from tempfit.readings import load_readings, peek
 
-    if figure is not None and figure.suffix.lower() != ".png":
-        raise SettingsError(f"--figure: {figure}: figures are PNG; name a file that ends in .png")
+    if figure is not None:
+        check_figure(figure)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
     with stderr.status("loading torch …") as status:
         from tempfit.outlook import make_outlook
@@ -60,27 +60,24 @@ def _draw(outlook: Outlook, path: Path) -> None:
     from tempfit.plots.canvas import to_png
     from tempfit.plots.forecast import draw_outlook
 
-    png = to_png(draw_outlook(outlook))
-    try:
-        path.write_bytes(png)
-    except OSError as error:
-        raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
+    write_figure(path, to_png(draw_outlook(outlook)))
 
 
 def _show(outlook: Outlook, figure: Path | None) -> None:
     """The table, the row of the chosen scaling marked, and what belongs below it."""
     from tempfit.config import format_rate
 
-    header = ["", "scaling", "critical rate", "condition", f"learning rate {format_rate(outlook.config.learning_rate)}"]
+    rate = format_rate(outlook.config.learning_rate)
+    headings = ["", "scaling", "critical rate", "condition", f"learning rate {rate}"]
     trained = outlook.chosen.fit is not None
-    header += ["trained"] if trained else []
-    header += ["best rate", "needs"] if outlook.untold is None else []
+    headings += ["trained"] if trained else []
+    headings += ["best rate", "needs"] if outlook.untold is None else []
     rows = [_cells(prospect, prospect is outlook.chosen) for prospect in outlook.prospects]
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        style = "dim" if row is header else "bold" if row[0] else "none"
-        stdout.print(f"[{style}]{escape(line)}[/]", soft_wrap=True, highlight=False)
+    columns = [
+        Column(heading, cells, least=longest_word([heading, *cells]))
+        for heading, *cells in zip(headings, *rows, strict=True)
+    ]
+    show_table(stdout, columns, ["bold" if prospect is outlook.chosen else "" for prospect in outlook.prospects])
     lines = [("advice", outlook.chosen.forecast.advice)]
     if outlook.untold is not None:
         lines.append(("not told", f"how many epochs it takes: {outlook.untold}"))
@@ -90,21 +87,17 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
         lines.append(("epochs", f"until the loss{penalized} is within 0.1 % of its lowest"))
     if figure is not None:
         lines.append(("figure", str(figure)))
-    width = max(len(label) for label, _ in lines)
     stdout.print()
-    for label, text in lines:
-        stdout.print(f"[dim]{label:<{width}}[/]  {escape(text)}", soft_wrap=True, highlight=False)
+    show_lines(stdout, lines)
 
 
 def _cells(prospect: Prospect, chosen: bool) -> list[str]:
-    from tempfit.config import format_rate
+    from tempfit.config import format_rate, format_ratio
     from tempfit.outlook import count_epochs
 
     told, best = prospect.forecast, prospect.best
-    number = told.condition_number
-    condition = f"{number:,.0f}" if 1000 <= number < 1e9 else f"{number:.3g}"
-    cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate), condition]
-    cells.append(prospect.foretold)
+    cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate)]
+    cells += [format_ratio(told.condition_number), prospect.foretold]
     if prospect.fit is not None:
         cells.append(prospect.seen)
     if told.curve is not None:

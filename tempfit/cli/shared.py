@@ -1,8 +1,9 @@
-"""What the commands share: the app, the two streams, and the way that a flow's services are started."""
+"""What the commands share: the app, the two streams, figures, and the way that a flow's services are started."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from tempfit.config import TrackingConfig
-from tempfit.errors import ServiceError
+from tempfit.errors import ServiceError, SettingsError
 
 if TYPE_CHECKING:
     from flows.server import PrefectServer
@@ -37,7 +39,32 @@ def say(*lines: str) -> None:
         stdout.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def ui_command(mlruns: str) -> str:
+def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mapping[str, str] | None = None) -> None:
+    """Print labels and their texts, one below the other; styles: of the texts, by label."""
+    width = max((len(label) for label, _ in lines), default=0)
+    for label, text in lines:
+        style = (styles or {}).get(label, "none")
+        # The terminal wraps what is too long: a path or an address broken by us could not be copied whole.
+        console.print(f"[dim]{label:<{width}}[/]  [{style}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+
+
+def check_figure(path: Path) -> None:
+    """What can be told before anything is computed. Raises SettingsError."""
+    if path.suffix.lower() != ".png":
+        raise SettingsError(f"--figure: {path}: figures are PNG; name a file that ends in .png")
+    if not path.parent.is_dir():
+        raise SettingsError(f"--figure: {path}: there is no folder {path.parent}; make it, or choose another")
+
+
+def write_figure(path: Path, png: bytes) -> None:
+    """Write the picture. Raises SettingsError where that fails."""
+    try:
+        path.write_bytes(png)
+    except OSError as error:
+        raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
+
+
+def browse_command(mlruns: str) -> str:
     """The command that opens MLflow's UI on these runs."""
     return "tempfit ui" if mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {mlruns}"
 

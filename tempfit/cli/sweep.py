@@ -12,14 +12,14 @@ import typer
 
 import tempfit
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, stderr, stdout, ui_command
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tempfit.grid import make_grid
 from tempfit.presets import Preset, preset_grid
 
 if TYPE_CHECKING:
-    from flows.sweep import SweepOutcome
+    from flows.sweep import SweepResult
 
 OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
 
@@ -60,12 +60,12 @@ def sweep(
     with SweepTerminal(stdout, stderr) as terminal, redirect_stdout(sys.stderr):
         watcher = Watcher(on_plan=terminal.on_plan, on_epochs=terminal.on_epochs, on_recorded=terminal.on_recorded)
         with watched(watcher):
-            outcome = flow(source, grid or [], preset, config, yes)
+            result = flow(source, grid or [], preset, config, yes)
     if as_json:
-        print(json.dumps(_as_dict(outcome), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(_as_dict(result), ensure_ascii=False, allow_nan=False))
     else:
-        terminal.show(outcome, browse=f"{ui_command(config.mlruns)}  →  {outcome.url}")
-    if outcome.sweep.best is None:
+        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
+    if result.sweep.best is None:
         sys.exit(EXIT_DIVERGED)
 
 
@@ -87,5 +87,5 @@ def _source(file: str | None, preset: Preset | None) -> str:
     return str(Path(tempfit.__file__).parents[1] / "data" / OWN_DATA[preset])
 
 
-def _as_dict(outcome: SweepOutcome) -> dict[str, object]:
-    return {**outcome.sweep.as_dict(), "run_id": outcome.run.run_id, "artifacts": outcome.artifacts}
+def _as_dict(result: SweepResult) -> dict[str, object]:
+    return {**result.sweep.as_dict(), "run_id": result.run.run_id, "artifacts": result.artifacts}

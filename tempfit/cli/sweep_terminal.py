@@ -8,10 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from flows.sweep import SweepOutcome
-from tempfit.calibration import Outcome
+from flows.sweep import SweepResult
+from tempfit.cli.shared import show_lines
+from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
+from tempfit.status import Outcome
 from tempfit.sweep import Plan, count
 from tempfit.sweep_table import make_table
 from tempfit.training import Block
@@ -64,27 +65,30 @@ class SweepTerminal:
         self.progress.update(self.training, completed=self.progress.tasks[0].total)
         self.progress.update(self.recording, completed=n_recorded)
 
-    def show(self, outcome: SweepOutcome, browse: str) -> None:
+    def show(self, result: SweepResult, browse: str) -> None:
         """The table, and where to look further; `browse` is the command that does it."""
-        sweep = outcome.sweep
+        sweep = result.sweep
         self.stdout.print(escape(sweep.headline()), style="bold", highlight=False, soft_wrap=True)
         content = make_table(sweep, most=BEST, most_failures=FAILURES)
-        explained = content.columns[-1] == "why"  # a sentence needs the width: it goes below the name
-        table = Table(*content.columns[:-1] if explained else content.columns, show_lines=explained)
-        for row in content.rows:
-            first, *cells = (escape(cell) for cell in row)
-            if explained:
-                first = f"{first}\n[dim]{cells.pop()}[/]"
-            place = content.columns.index("outcome") - 1
-            cells[place] = f"[{STYLES.get(Outcome(cells[place]), 'yellow')}]{cells[place]}[/]"
-            table.add_row(first, *cells)
-        self.stdout.print(table)
+        cells = dict(zip(content.columns, zip(*content.rows, strict=True), strict=True))
+        first, reasons = content.columns[0], cells.pop("why", ())
+        columns = [
+            Column(
+                heading,
+                texts,
+                least=NAME_WIDTH if heading == first else longest_word([heading, *texts]),
+                styles=[STYLES.get(Outcome(text), "yellow") for text in texts] if heading == "outcome" else (),
+                notes=reasons if heading == first else (),  # a sentence needs the width: it goes below the name
+            )
+            for heading, texts in cells.items()
+        ]
+        show_table(self.stdout, columns)
         lines = []
         if content.n_left_out:
-            lines.append(("left out", f"{content.n_left_out:,} more, in {outcome.artifacts['table.csv']}"))
+            lines.append(("left out", f"{content.n_left_out:,} more, in {result.artifacts['table.csv']}"))
         if sweep.grid.left_out:
             name, reason = sweep.grid.left_out[0]
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
-        lines += [("run", outcome.run.run_id), ("figures", outcome.artifacts["figures/losses.png"]), ("browse", browse)]
-        for label, text in lines:
-            self.stdout.print(f"[dim]{label:<10}[/]  {escape(text)}", soft_wrap=True, highlight=False)
+        lines += [("run", result.run.run_id), ("figures", result.artifacts["figures/losses.png"]), ("browse", browse)]
+        self.stdout.print()
+        show_lines(self.stdout, lines)

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from flows.calibrate import Outcome
+from flows.calibrate import CalibrateResult
+from tempfit.cli.shared import show_lines
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.report import summary
-from tempfit.training import Block, Status
+from tempfit.status import Status
+from tempfit.training import Block
 
 STYLES = {
     Status.CONVERGED: "bold green",
@@ -79,15 +81,11 @@ class Terminal:
             self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
             self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
 
-    def show(self, outcome: Outcome, browse: str) -> None:
+    def show(self, result: CalibrateResult, browse: str) -> None:
         """The summary, and where to look further; `browse` is the command that does it."""
-        calibration = outcome.calibration
+        calibration = result.calibration
         lines = summary(calibration)
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
-        lines += [("run", outcome.run.run_id), ("figure", outcome.artifacts["figures/line.png"]), ("browse", browse)]
-        width = max(len(label) for label, _ in lines)
-        for label, text in lines:
-            style = STYLES[calibration.status] if label == "status" else "none"
-            # The terminal wraps what is too long: a path or an address broken by us could not be copied whole.
-            self.stdout.print(f"[dim]{label:<{width}}[/]  [{style}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+        lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"]), ("browse", browse)]
+        show_lines(self.stdout, lines, {"status": STYLES[calibration.status]})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tempfit.calibration import Calibration
 from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
-from tempfit.training import Status
+from tempfit.status import Status
 
 FEW, MANY = 30, 200  # states up to which each is marked; beyond which the axis of epochs is logarithmic
 MOST_POINTS = 5000  # dots that a person can still tell apart, and more than a figure needs

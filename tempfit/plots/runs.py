@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from tempfit.compare import Comparison, LossCurve, RecordedRun
+from tempfit.compare import Comparison, RecordedLoss, RecordedRun
 from tempfit.plots.canvas import COLOURS, GREY, HIGHEST, label_log_axis, make_panels
 from tempfit.readings import axis_label
+from tempfit.status import Outcome
 
 FEW = len(COLOURS)  # runs that a legend can tell apart; more are coloured by how good they are
 LEGEND_ROW, LEGEND_CHARACTERS = 0.22, 180  # inches, and what fits beside each other at this font's width
@@ -30,11 +31,11 @@ EXTENDS: dict[tuple[bool, bool], Literal["neither", "min", "max", "both"]] = {  
 ABOVE_START = 30  # times the highest start: how far a loss that explodes is followed
 
 
-def draw_runs(comparison: Comparison, curves: Mapping[str, LossCurve]) -> Figure:
+def draw_runs(comparison: Comparison, curves: Mapping[str, RecordedLoss]) -> Figure:
     """Left the loss against updates on log axes, right the lines over the range of the readings.
 
-    Up to 8 runs have a legend with what differs between them, more are coloured by their loss. What diverged is dashed,
-    and has no line; neither has a network, whose parameters are no metrics. curves: by run id.
+    Up to 8 runs have a legend with what differs between them, more are coloured by what orders them. What diverged is
+    dashed, and has no line; neither has a network, whose parameters are no metrics. curves: by run id.
     """
     runs = comparison.runs
     few = len(runs) <= FEW
@@ -76,7 +77,8 @@ def _label(comparison: Comparison, run: RecordedRun) -> str:
     if len(differences) > LEGEND_CHARACTERS // 2:
         differences = f"{differences[: LEGEND_CHARACTERS // 2]} …"
     parts = [comparison.short_id(run), *([differences] if differences else [])]
-    notes = [run.status] if run.diverged or "loss" not in run.metrics else []
+    on_its_way = run.diverged and not run.overflowed
+    notes = [Outcome.EXPLODES if on_its_way else run.status] if run.diverged or "loss" not in run.metrics else []
     notes += ["no line drawn"] if not notes and not run.coefficients else []
     return _plain(": ".join(parts) + "".join(f" ({note})" for note in notes))
 
@@ -95,14 +97,17 @@ def _plain(text: str) -> str:
 def _shade(figure: Figure, axes: Axes, comparison: Comparison) -> list[Any]:
     """A colour for every run by its loss, with a bar beside the axes that says which; diverged ones are grey."""
     measure = comparison.measure
-    values = np.array([np.nan if run.diverged else run.metrics.get(measure, np.nan) for run in comparison.runs])
+    measured = [None if run.diverged else run.metric(measure) for run in comparison.runs]
+    values = np.array([np.nan if value is None else value for value in measured])
     finite = values[values > 0]
     low, high = _colour_range(finite)
     norm = LogNorm(low, high, clip=True) if high > 30 * low else Normalize(low, high, clip=True)
     palette = colormaps["viridis"]
     if len(finite):
         beyond = (bool(finite.min() < low), bool(finite.max() > high))
-        figure.colorbar(ScalarMappable(norm, palette), ax=axes, label=f"Final {measure}", extend=EXTENDS[beyond])
+        figure.colorbar(
+            ScalarMappable(norm, palette), ax=axes, label=f"Final {measure.replace('_', ' ')}", extend=EXTENDS[beyond]
+        )
     return [palette(norm(value)) if np.isfinite(value) else GREY for value in values]
 
 
@@ -115,7 +120,7 @@ def _colour_range(values: NDArray[np.float64]) -> tuple[float, float]:
     return (low, high) if high > low * (1 + 1e-6) else (0.9 * low, 1.1 * high)
 
 
-def _finite(curve: LossCurve) -> tuple[Any, Any]:
+def _finite(curve: RecordedLoss) -> tuple[Any, Any]:
     """What a log axis has a place for: neither 0 nor 1e308."""
     shown = (curve.loss > 0) & (curve.loss < HIGHEST)
     return curve.updates[shown], curve.loss[shown]
@@ -128,7 +133,7 @@ def _draw_line(axes: Axes, run: RecordedRun, style: Mapping[str, Any]) -> None:
     axes.plot(t_u, np.polyval(run.coefficients, t_u), **style)
 
 
-def _scale_loss(axes: Axes, runs: Sequence[RecordedRun], curves: Mapping[str, LossCurve]) -> None:
+def _scale_loss(axes: Axes, runs: Sequence[RecordedRun], curves: Mapping[str, RecordedLoss]) -> None:
     """Log axes; a loss that explodes is followed out of the window, not to 1e290, which would flatten all others."""
     axes.set_yscale("log")
     axes.set_xscale("symlog", linthresh=1)

@@ -18,8 +18,9 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit.compare import DIVERGED, SHORT_ID, LossCurve, RecordedData, RecordedRun
+from tempfit.compare import SHORT_ID, RecordedData, RecordedLoss, RecordedRun
 from tempfit.errors import RunsError, ServiceError
+from tempfit.status import Status
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
@@ -55,19 +56,27 @@ def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
 
 
 def best_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
-    """The `n` calibrations of the experiment with the lowest loss, none diverged, on the data of the newest."""
+    """The `n` calibrations of the experiment with the lowest RMSE, none diverged, on the data of the newest.
+
+    Whatever loss they made small: that of Huber is on another scale.
+    """
     with _service(store):
         newest = next(_calibrations(store, experiment, CALIBRATIONS, NEWEST_FIRST), None)
         if newest is None:
             raise _too_few(0, f"experiment {experiment!r}")
         sha256 = newest.data.tags["data_sha256"]
-        same_data = f"{CALIBRATIONS} AND tags.data_sha256 = '{sha256}' AND tags.status != '{DIVERGED}'"
-        lowest_first = _calibrations(store, experiment, same_data, "metrics.loss ASC")
-        found = list(islice((run for run in lowest_first if "loss" in run.data.metrics), n))
+        same_data = f"{CALIBRATIONS} AND tags.data_sha256 = '{sha256}' AND tags.status != '{Status.DIVERGED}'"
+        lowest_first = _calibrations(store, experiment, same_data, "metrics.rmse ASC")
+        found = list(islice((run for run in lowest_first if _is_sound(_recorded(run, None))), n))
         if len(found) < 2:
             place = f"experiment {experiment!r} that did not diverge, on the data of the newest"
             raise _too_few(len(found), f"{place} (sha256 {sha256[:SHORT_ID]})")
         return _record(store, found)
+
+
+def _is_sound(run: RecordedRun) -> bool:
+    """Not asked of MLflow, whose filters find no run without the tag `outcome` that they compare."""
+    return not run.diverged and run.metric("rmse") is not None
 
 
 def sweep_runs(store: Store, name: str, experiment: str | None) -> list[RecordedRun]:
@@ -83,14 +92,14 @@ def sweep_runs(store: Store, name: str, experiment: str | None) -> list[Recorded
         return _record(store, found)
 
 
-def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, LossCurve]:
+def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, RecordedLoss]:
     """Run id → the loss against the number of updates, as sampled for MLflow's charts."""
     with _service(store):
         curves = {}
         for run in runs:
             points = sorted((p.step, p.value) for p in store.client.get_metric_history(run.run_id, "loss"))
             steps, values = [step for step, _ in points], [value for _, value in points]
-            curves[run.run_id] = LossCurve(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
+            curves[run.run_id] = RecordedLoss(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         return curves
 
 

@@ -6,7 +6,7 @@ import getpass
 import json
 import math
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,7 +33,6 @@ from tempfit.tracking.ui import TRAINING_VIEW
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
-METRICS_PER_BATCH = 1000  # what MLflow takes in one request
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
 
 
@@ -114,8 +113,8 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     client, run_id = run.store.client, run.run_id
     try:
         with uninterrupted(run.store), TemporaryDirectory(prefix="tempfit-") as folder:
-            log_metrics(run.store, run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS))
-            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in result_tags(calibration).items()])
+            tags = [RunTag(key, value) for key, value in result_tags(calibration).items()]
+            client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
             names = _write_files(Path(folder), calibration, figures)
             client.log_artifacts(run_id, folder)
             _log_model(run, calibration)
@@ -123,13 +122,6 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     except MlflowException as error:
         raise ServiceError(f"cannot record run {run_id} at {run.store.uri}: {error}") from error
     return {name: f"{uri}/{name}" for name in names}
-
-
-def log_metrics(store: Store, run_id: str, metrics: Sequence[Metric], params: Sequence[Param] = ()) -> None:
-    """Write metrics, and params with them, in as few requests as MLflow's limit allows."""
-    for start in range(0, len(metrics), METRICS_PER_BATCH):
-        with_first = params if start == 0 else ()
-        store.client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH], params=with_first)
 
 
 def as_params(values: Mapping[str, Any]) -> list[Param]:

@@ -80,7 +80,7 @@ def open_store(folder: Path) -> Store:
         else:
             artifact_root = None
         store = Store(MlflowClient(tracking_uri=uri), uri, folder, artifact_root)
-        sweep_stale_runs(store)
+        end_stale_runs(store)
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         raise ServiceError(f"cannot open the runs at {uri}: {error}") from error
     return store
@@ -96,7 +96,7 @@ def open_existing_store(folder: Path) -> Store:
     return open_store(folder)
 
 
-def sweep_stale_runs(store: Store) -> None:
+def end_stale_runs(store: Store) -> None:
     """Mark runs FAILED whose process is gone without having ended them."""
     for run_id, uri in leases.abandoned(store.running):
         if uri != store.uri:

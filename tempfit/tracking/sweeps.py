@@ -20,7 +20,6 @@ from tempfit.tracking.interrupts import uninterrupted
 from tempfit.tracking.runs import (
     Run,
     as_params,
-    log_metrics,
     provenance,
     result_metrics,
     result_tags,
@@ -127,7 +126,7 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
     ended = "FAILED"
     try:
         metrics = result_metrics(calibration, run.start_time, POINTS)
-        log_metrics(run.store, begun, metrics, as_params(member.trial.config.hyperparameters()))
+        client.log_batch(begun, metrics, as_params(member.trial.config.hyperparameters()))
         ended = "FINISHED"
     finally:
         client.set_terminated(begun, ended)

@@ -21,7 +21,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, TaskRun
 
 from flows import tasks
-from flows.calibrate import Outcome, calibrate
+from flows.calibrate import CalibrateResult, calibrate
 from tempfit import cli
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, ServiceError, SettingsError
@@ -44,7 +44,7 @@ def runs_of(mlruns: Path, experiment: str) -> list[MlflowRun]:
     return list(client_of(mlruns).search_runs([found.experiment_id])) if found else []
 
 
-def prefect_runs(outcome: Outcome) -> tuple[FlowRun, dict[str, TaskRun]]:
+def prefect_runs(outcome: CalibrateResult) -> tuple[FlowRun, dict[str, TaskRun]]:
     """The flow run behind an outcome, and its task runs by the first word of their names."""
     run = outcome.run.store.client.get_run(outcome.run.run_id)
     flow_run_filter = FlowRunFilter(id=FlowRunFilterId(any_=[run.data.tags["prefect.flow_run_id"]]))

@@ -13,11 +13,14 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.server import free_port, is_healthy
 from tempfit import leases
+from tempfit.config import CalibrationConfig
+from tempfit.tracking.store import PARENT_TAG
 from tests.conftest import T_C, T_U, THERMOMETER
 from tests.integration.conftest import ROOT, Place, Services, wait_for
 
@@ -175,6 +178,32 @@ def test_with_a_tracking_server_runs_go_there(place: Place, up: Services) -> Non
     url = f"{up.mlflow}/get-artifact?path=calibration.json&run_uuid={run.info.run_id}"
     with urllib.request.urlopen(url, timeout=20) as response:
         assert json.load(response)["n"] == len(T_U) == len(T_C)
+
+
+def test_with_a_tracking_server_a_sweep_and_all_its_children_go_there(place: Place, up: Services) -> None:
+    """Children are written by several threads at once."""
+    axes = ["--grid", "learning_rate=1e-2,0.1,0.5,5", "--grid", "scaling=none,factor,standardize"]
+    done = place.run("tempfit", "sweep", str(THERMOMETER), *axes, "--json", MLFLOW_TRACKING_URI=up.mlflow)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["n_members"] == 12
+    client = MlflowClient(tracking_uri=up.mlflow)
+    parent = client.get_run(result["run_id"])
+    children = client.search_runs([parent.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
+    assert len(place.runs()) == 13
+    assert len({child.data.tags["tempfit.member"] for child in children}) == 12
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    n_settings = len(CalibrationConfig().hyperparameters())
+    for child in children:
+        member = result["members"][int(child.data.tags["tempfit.member"])]
+        assert child.data.tags["outcome"] == member["outcome"]
+        assert len(child.data.params) == n_settings
+        assert child.data.metrics["loss"] == pytest.approx(member["loss"], rel=1e-12)
+        points = client.get_metric_history(child.info.run_id, "loss")
+        assert max(point.step for point in points) == member["n_epochs"]
+    listed = {item.path for folder in ("", "figures") for item in client.list_artifacts(parent.info.run_id, folder)}
+    assert set(result["artifacts"]) <= listed
+    assert "table.csv" in listed
 
 
 def test_ui_alone(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +30,26 @@ class Recorder:
     store: Store
     experiment: str
 
-    def run(self, loss: float, status: str = "converged", readings: Readings | None = None, **settings: object) -> str:
+    def run(
+        self,
+        final_loss: float,
+        status: str = "converged",
+        readings: Readings | None = None,
+        rmse: float | None = None,
+        outcome: str | None = None,
+        **settings: object,
+    ) -> str:
+        """rmse: of the squared loss, if not said."""
         config = CalibrationConfig(experiment=self.experiment, **settings)
-        run = start_run(self.store, readings or load_readings(THERMOMETER), config, {})
+        tags = {} if outcome is None else {"outcome": outcome}
+        run = start_run(self.store, readings or load_readings(THERMOMETER), config, tags)
         with ended(run):
-            self.results(run.run_id, loss, status)
+            self.results(run.run_id, final_loss, status, rmse)
         return run.run_id
 
-    def results(self, run_id: str, loss: float, status: str) -> None:
+    def results(self, run_id: str, loss: float, status: str, rmse: float | None = None) -> None:
         points = [Metric("loss", value, 0, step) for step, value in ((2, loss), (0, 100.0), (1, 50.0))]
+        points.append(Metric("rmse", loss**0.5 if rmse is None else rmse, 0, 0))
         self.store.client.log_batch(run_id, metrics=points, tags=[RunTag("status", status)])
 
     def sweep(self, losses: dict[float, float]) -> tuple[str, list[str]]:
@@ -72,7 +84,7 @@ def test_a_calibration_comes_back_as_it_was_recorded(recorder):
     run = start_run(recorder.store, result.readings, config, {})
     with ended(run):
         log_calibration(run, result, {})
-    other = recorder.run(loss=3.0)
+    other = recorder.run(3.0)
     first, _ = runs = find_runs(recorder.store, [run.run_id, other], None)
     assert (first.name, first.experiment_id, first.status) == (run.name, run.experiment_id, "exhausted")
     assert {name: first.setting(name) for name in config.hyperparameters()} == config.hyperparameters()
@@ -152,6 +164,18 @@ def test_the_best_are_on_the_data_of_the_newest_and_did_not_diverge(recorder):
     assert ids(best_runs(recorder.store, 9, recorder.experiment)) == [best, middle, worse]
     recorder.run(0.7, readings=shifted)
     assert [run.metrics["loss"] for run in best_runs(recorder.store, 9, recorder.experiment)] == [0.5, 0.7]
+
+
+def test_the_best_have_the_lowest_rmse_whatever_loss_they_made_small(recorder):
+    squared = recorder.run(2.9, rmse=1.7)
+    huber = recorder.run(1.1, rmse=1.8, loss="huber")
+    worse = recorder.run(4.0, rmse=2.0)
+    recorder.run(1.0, rmse=math.nan)
+    recorder.run(1.0, rmse=math.inf)
+    recorder.run(1.0, rmse=1.0, outcome="explodes", status="exhausted")
+    arrived = recorder.run(3.0, rmse=1.75, outcome="arrives")
+    assert ids(best_runs(recorder.store, 2, recorder.experiment)) == [squared, arrived]
+    assert ids(best_runs(recorder.store, 9, recorder.experiment)) == [squared, arrived, huber, worse]
 
 
 def test_a_sweep_is_its_children(recorder):

@@ -12,6 +12,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
+from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
@@ -20,7 +21,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.readings import load_readings
 from tempfit.tracking import runs
-from tempfit.tracking.runs import Run, ended, log_calibration, start_run
+from tempfit.tracking.runs import Run, as_params, ended, log_calibration, start_run
 from tempfit.tracking.store import open_store
 from tests.conftest import T_C, T_U, THERMOMETER
 
@@ -247,6 +248,18 @@ def test_logging_twice_writes_no_further_points(mlruns: Path) -> None:
         log_calibration(run, result, FIGURES)
         log_calibration(run, result, FIGURES)
     assert len(run.store.client.get_metric_history(run.run_id, "loss")) == 51
+
+
+@pytest.mark.parametrize("n_metrics", [0, 2500])
+def test_more_than_a_request_takes_is_written_whole(mlruns: Path, n_metrics: int) -> None:
+    """MLflow takes 1,000 metrics and 100 params at once; its client deals them out."""
+    config = CalibrationConfig(experiment="large")
+    run = start_run(open_store(mlruns), load_readings(THERMOMETER), config, {}, params={})
+    with ended(run):
+        metrics = [Metric("loss", float(step), 0, step) for step in range(n_metrics)]
+        run.store.client.log_batch(run.run_id, metrics, as_params({f"setting_{k}": k for k in range(250)}))
+    assert len(run.store.client.get_metric_history(run.run_id, "loss")) == n_metrics
+    assert len(read(run).data.params) == 250
 
 
 def test_a_store_that_fails_is_a_service_error(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:

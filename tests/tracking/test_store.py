@@ -73,7 +73,7 @@ def _text_columns(database: Path) -> list[str]:
 def test_a_run_whose_process_was_killed_is_marked_failed(mlruns: Path) -> None:
     store = open_store(mlruns)
     run = start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="killed"), {})
-    stores.sweep_stale_runs(store)
+    stores.end_stale_runs(store)
     assert store.client.get_run(run.run_id).info.status == "RUNNING"  # its process lives
     run.lease.lock.release()  # as the OS does when a process ends
     open_store(mlruns)

@@ -18,7 +18,7 @@ from tempfit.grid import make_grid
 from tempfit.readings import load_readings
 from tempfit.sweep import Sweep, plan_sweep, run_sweep
 from tempfit.tracking.runs import Run, ended
-from tempfit.tracking.store import PARENT_TAG, open_store, sweep_stale_runs
+from tempfit.tracking.store import PARENT_TAG, end_stale_runs, open_store
 from tempfit.tracking.sweeps import POINTS, log_sweep, start_sweep
 from tests.conftest import THERMOMETER
 
@@ -114,7 +114,7 @@ def test_children_of_a_killed_sweep_are_marked_with_it(mlruns: Path) -> None:
     path = run.store.running / f"{run.run_id}.lease"
     path.write_text(run.store.uri)
     assert not leases.is_held(run.store.running, run.run_id)
-    sweep_stale_runs(run.store)
+    end_stale_runs(run.store)
     assert client.get_run(run.run_id).info.status == "FAILED"
     assert client.get_run(child.info.run_id).info.status == "FAILED"
     assert not path.exists()
