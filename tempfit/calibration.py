@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.batches import Trained, fit_problems
 from tempfit.config import CalibrationConfig, parse_config
-from tempfit.forecast import Forecast, make_forecast
+from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize
 from tempfit.readings import Readings, as_readings
@@ -154,7 +154,7 @@ class Calibration:
         """How near the fit came to the lowest mean squared error, in a word."""
         start, end = float(self.objective[0]), float(self.objective[-1])
         converged = self.status is Status.CONVERGED
-        grows = end > start and not converged
+        grows = end > (1 + CLOSE) * start and not converged  # (at the critical rate itself it swings, to and fro)
         if self.status is Status.DIVERGED or (grows and (self.forecast.stable is False or end > GROWN * start)):
             return Outcome.EXPLODES
         if self.is_close:

@@ -322,6 +322,7 @@ def test_trials_that_the_readings_cannot_carry_are_left_out_with_the_reason():
     [
         ({"scaling": "none", "learning_rate": 1e-4, "n_epochs": 100}, Outcome.CRAWLS, "slow"),
         ({"learning_rate": 0.01, "n_epochs": 2}, Outcome.CRAWLS, "after 2 epochs"),
+        ({"learning_rate": 1.0}, Outcome.STICKS, "the learning rate is 1 times the critical 1"),
         ({"l2": 0.37}, Outcome.SETTLES, "the penalty moves the optimum"),
         ({"l2": 1.93}, Outcome.EXPLODES, "L2 brings the critical learning rate down from 1 to 0.341"),
         ({"loss": "huber"}, Outcome.SETTLES, "Huber's loss has another optimum"),
