@@ -28,6 +28,7 @@ from tempfit.training import GROWN, Fit, OnEpochs, gradient_norm
 from tempfit.validation import Validation
 
 STILL = 1e-3  # of the distance to the lowest loss: what gains less in the last quarter of its epochs does not move
+ROUNDING = 1e-13  # of the largest temperature: a term that is smaller at every reading is none
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -212,10 +213,14 @@ class Calibration:
             return f"{y} = mlp({x}), {'-'.join(sizes)} units, {self.config.activation}"
         values = self.coefficients if coefficients is None else coefficients
         terms = []
-        for power, (value, uncertainty) in zip(
-            reversed(range(len(values))), zip(values, self.exact.uncertainties, strict=True), strict=True
-        ):
-            number = f"{abs(value):.{_digits(value, uncertainty, least=4 if power else 5)}g}"
+        largest_x, largest_y = float(np.abs(self.readings.t_u).max()), float(np.abs(self.readings.t_c).max())
+        powers = reversed(range(len(values)))
+        for power, value, uncertainty in zip(powers, values, self.exact.uncertainties, strict=True):
+            # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
+            telling = min(uncertainty, self.exact.residual_sd / largest_x**power)
+            if abs(value) * largest_x**power < ROUNDING * largest_y:
+                value = 0.0
+            number = f"{abs(value):.{_digits(value, telling, least=4 if power else 5)}g}"
             reading = {0: "", 1: f" · {x}"}.get(power, f" · {x}{str(power).translate(SUPERSCRIPTS)}")
             terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
         (sign, first), *others = terms
@@ -329,7 +334,7 @@ def calibrate(
     >>> print(f"{result.status}: t_c = {result.w:.4f} * t_u {result.b:+.3f}")
     converged: t_c = 0.5368 * t_u -17.305
     """
-    base = config.model_dump() if config is not None else {}
+    base = config.model_dump(exclude_unset=True) if config is not None else {}
     checked = parse_config({**base, **settings})
     data = as_readings(readings, checked)
     problem = normalize(data, checked)

@@ -6,6 +6,7 @@ so a stage asks for its own class and is handed the whole.
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping
 from itertools import pairwise
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tempfit.errors import SettingsError
 
+NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
 
@@ -131,10 +133,11 @@ class ValidationConfig(Settings):
 class TrainingConfig(ModelConfig):
     """The gradient descent on a model: its start, loss, optimizer, remedies, and when to stop."""
 
-    learning_rate: float = setting(0.5, "Learning rate of the optimizer.", gt=0, le=1e6)
+    learning_rate: float = setting(0.5, "Learning rate of the optimizer; of an mlp 0.01, by default.", gt=0, le=1e6)
     n_epochs: int = setting(5000, "Most epochs (updates of w and b) to train.", unit="epochs", ge=1, le=10_000_000)
     optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
-        "sgd", "Update rule: sgd (plain gradient descent), adam or rmsprop, as in torch.optim."
+        "sgd",
+        "Update rule: sgd (plain gradient descent), adam or rmsprop, as in torch.optim; of an mlp adam, by default.",
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0)
@@ -161,6 +164,15 @@ class TrainingConfig(ModelConfig):
     )
     dtype: Literal["float32", "float64"] = setting("float64", "Precision of the training.")
     device: Literal["auto", "cpu", "cuda"] = setting("auto", "Where to train; auto takes a GPU for large batches only.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _networks_have_defaults_of_their_own(cls, values: Any) -> Any:
+        """What suits a standardized line explodes in a network. A learning rate that is given is for the optimizer
+        that is given, else for sgd."""
+        if isinstance(values, Mapping) and values.get("model") == "mlp" and "learning_rate" not in values:
+            return {**NETWORK_DEFAULTS, **values}
+        return values
 
     @model_validator(mode="after")
     def _momentum_has_an_optimizer(self) -> Self:
@@ -210,7 +222,11 @@ def describe(error: ValidationError) -> str:
         name = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
         if item["type"] == "extra_forbidden":
-            clauses.append(f"{name}: no such setting")
+            near = difflib.get_close_matches(name, CalibrationConfig.model_fields, n=1)
+            clauses.append(f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
+        elif item["type"] == "string_pattern_mismatch":
+            what = CalibrationConfig.model_fields[name].description
+            clauses.append(f"{name}: {item['input']!r} is not written as it should be ({what})")
         elif name:
             clauses.append(f"{name}: {message}, got {item['input']!r}")
         else:

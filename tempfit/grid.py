@@ -128,7 +128,7 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
         )
     trials: dict[str, Trial] = {}
     left_out: list[tuple[str, str]] = []
-    settings = base.model_dump()
+    settings = base.model_dump(exclude_unset=True)
     for values in itertools.product(*(axis.values for axis in axes)):
         chosen = dict(zip(names, values, strict=True))
         try:
@@ -144,7 +144,7 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
 
 def _name(axes: Sequence[Axis], values: Sequence[Any], settings: Mapping[str, Any]) -> str:
     """`learning_rate 0.01, scaling none`: what was chosen, without what plays no part."""
-    idle = idle_settings(settings)
+    idle = idle_settings({**CalibrationConfig().model_dump(), **settings})
     chosen = [
         f"{axis.name} {axis.write(value)}" for axis, value in zip(axes, values, strict=True) if axis.name not in idle
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from tempfit.calibration import Calibration
 from tempfit.config import format_rate, format_ratio
+from tempfit.forecast import CLOSE
 from tempfit.plots import draw_figures
 from tempfit.status import Status
 
@@ -74,6 +75,8 @@ def describe_distance(calibration: Calibration) -> str:
     ]
     if calibration.config.loss == "squared":
         excess = calibration.excess_loss
+        if calibration.is_close and excess > CLOSE:  # of a perfect fit, all that is left is rounding
+            excess = 0.0
         parts.append(f"loss {excess:.2%} above" if 1e-6 < excess < math.inf else f"relative excess loss {excess:.2g}")
     else:
         parts.append("which minimizes the squared loss, not Huber's")

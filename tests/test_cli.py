@@ -97,7 +97,7 @@ def test_serve_wants_a_schedule_a_source_and_a_server(tmp_path, capsys, monkeypa
         (["--grid", "learning_rate=1e-1..1e-3:5"], "an empty range"),
         (["--grid", "learning_rate=1e-3..1:40", "--grid", "momentum=0..0.9:40"], "1,600 configurations"),
         (["--grid", "optimizer=sgd,lbfgs"], "should be 'sgd', 'adam' or 'rmsprop'"),
-        (["--grid", "learning_rate=0.1", "--preset", "tutorial"], "say what to try"),
+        (["--grid", "learning_rate=0.1", "--preset", "tutorial"], "leave one out"),
         ([], "say what to try"),
     ],
 )
@@ -147,7 +147,7 @@ def test_every_setting_is_an_option(capsys, monkeypatch):
     assert code == 0
     for name in CalibrationConfig.model_fields:
         assert f"--{name.replace('_', '-')}" in out
-    assert "Learning rate of the optimizer. (> 0, ≤ 1e+06)" in " ".join(out.split())
+    assert "of an mlp 0.01, by default. (> 0, ≤ 1e+06)" in " ".join(out.split())
 
 
 def test_help_imports_nothing_heavy():

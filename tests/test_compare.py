@@ -72,8 +72,8 @@ def test_a_setting_that_plays_no_part_does_not_differ_and_is_not_shown():
     """The width of a line's hidden layers."""
     line, narrow, wide = (
         recorded("a"),
-        recorded("b", model="mlp", hidden="3"),
-        recorded("c", model="mlp", hidden="13x13"),
+        recorded("b", model="mlp", hidden="3", learning_rate=0.5),
+        recorded("c", model="mlp", hidden="13x13", learning_rate=0.5),
     )
     assert compare([line, narrow]).differing == ("model",)
     comparison = compare([line, narrow, wide])

@@ -160,7 +160,7 @@ def test_a_networks_curvature_at_the_start_is_that_of_its_whole_hessian(activati
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_network_is_warned_of_its_first_updates(seed):
     """At half the critical rate of the start the first losses only fall; at one and a half times it they do not."""
-    config = CalibrationConfig(model="mlp", seed=seed)
+    config = CalibrationConfig(model="mlp", seed=seed, optimizer="sgd", learning_rate=0.5)
     told = make_forecast(normalize(as_readings((T_U, T_C), config), config).design, config)
     assert told.warns
     assert "first updates over-correct" in told.advice

@@ -102,7 +102,7 @@ def test_the_loss_has_a_log_axis_and_the_path_ends_at_the_optimum():
     assert axes.get_yscale() == "log"
     (axes,) = draw_path(result).axes
     way = next(line for line in axes.lines if line.get_label() == "gradient descent").get_xydata()
-    star = next(line for line in axes.lines if line.get_label() == "exact optimum").get_xydata()
+    star = next(line for line in axes.lines if line.get_label() == "exact least squares").get_xydata()
     assert way[-1] == pytest.approx(star[0], rel=1e-6)
 
 

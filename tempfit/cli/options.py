@@ -43,7 +43,7 @@ def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
         given = {name: arguments.pop(name) for name in CalibrationConfig.model_fields}
         given = {name: value for name, value in given.items() if value is not None}
         config = parse_config(read_settings_file(config_file), source=str(config_file)) if config_file else None
-        values = config.model_dump() if config else {}
+        values = config.model_dump(exclude_unset=True) if config else {}
         return command(config=parse_config({**values, **given}, source="options"), **arguments)
 
     signature = inspect.signature(command, eval_str=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -23,14 +24,15 @@ def ui(
 ) -> None:
     """Browse the runs in MLflow's UI, on 127.0.0.1, until Ctrl-C."""
     from flows.services import mlflow_service, run_services
-    from tempfit.tracking.ui import remember_ui, runs_page
+    from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
 
-    with stderr.status("starting MLflow's UI …") as status:
+    with stderr.status("starting MLflow's UI …") as status, ExitStack() as cleanup:
         service = mlflow_service(Path(mlruns), port, "--port")
 
         def on_ready() -> None:
             status.stop()
             remember_ui(Path(mlruns), service.address)
+            cleanup.callback(forget_ui, Path(mlruns))
             say(f"MLflow UI       {runs_page(service.address)}", "Ctrl-C stops it.")
 
         run_services([service], on_ready)
@@ -45,15 +47,17 @@ def up(
     """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C."""
     from flows.server import Announcement
     from flows.services import mlflow_service, prefect_service, run_services
-    from tempfit.tracking.ui import remember_ui, runs_page
+    from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
 
-    with stderr.status("starting Prefect's server and MLflow's UI …") as status:
+    with stderr.status("starting Prefect's server and MLflow's UI …") as status, ExitStack() as cleanup:
         prefect, mlflow = prefect_service(prefect_port), mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
         announcement = Announcement(prefect_port, prefect.log)
 
         def on_ready() -> None:
             status.stop()
             remember_ui(Path(mlruns), mlflow.address)
+            cleanup.callback(forget_ui, Path(mlruns))
+            cleanup.callback(announcement.withdraw)
             announcement.make()
             say(
                 f"Prefect server  {prefect.address}",
@@ -63,10 +67,7 @@ def up(
                 "Ctrl-C stops both.",
             )
 
-        try:
-            run_services([prefect, mlflow], on_ready)
-        finally:
-            announcement.withdraw()
+        run_services([prefect, mlflow], on_ready)
 
 
 @app.command()

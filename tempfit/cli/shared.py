@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tempfit.config import TrackingConfig
-from tempfit.errors import ServiceError, SettingsError
+from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
     from flows.server import PrefectServer
@@ -97,6 +96,5 @@ def _wait_for_services(flow: str, mlruns: str, server: PrefectServer | None) -> 
     from tempfit.tracking.store import open_store
 
     if server is not None:
-        with suppress(ServiceError):  # if it cannot be opened, the flow will try again, and tell
-            open_store(Path(mlruns))
+        open_store(Path(mlruns))
         server.wait()

@@ -71,7 +71,9 @@ def sweep(
 
 def _refuse_bad_grid(config: CalibrationConfig, grid: list[str], preset: Preset | None, *, agreed: bool) -> None:
     """Raises SettingsError where the flow would, before anything heavy is loaded."""
-    if bool(grid) == (preset is not None):
+    if grid and preset is not None:
+        raise SettingsError("--grid and --preset are two ways to say what to try; leave one out")
+    if not grid and preset is None:
         raise SettingsError("say what to try: --grid SETTING=VALUES (once per setting), or --preset tutorial")
     if preset is not None:
         preset_grid(preset, config)

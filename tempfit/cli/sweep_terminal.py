@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -89,6 +90,12 @@ class SweepTerminal:
         if sweep.grid.left_out:
             name, reason = sweep.grid.left_out[0]
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
-        lines += [("run", result.run.run_id), ("figures", result.artifacts["figures/losses.png"]), ("browse", browse)]
+        lines += [("run", result.run.run_id), ("figures", _figures(result.artifacts)), ("browse", browse)]
         self.stdout.print()
         show_lines(self.stdout, lines)
+
+
+def _figures(artifacts: Mapping[str, str]) -> str:
+    """The pictures' names and their folder."""
+    names = sorted(name.removeprefix("figures/") for name in artifacts if name.startswith("figures/"))
+    return f"{', '.join(names)} in {artifacts[f'figures/{names[0]}'].removesuffix(names[0])}"

@@ -126,11 +126,11 @@ def draw_path(calibration: Calibration) -> Figure:
     marker = "o-" if len(states) <= FEW else "-"
     axes.plot(path[:, 0], path[:, 1], marker, color=ORANGE, markersize=4, label="gradient descent")
     axes.plot(*path[0], "s", color="black", markersize=6, label="start")
-    axes.plot(*optimum, "*", color="black", markersize=11, label="exact optimum")
+    axes.plot(*optimum, "*", color="black", markersize=11, label="exact least squares")
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
     what = "The first updates" if calibration.fit.diverged_at is not None else "The way"
-    axes.set_title(f"{what} of (w, b) over the contours of the loss")
+    axes.set_title(f"{what} of (w, b) over the contours of the squared loss")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
 

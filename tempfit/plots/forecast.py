@@ -16,7 +16,7 @@ from tempfit.training import log_spaced
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 10_000_000  # that the axis shows; n_epochs allows no more
 LINE_POINTS, RINGS = 600, 24  # of a foretold curve; of a real one, sparse enough to see the line between them
 HEADROOM = 1e3  # times the start of those that do not explode: an explosion shown whole would squash them
-DEPTH = 1e-12  # of the lowest start: what is lower is the rounding of a perfect fit
+DEPTH = 1e-20  # of the lowest start: what is lower is the rounding of a perfect fit
 
 
 def draw_outlook(outlook: Outlook) -> Figure:

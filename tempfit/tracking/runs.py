@@ -25,9 +25,9 @@ from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
 from tempfit.explain import why
+from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
-from tempfit.tracking.interrupts import sigterm_raises, uninterrupted
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
@@ -75,7 +75,7 @@ def start_run(
         run_id = created.info.run_id
         lease = leases.hold(store.running, run_id, store.uri)
         run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
-        with _failed_unless_done(run), uninterrupted(store):
+        with _failed_unless_done(run), store.whole():
             store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
             _log_data(run, readings)
     except MlflowException as error:
@@ -89,8 +89,9 @@ def ended(run: Run) -> Iterator[None]:
 
     SIGTERM is turned into an exception meanwhile, which would otherwise leave the run RUNNING.
     """
-    with _failed_unless_done(run), sigterm_raises():
+    with stoppable(), _failed_unless_done(run):
         yield
+        raise_if_stopped()  # one that was lost on its way
     _terminate(run, "FINISHED", None)
 
 
@@ -99,8 +100,11 @@ def _failed_unless_done(run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        killed = isinstance(error, (KeyboardInterrupt, SystemExit))
-        _terminate(run, "KILLED" if killed else "FAILED", f"{type(error).__name__}: {error}")
+        signal = stopped_by()
+        killed = signal is not None or isinstance(error, (KeyboardInterrupt, SystemExit))
+        reason = f"stopped by {signal}" if signal is not None else f"{type(error).__name__}: {error}"
+        with deaf():
+            _terminate(run, "KILLED" if killed else "FAILED", reason)
         raise
 
 
@@ -112,7 +116,7 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     """
     client, run_id = run.store.client, run.run_id
     try:
-        with uninterrupted(run.store), TemporaryDirectory(prefix="tempfit-") as folder:
+        with run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
             tags = [RunTag(key, value) for key, value in result_tags(calibration).items()]
             client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
             names = _write_files(Path(folder), calibration, figures)

@@ -8,13 +8,15 @@ noticed and its locations are put right.
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -23,10 +25,12 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from tempfit import leases
-from tempfit.errors import RunsError, ServiceError
+from tempfit.errors import RunsError, ServiceError, SettingsError
+from tempfit.interrupts import uninterrupted
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
 KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
+SERVER_PATIENCE = 5  # seconds until a tracking server must accept a connection
 ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
@@ -54,6 +58,10 @@ class Store:
         """Whether runs go to a tracking server, rather than into a database here."""
         return self.uri.startswith("http")
 
+    def whole(self) -> AbstractContextManager[None]:
+        """For what is written into the store in one go: not to be interrupted, where the store is SQLite."""
+        return nullcontext() if self.is_server else uninterrupted()
+
     @property
     def running(self) -> Path:
         """Folder of the leases that tell a running run from one whose process was killed."""
@@ -68,13 +76,16 @@ def database_uri(folder: Path) -> str:
 def open_store(folder: Path) -> Store:
     """Open the store in `folder`, or the server that MLFLOW_TRACKING_URI names; make and mend it as needed.
 
-    Runs whose process was killed are marked FAILED here. Raises ServiceError when the store cannot be used.
+    Runs whose process was killed are marked FAILED here. Raises ServiceError when the store cannot be used,
+    SettingsError when `folder` cannot hold one.
     """
     folder = folder.resolve()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(folder)
+    if uri.startswith("http"):
+        _refuse_silent_server(uri)
     try:
         if uri == database_uri(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            _make_folder(folder)
             _ensure_database(folder)
             artifact_root = folder / "artifacts"
         else:
@@ -84,6 +95,27 @@ def open_store(folder: Path) -> Store:
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         raise ServiceError(f"cannot open the runs at {uri}: {error}") from error
     return store
+
+
+def _refuse_silent_server(uri: str) -> None:
+    """Where nothing listens, MLflow's client would ask again and again for minutes."""
+    address = urlsplit(uri)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), timeout=SERVER_PATIENCE).close()
+    except OSError as error:
+        raise ServiceError(
+            f"nothing answers at {uri}, which MLFLOW_TRACKING_URI names ({error}): start that server, or unset the "
+            "variable"
+        ) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".lock").touch()
+    except OSError as error:
+        raise SettingsError(f"mlruns: {folder} cannot hold runs ({error.strerror}); choose another folder") from None
 
 
 def open_existing_store(folder: Path) -> Store:

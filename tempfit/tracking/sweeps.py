@@ -16,7 +16,6 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
-from tempfit.tracking.interrupts import uninterrupted
 from tempfit.tracking.runs import (
     Run,
     as_params,
@@ -57,7 +56,7 @@ def log_sweep(
     client = run.store.client
     try:
         run_ids = _record_members(run, sweep, on_recorded)
-        with uninterrupted(run.store), TemporaryDirectory(prefix="tempfit-") as folder:
+        with run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
             names = _write_files(Path(folder), sweep, figures, run_ids)
             client.log_artifacts(run.run_id, folder)
             client.log_batch(run.run_id, metrics=_metrics(sweep, run.start_time), tags=_tags(sweep, run_ids))
@@ -75,7 +74,7 @@ def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> l
     def record(number: int) -> str:
         run_id = finished.get(number)
         if run_id is None:
-            with uninterrupted(run.store):
+            with run.store.whole():
                 run_id = _record_member(run, sweep.members[number], number, shared, begun.get(number))
         return run_id
 

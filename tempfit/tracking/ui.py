@@ -43,6 +43,11 @@ def remember_ui(folder: Path, address: str) -> None:
     _address_file(folder).write_text(address, encoding="utf-8")
 
 
+def forget_ui(folder: Path) -> None:
+    """Take the note away, when the UI ends: the next is at its default address again."""
+    _address_file(folder).unlink(missing_ok=True)
+
+
 def runs_page(address: str) -> str:
     """The page of a UI at `address` that lists the experiments, as for model training."""
     return f"{address}/#/experiments?{TRAINING_VIEW}"

@@ -248,9 +248,9 @@ def test_a_folder_without_runs_stays_as_it_is(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_reading_from_a_server_makes_no_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert open_existing_store(tmp_path / "mlruns").uri == "http://127.0.0.1:9"
+def test_reading_from_a_server_makes_no_folder(tmp_path, monkeypatch, listener):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", listener)
+    assert open_existing_store(tmp_path / "mlruns").uri == listener
     assert list(tmp_path.iterdir()) == []
 
 

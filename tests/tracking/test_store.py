@@ -90,16 +90,32 @@ def test_a_deleted_experiment_is_explained(mlruns: Path) -> None:
         start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="deleted"), {})
 
 
-def test_a_tracking_server_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracking_server_that_is_not_there_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(ServiceError, match=r"nothing answers at http://127\.0\.0\.1:9, .* unset the variable"):
+        open_store(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tracking_server_that_is_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listener: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", listener)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     store = open_store(tmp_path)
     assert isinstance(store.client, MlflowClient)
-    assert ui_address(store) == "http://127.0.0.1:9"
-    with pytest.raises(ServiceError, match=r"cannot start a run at http://127\.0\.0\.1:9"):
+    assert ui_address(store) == listener
+    with pytest.raises(ServiceError, match=f"cannot start a run at {listener}"):
         start_run(store, load_readings(THERMOMETER), CalibrationConfig(), {})
     with pytest.raises(ServiceError, match="browse the runs at http"):
         ui_command(tmp_path, 5000)
+
+
+def test_a_folder_that_cannot_hold_runs_is_the_users_to_change(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match=r"file cannot hold runs .* choose another folder"):
+        open_store(tmp_path / "file")
 
 
 def test_links_lead_to_where_the_ui_was_last_served(mlruns: Path) -> None:

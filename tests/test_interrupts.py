@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: held back, lost, disguised, and heard all the same."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+
+import pytest
+
+from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by, uninterrupted
+
+STOPS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)]
+
+
+@pytest.mark.parametrize(("signum", "error"), STOPS)
+def test_both_raise_and_the_handlers_are_put_back(signum, error):
+    before = signal.getsignal(signum)
+    with pytest.raises(error), stoppable():
+        signal.raise_signal(signum)
+    assert signal.getsignal(signum) == before
+    assert stopped_by() is None  # the next run starts unburdened
+
+
+@pytest.mark.parametrize(("signum", "error"), STOPS)
+def test_they_are_held_back_until_the_block_is_done(signum, error):
+    done = []
+    with pytest.raises(error), stoppable(), uninterrupted():
+        signal.raise_signal(signum)
+        done.append("the rest of the block")
+    assert done
+
+
+@pytest.mark.parametrize(("signum", "error"), STOPS)
+def test_they_win_over_a_failure_of_the_block(signum, error):
+    with pytest.raises(error), uninterrupted():
+        signal.raise_signal(signum)
+        raise ValueError("database is locked")
+    raise_if_stopped()  # outside of `stoppable` nothing is remembered
+
+
+def test_what_a_library_made_of_them_is_undone():
+    def library() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("Task run is not set") from None
+
+    with pytest.raises(KeyboardInterrupt), stoppable():
+        library()
+
+
+def test_one_that_a_library_lost_is_raised_at_the_next_block():
+    done = []
+
+    def lose_one_and_go_on() -> None:
+        with suppress(SystemExit):  # as a callback of the garbage collector does
+            signal.raise_signal(signal.SIGTERM)
+        assert stopped_by() == "SIGTERM"
+        with uninterrupted():
+            done.append("not any more")
+
+    with pytest.raises(SystemExit), stoppable():
+        lose_one_and_go_on()
+    assert not done
+
+
+def test_other_failures_stay_what_they_are():
+    with pytest.raises(ValueError, match="something else"), stoppable():
+        raise ValueError("something else")
+
+
+def test_last_words_are_not_interrupted():
+    with deaf():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
