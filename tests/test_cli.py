@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+import tempfit
 from tempfit import cli
+from tempfit.cli.options import as_options
 from tempfit.cli.services import parse_interval
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
@@ -123,6 +125,11 @@ def test_a_sweep_wants_readings_unless_the_preset_has_its_own(tmp_path, capsys, 
     assert (code, "nowhere.csv" in err) == (2, True)
 
 
+def test_the_version_is_told(capsys):
+    code, out, _ = run(capsys, "--version")
+    assert (code, out) == (0, f"tempfit {tempfit.__version__}\n")
+
+
 def test_intervals():
     assert parse_interval("15") == parse_interval("15s") == timedelta(seconds=15)
     assert parse_interval("6h") == timedelta(hours=6)
@@ -148,6 +155,20 @@ def test_every_setting_is_an_option(capsys, monkeypatch):
     for name in CalibrationConfig.model_fields:
         assert f"--{name.replace('_', '-')}" in out
     assert "of an mlp 0.01, by default. (> 0, ≤ 1e+06)" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ""),
+        ({"learning_rate": 0.01, "scaling": "factor"}, "--scaling factor --learning-rate 0.01"),
+        ({"drop_missing": True, "clip_norm": 1.0}, "--drop-missing --clip-norm 1.0"),
+        ({"model": "mlp", "hidden": "3", "degree": 4}, "--model mlp --hidden 3 --learning-rate 0.01 --optimizer adam"),
+    ],
+    ids=str,
+)
+def test_settings_as_what_to_type(settings, words):
+    assert sorted(as_options(CalibrationConfig(**settings))) == sorted(words.split())
 
 
 def test_help_imports_nothing_heavy():

@@ -24,17 +24,25 @@ def test_both_raise_and_the_handlers_are_put_back(signum, error):
 @pytest.mark.parametrize(("signum", "error"), STOPS)
 def test_they_are_held_back_until_the_block_is_done(signum, error):
     done = []
-    with pytest.raises(error), stoppable(), uninterrupted():
-        signal.raise_signal(signum)
-        done.append("the rest of the block")
+
+    def write() -> None:
+        with uninterrupted():
+            signal.raise_signal(signum)
+            done.append("the rest of the block")
+
+    with pytest.raises(error), stoppable():
+        write()
     assert done
 
 
 @pytest.mark.parametrize(("signum", "error"), STOPS)
 def test_they_win_over_a_failure_of_the_block(signum, error):
-    with pytest.raises(error), uninterrupted():
+    def fail() -> None:
         signal.raise_signal(signum)
         raise ValueError("database is locked")
+
+    with pytest.raises(error), uninterrupted():
+        fail()
     raise_if_stopped()  # outside of `stoppable` nothing is remembered
 
 

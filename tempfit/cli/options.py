@@ -22,6 +22,7 @@ from tempfit.config import (
     parse_config,
     read_settings_file,
 )
+from tempfit.grid import idle_settings
 
 PANELS: dict[str, type[Settings]] = {
     "Readings": ReadingsConfig,
@@ -89,3 +90,18 @@ def _bounds(field: FieldInfo) -> str:
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def as_options(config: CalibrationConfig) -> list[str]:
+    """What to type for these settings: the options that are not at their defaults."""
+    defaults = CalibrationConfig().model_dump()
+    given = {name: value for name, value in config.model_dump().items() if value != defaults[name]}
+    if config.model == "mlp":  # whose defaults are others
+        given |= {"optimizer": config.optimizer, "learning_rate": config.learning_rate}
+    idle = idle_settings(config.model_dump())
+    words = []
+    for name, value in given.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name not in idle:
+            words += [flag] if value is True else [flag, str(value)]
+    return words

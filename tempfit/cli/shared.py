@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,8 +25,24 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    help="Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect.",
 )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tempfit {installed_version('tempfit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect."""
+
+
 stdout, stderr = Console(), Console(stderr=True)
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]

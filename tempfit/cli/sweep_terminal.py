@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Self
 
@@ -11,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.sweep import SweepResult
+from tempfit.cli.options import as_options
 from tempfit.cli.shared import show_lines
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
 from tempfit.status import Outcome
@@ -90,6 +92,9 @@ class SweepTerminal:
         if sweep.grid.left_out:
             name, reason = sweep.grid.left_out[0]
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
+        if sweep.best and sweep.axes:  # (a sweep's runs have no models: they would be hundreds)
+            options = as_options(sweep.best.trial.config)
+            lines.append(("keep the best", shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])))
         lines += [("run", result.run.run_id), ("figures", _figures(result.artifacts)), ("browse", browse)]
         self.stdout.print()
         show_lines(self.stdout, lines)
