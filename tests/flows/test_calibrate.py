@@ -9,8 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run as MlflowRun
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -22,26 +20,12 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 
 from flows import tasks
 from flows.calibrate import CalibrateResult, calibrate
-from tempfit import cli
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, ServiceError, SettingsError
-from tempfit.tracking.store import database_uri
 from tests.conftest import THERMOMETER
+from tests.flows.conftest import Command, client_of, runs_of, settings
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-
-
-def settings(mlruns: Path, experiment: str, **more: object) -> CalibrationConfig:
-    return CalibrationConfig(mlruns=str(mlruns), experiment=experiment, **more)
-
-
-def client_of(mlruns: Path) -> MlflowClient:
-    return MlflowClient(tracking_uri=database_uri(mlruns))
-
-
-def runs_of(mlruns: Path, experiment: str) -> list[MlflowRun]:
-    found = client_of(mlruns).get_experiment_by_name(experiment)
-    return list(client_of(mlruns).search_runs([found.experiment_id])) if found else []
 
 
 def prefect_runs(outcome: CalibrateResult) -> tuple[FlowRun, dict[str, TaskRun]]:
@@ -170,27 +154,9 @@ def test_the_run_form_has_fields_bounds_and_descriptions() -> None:
     assert calibrate.validate_parameters({"data": "x.csv", "config": {"n_epochs": 7}})["config"].n_epochs == 7
 
 
-def command(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of `tempfit calibrate thermometer.csv …` in this process."""
-    code = 0
-    try:
-        cli.app(["calibrate", str(THERMOMETER), *arguments], standalone_mode=False)
-    except SystemExit as ended:
-        code = ended.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-@pytest.fixture
-def joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line uses the session's server."""
-    monkeypatch.setattr("tempfit.cli.shared._start_prefect", lambda: None)
-
-
-@pytest.mark.usefixtures("joined")
-def test_the_explosion_exits_3_and_explains(mlruns: Path, capsys) -> None:
+def test_the_explosion_exits_3_and_explains(mlruns: Path, command: Command) -> None:
     options = ["--scaling", "none", "--learning-rate", "1e-2", "--mlruns", str(mlruns), "--experiment", "explosion"]
-    code, out, err = command(capsys, *options)
+    code, out, err = command("calibrate", str(THERMOMETER), *options)
     assert code == 3
     assert "warning: learning rate 0.01 is 29.4 times the critical 3.4e-4" in err
     assert "--scaling standardize" in err
@@ -201,9 +167,8 @@ def test_the_explosion_exits_3_and_explains(mlruns: Path, capsys) -> None:
     assert len(client_of(mlruns).list_artifacts(run.info.run_id, "figures")) == 4
 
 
-@pytest.mark.usefixtures("joined")
-def test_json_is_one_object_on_stdout(mlruns: Path, capsys) -> None:
-    code, out, _ = command(capsys, "--json", "--mlruns", str(mlruns), "--experiment", "json")
+def test_json_is_one_object_on_stdout(mlruns: Path, command: Command) -> None:
+    code, out, _ = command("calibrate", str(THERMOMETER), "--json", "--mlruns", str(mlruns), "--experiment", "json")
     result = json.loads(out)
     assert code == 0
     assert out.count("\n") == 1
@@ -215,10 +180,9 @@ def test_json_is_one_object_on_stdout(mlruns: Path, capsys) -> None:
     assert result["run_id"] == run.info.run_id
 
 
-@pytest.mark.usefixtures("joined")
-def test_print_every_prints_the_tutorials_lines(mlruns: Path, capsys) -> None:
+def test_print_every_prints_the_tutorials_lines(mlruns: Path, command: Command) -> None:
     options = ["--scaling", "factor", "--learning-rate", "1e-2", "--n-epochs", "1000", "--print-every", "500"]
-    code, _, err = command(capsys, *options, "--mlruns", str(mlruns), "--experiment", "printed")
+    code, _, err = command("calibrate", str(THERMOMETER), *options, "--mlruns", str(mlruns), "--experiment", "printed")
     assert code == 0
     printed = dict(re.findall(r"^Epoch (\d+), Loss ([\d.]+)$", err, re.MULTILINE))
     # the tutorial's own losses, to the four decimals that it gives
@@ -229,11 +193,10 @@ def test_print_every_prints_the_tutorials_lines(mlruns: Path, capsys) -> None:
     assert "    Grad:   [-77.6" in err
 
 
-@pytest.mark.usefixtures("joined")
-def test_settings_file_and_options(mlruns: Path, capsys, tmp_path: Path) -> None:
+def test_settings_file_and_options(mlruns: Path, command: Command, tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text('learning_rate = 0.3\nx_unit = "mV"\nn_epochs = 3\n')
     code, out, _ = command(
-        capsys,
+        *("calibrate", str(THERMOMETER)),
         *("--config", str(tmp_path / "lab.toml"), "--n-epochs", "7", "--json"),
         *("--mlruns", str(mlruns), "--experiment", "file"),
     )

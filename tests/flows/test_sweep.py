@@ -10,11 +10,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from flows.sweep import sweep
-from tempfit import cli
 from tempfit.errors import SettingsError
 from tempfit.tracking.store import PARENT_TAG
 from tests.conftest import THERMOMETER
-from tests.flows.test_calibrate import client_of, runs_of, settings
+from tests.flows.conftest import Command, client_of, runs_of, settings
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -45,35 +44,17 @@ def test_a_bad_grid_fails_before_a_run_is_opened(mlruns: Path) -> None:
     assert runs_of(mlruns, "bad grid") == []
 
 
-def command(capsys, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command in this process."""
-    code = 0
-    try:
-        cli.app(["sweep", *arguments], standalone_mode=False)
-    except SystemExit as ended:
-        code = ended.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-@pytest.fixture
-def joined(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line uses the session's server."""
-    monkeypatch.setattr("tempfit.cli.shared._start_prefect", lambda: None)
-
-
-@pytest.mark.usefixtures("joined")
-def test_the_command_prints_the_table_and_json(mlruns: Path, capsys) -> None:
+def test_the_command_prints_the_table_and_json(mlruns: Path, command: Command) -> None:
     where = ["--mlruns", str(mlruns), "--experiment", "sweep command", "--n-epochs", "300"]
     axes = [word for axis in GRID for word in ("--grid", axis)]
-    code, out, _ = command(capsys, str(THERMOMETER), *axes, *where)
+    code, out, _ = command("sweep", str(THERMOMETER), *axes, *where)
     assert code == 0
     assert "6 configurations: 2 arrive, 1 crawls, 3 explode; best: learning_rate 0.5, scaling standardize" in " ".join(
         out.split()
     )
     assert "explodes" in out
     assert "losses.png, map.png in " in " ".join(out.split())
-    code, out, _ = command(capsys, str(THERMOMETER), *axes, *where, "--json")
+    code, out, _ = command("sweep", str(THERMOMETER), *axes, *where, "--json")
     assert code == 0
     assert out.count("\n") == 1
     result = json.loads(out)
@@ -81,10 +62,9 @@ def test_the_command_prints_the_table_and_json(mlruns: Path, capsys) -> None:
     assert Path(result["artifacts"]["table.csv"]).exists()
 
 
-@pytest.mark.usefixtures("joined")
-def test_a_sweep_in_which_all_diverge_exits_3(mlruns: Path, capsys) -> None:
+def test_a_sweep_in_which_all_diverge_exits_3(mlruns: Path, command: Command) -> None:
     where = ["--mlruns", str(mlruns), "--experiment", "all diverge"]
-    code, out, _ = command(capsys, str(THERMOMETER), "--grid", "learning_rate=5,10", *where)
+    code, out, _ = command("sweep", str(THERMOMETER), "--grid", "learning_rate=5,10", *where)
     assert code == 3
     assert "2 configurations: 2 explode" in out
     assert len(runs_of(mlruns, "all diverge")) == 3
