@@ -130,6 +130,14 @@ def test_what_diverges_does_not_flatten_the_others():
     assert 1763 < high < 1763.9 * 61
 
 
+def test_a_legend_is_silent_on_settings_that_play_no_part():
+    rate = {"learning_rate": 0.01, "optimizer": "adam"}
+    comparison, curves = fitted({"model": "mlp", **rate}, {"model": "mlp", "hidden": "3", **rate}, rate)
+    labels = [text.get_text() for text in draw_runs(comparison, curves).figure.legends[0].get_texts()]
+    assert "00000002: model line" in labels
+    assert any(label.startswith("00000001: model mlp, hidden 3") for label in labels)
+
+
 def test_many_are_coloured_by_loss_without_a_legend_of_each():
     comparison, curves = fitted(*FORTY)
     figure = draw_runs(comparison, curves)

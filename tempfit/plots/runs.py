@@ -73,7 +73,7 @@ def draw_runs(comparison: Comparison, curves: Mapping[str, RecordedLoss]) -> Fig
 
 def _label(comparison: Comparison, run: RecordedRun) -> str:
     """`ac05b8a2: scaling none, learning_rate 0.01 (diverged at epoch 88)`."""
-    differences = ", ".join(f"{name} {value}" for name, value in comparison.written(run).items())
+    differences = ", ".join(f"{name} {value}" for name, value in comparison.written(run).items() if value)
     if len(differences) > LEGEND_CHARACTERS // 2:
         differences = f"{differences[: LEGEND_CHARACTERS // 2]} …"
     parts = [comparison.short_id(run), *([differences] if differences else [])]
