@@ -166,6 +166,13 @@ class Calibration:
         return Outcome.CRAWLS
 
     @property
+    def failed(self) -> bool:
+        """Whether there is nothing to use: it exploded, or a fit that validates it did."""
+        seen = self.validation
+        exploded = self.outcome is Outcome.EXPLODES or not math.isfinite(self.mean_squared_error)
+        return exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
+
+    @property
     def _is_still(self) -> bool:
         """Whether further epochs would hardly lower the objective: by the closed form, or by the last quarter."""
         curve, updates = self.forecast.curve, self.fit.history.updates

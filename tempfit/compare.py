@@ -22,6 +22,7 @@ from tempfit.status import Outcome, Status
 
 HIGHEST = sys.float_info.max  # how MLflow keeps an infinite metric
 LOSS_SETTINGS = ("loss", "huber_delta", "l1", "l2")  # what decides which loss it is that was made small
+FAILED_TAG = "failed"  # of a run that left nothing to use: it, or a fit that validates it, exploded
 SHORT_ID = 8
 
 
@@ -70,8 +71,9 @@ class RecordedRun:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss overflowed, or was on its way there when the epochs were used up."""
-        return self.overflowed or self.outcome == Outcome.EXPLODES
+        """Whether the loss overflowed, or was on its way there when the epochs were used up; its own, or that of a fit
+        that validates it."""
+        return self.overflowed or self.outcome == Outcome.EXPLODES or FAILED_TAG in self.tags
 
     def metric(self, name: str) -> float | None:
         """A metric's value; None where the run has none, or none that is finite."""

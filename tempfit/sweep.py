@@ -47,10 +47,7 @@ class Member:
 
     @property
     def failed(self) -> bool:
-        """Whether it exploded, or a fit that validates it did: nothing to use."""
-        result, seen = self.calibration, self.calibration.validation
-        exploded = result.outcome is Outcome.EXPLODES or not math.isfinite(result.mean_squared_error)
-        return exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
+        return self.calibration.failed
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from mlflow.utils import environment
 
 from tempfit import leases
 from tempfit.calibration import Calibration
+from tempfit.compare import FAILED_TAG
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
 from tempfit.explain import why
@@ -250,7 +251,12 @@ def result_tags(calibration: Calibration) -> dict[str, str]:
     advice = calibration.forecast.advice
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
     told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
-    return {**told, "advice": advice, "mlflow.note.content": note}
+    return {
+        **told,
+        **({FAILED_TAG: "true"} if calibration.failed else {}),
+        "advice": advice,
+        "mlflow.note.content": note,
+    }
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:

@@ -12,11 +12,13 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from tempfit import leases
+from tempfit.compare import compare
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.grid import make_grid
 from tempfit.readings import load_readings
 from tempfit.sweep import Sweep, plan_sweep, run_sweep
+from tempfit.tracking.queries import sweep_runs
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.store import PARENT_TAG, end_stale_runs, open_store
 from tempfit.tracking.sweeps import POINTS, log_sweep, start_sweep
@@ -78,6 +80,21 @@ def test_a_sweep_is_a_parent_and_a_child_per_member(mlruns: Path) -> None:
     stored = json.loads(Path(artifacts["sweep.json"]).read_text())
     assert [member["run_id"] for member in stored["members"]] == table["run_id"].tolist()
     assert Path(artifacts["table.md"]).read_text().count("explodes") == 4
+
+
+def test_compare_knows_what_the_sweep_says_has_failed(mlruns: Path) -> None:
+    """Factor 0.1 and a rate just below the critical one of all readings, above that of some folds."""
+    config = CalibrationConfig(experiment="failed folds", scaling="factor", folds=11, n_epochs=20_000, tolerance=0)
+    plan = plan_sweep(load_readings(THERMOMETER), make_grid(config, ["learning_rate=0.01,0.0328"]))
+    run = start_sweep(open_store(mlruns), plan, config, "sweep of two", {})
+    sweep = run_sweep(plan)
+    with ended(run):
+        log_sweep(run, sweep, FIGURES)
+    assert [member.failed for member in sweep.members] == [False, True]
+    assert sweep.members[1].calibration.fit.diverged_at is None
+    comparison = compare(sweep_runs(run.store, run.run_id, None))
+    assert [recorded.diverged for recorded in comparison.runs] == [False, True]
+    assert comparison.runs[0].setting("learning_rate") == sweep.best.trial.config.learning_rate
 
 
 def test_a_repeated_attempt_writes_only_what_is_missing(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
