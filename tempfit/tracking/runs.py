@@ -251,12 +251,8 @@ def result_tags(calibration: Calibration) -> dict[str, str]:
     advice = calibration.forecast.advice
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
     told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
-    return {
-        **told,
-        **({FAILED_TAG: "true"} if calibration.failed else {}),
-        "advice": advice,
-        "mlflow.note.content": note,
-    }
+    failed = {FAILED_TAG: "true"} if calibration.failed else {}
+    return {**told, **failed, "advice": advice, "mlflow.note.content": note}
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:
