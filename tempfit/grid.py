@@ -25,7 +25,7 @@ from tempfit.config import (
 from tempfit.errors import SettingsError
 
 MOST_TRIALS = 1000  # that nobody asked for with --yes
-MOST_OF_ALL = 20_000  # that anybody may ask for: some 4 GB of histories, and ten minutes of writing runs
+MOST_OF_ALL = 20_000  # that anybody may ask for: a gigabyte of histories, and minutes of writing runs
 LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axis
 SWEPT = frozenset().union(
     *(stage.model_fields for stage in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig))
