@@ -81,7 +81,10 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     if threading.current_thread() is not threading.main_thread():  # no handler can be set there, nor is one needed
         yield
         return
-    previous = {signum: signal.signal(signum, handler) for signum in STOPS}
+    heard = [
+        signum for signum in STOPS if signal.getsignal(signum) is not signal.SIG_IGN
+    ]  # (a background job's Ctrl-C)
+    previous = {signum: signal.signal(signum, handler) for signum in heard}
     try:
         yield
     finally:

@@ -81,3 +81,14 @@ def test_last_words_are_not_interrupted():
     with deaf():
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_who_was_told_to_ignore_them_does():
+    """A shell lets the jobs that it starts in the background ignore Ctrl-C, which is for the one in the foreground."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stoppable(), uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
