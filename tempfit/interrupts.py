@@ -81,9 +81,8 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     if threading.current_thread() is not threading.main_thread():  # no handler can be set there, nor is one needed
         yield
         return
-    heard = [
-        signum for signum in STOPS if signal.getsignal(signum) is not signal.SIG_IGN
-    ]  # (a background job's Ctrl-C)
+    # What the process was told to ignore stays ignored: Ctrl-C, for a job that a shell started in the background.
+    heard = [signum for signum in STOPS if signal.getsignal(signum) is not signal.SIG_IGN]
     previous = {signum: signal.signal(signum, handler) for signum in heard}
     try:
         yield
