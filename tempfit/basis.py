@@ -48,11 +48,13 @@ class Basis:
     def fold(self) -> NDArray[np.float64]:
         """(terms, terms) matrix that takes parameters to the coefficients of raw powers, and their covariance C to
         `fold C foldᵀ`."""
-        return _substitution(self.scaling, self.n_terms) @ self.matrix
+        with np.errstate(over="ignore", invalid="ignore"):  # powers of extreme readings
+            return _substitution(self.scaling, self.n_terms) @ self.matrix
 
     def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
-        """Parameters (..., terms) as coefficients of raw powers (..., terms)."""
-        return params @ self.fold.T
+        """Parameters (..., terms) as coefficients of raw powers (..., terms); not finite where float64 cannot say."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return params @ self.fold.T
 
     def to_powers(self, params: NDArray[Any]) -> NDArray[Any]:
         """Parameters (..., terms) as coefficients of the powers of t_un (..., terms)."""

@@ -93,8 +93,7 @@ class Calibration:
         """(states, terms), the coefficients at every state of `fit.history`."""
         if not self.is_linear:
             return np.empty((len(self.fit.history), 0))
-        with np.errstate(over="ignore"):  # a diverged fit's, in raw units
-            return self.problem.basis.to_raw(self.fit.history.params)
+        return self.problem.basis.to_raw(self.fit.history.params)
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperatures, in the unit of t_c, at readings t_u of any shape in raw units."""
@@ -219,15 +218,17 @@ class Calibration:
                 sizes[4:-4] = "…"
             return f"{y} = mlp({x}), {'-'.join(sizes)} units, {self.config.activation}"
         values = self.coefficients if coefficients is None else coefficients
+        if not np.isfinite(values).all():
+            return f"{y} = polynomial of degree {len(values) - 1} in {x}, whose coefficients are beyond float64"
         terms = []
-        largest_x, largest_y = float(np.abs(self.readings.t_u).max()), float(np.abs(self.readings.t_c).max())
-        powers = reversed(range(len(values)))
-        for power, value, uncertainty in zip(powers, values, self.exact.uncertainties, strict=True):
+        powers = np.arange(len(values))[::-1]
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            largest = np.abs(self.readings.t_u).max() ** powers
             # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
-            telling = min(uncertainty, self.exact.residual_sd / largest_x**power)
-            if abs(value) * largest_x**power < ROUNDING * largest_y:
-                value = 0.0
-            number = f"{abs(value):.{_digits(value, telling, least=4 if power else 5)}g}"
+            telling = np.fmin(self.exact.uncertainties, self.exact.residual_sd / largest)
+            is_rounding = np.abs(values) * largest < ROUNDING * np.abs(self.readings.t_c).max()
+        for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), telling, strict=True):
+            number = f"{abs(value):.{_digits(value, resolution, least=4 if power else 5)}g}"
             reading = {0: "", 1: f" · {x}"}.get(power, f" · {x}{str(power).translate(SUPERSCRIPTS)}")
             terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
         (sign, first), *others = terms
@@ -352,7 +353,7 @@ def calibrate(
 
 def _digits(value: float, uncertainty: float, *, least: int) -> int:
     """Significant digits down to a hundredth of the standard uncertainty."""
-    if value == 0 or not uncertainty > 0:
+    if value == 0 or not 0 < uncertainty < math.inf:
         return max(least, 6)
     return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))
 

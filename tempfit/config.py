@@ -260,3 +260,8 @@ def format_ratio(number: float) -> str:
     if number >= 1e6:
         return format_rate(number)
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def count(n: int, what: str) -> str:
+    """`1 epoch`, `2,684 epochs`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tempfit.calibration import Calibration
-from tempfit.config import format_rate, format_ratio
+from tempfit.config import count, format_rate, format_ratio
 from tempfit.status import Outcome
 
 VANISHED = 0.1  # of the last layer's gradient norm: what reaches the first layer of a network that hinders it
@@ -22,7 +22,7 @@ def _result(calibration: Calibration) -> str:
     match calibration.outcome:
         case Outcome.EXPLODES if fit.diverged_at is None:
             grown = calibration.objective[-1] / calibration.objective[0]
-            return f"the loss has grown {format_ratio(grown)}-fold in {_epochs(fit.n_epochs)}"
+            return f"the loss has grown {format_ratio(grown)}-fold in {count(fit.n_epochs, 'epoch')}"
         case Outcome.EXPLODES:
             return f"the loss overflows at epoch {fit.diverged_at:,}"
         case Outcome.ARRIVES if fit.close_at is None:
@@ -34,7 +34,7 @@ def _result(calibration: Calibration) -> str:
         case Outcome.SETTLES:
             return f"it settles at {_error(calibration)}"
         case Outcome.CRAWLS:
-            return f"after {_epochs(fit.n_epochs)} it is still at {_error(calibration)}"
+            return f"after {count(fit.n_epochs, 'epoch')} it is still at {_error(calibration)}"
         case Outcome.STICKS:
             return f"it stays at {_error(calibration)}"
 
@@ -121,7 +121,3 @@ def _cause_in_a_network(calibration: Calibration) -> str:
     if first < VANISHED * last:
         return f"the gradient shrinks {last / first:.0f}-fold on its way back through {units}"
     return f"the gradient reaches all of {units}"
-
-
-def _epochs(n: int) -> str:
-    return "1 epoch" if n == 1 else f"{n:,} epochs"

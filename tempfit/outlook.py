@@ -10,7 +10,7 @@ import numpy as np
 
 from tempfit.batches import fit_problems
 from tempfit.calibration import finite
-from tempfit.config import CalibrationConfig, ScalingConfig
+from tempfit.config import CalibrationConfig, ScalingConfig, count
 from tempfit.errors import SettingsError
 from tempfit.forecast import NETWORK_ADVICE, Forecast, LossCurve, make_forecast
 from tempfit.problem import Problem, normalize
@@ -63,7 +63,7 @@ class Prospect:
         if forecast.overflow_epoch is not None:
             return _overflow(forecast.overflow_epoch)
         if forecast.epochs_needed is not None:
-            return count_epochs(forecast.epochs_needed)
+            return count(forecast.epochs_needed, "epoch")
         return "stable, but never close" if forecast.stable else "neither settles nor explodes"
 
     @property
@@ -74,8 +74,8 @@ class Prospect:
         if self.fit.diverged_at is not None:
             return _overflow(self.fit.diverged_at)
         if self.epochs_taken is not None:
-            return count_epochs(self.epochs_taken)
-        return f"loss {self.fit.loss:.4g} after {count_epochs(self.fit.n_epochs)}"
+            return count(self.epochs_taken, "epoch")
+        return f"loss {self.fit.loss:.4g} after {count(self.fit.n_epochs, 'epoch')}"
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers by name, `trained` None where nothing was."""
@@ -161,11 +161,6 @@ def make_outlook(readings: Readings, config: CalibrationConfig, *, train: bool =
         trained = fit_problems([p.problem for p in prospects], [p.config for p in prospects])
         prospects = [replace(p, fit=result.fit) for p, result in zip(prospects, trained, strict=True)]
     return Outlook(readings, config, prospects)
-
-
-def count_epochs(n: int) -> str:
-    """`1 epoch`, `2,684 epochs`."""
-    return "1 epoch" if n == 1 else f"{n:,} epochs"
 
 
 def _overflow(epoch: int) -> str:

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 
 from tempfit.calibration import Calibration
-from tempfit.config import format_rate, format_ratio
+from tempfit.config import count, format_rate, format_ratio
 from tempfit.forecast import CLOSE
 from tempfit.plots import draw_figures
 from tempfit.status import Status
@@ -36,13 +36,11 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
             lines.append(("validation loss", f"{seen.final:.6g} {unit}² ({seen.method})"))
             lines.append(("validation", seen.verdict()))
     lines.append(("epochs", f"{fit.n_epochs:,} of {calibration.config.n_epochs:,}"))
-    rate = format_rate(calibration.config.learning_rate)
+    rate, critical = format_rate(calibration.config.learning_rate), format_rate(forecast.critical_learning_rate)
     if calibration.is_linear:
-        critical = format_rate(forecast.critical_learning_rate)
         condition = f"condition number {format_ratio(forecast.condition_number)}"
         lines.append(("critical learning rate", f"{critical} (chosen {rate}, {condition})"))
     else:
-        critical = format_rate(forecast.critical_learning_rate)
         lines.append(("learning rate", f"{rate} (critical where training starts: {critical})"))
     return lines
 
@@ -52,11 +50,11 @@ def describe_status(calibration: Calibration) -> str:
     fit, config = calibration.fit, calibration.config
     match calibration.status:
         case Status.CONVERGED:
-            return f"converged: the gradient fell below the tolerance after {_epochs(fit.n_epochs)}"
+            return f"converged: the gradient fell below the tolerance after {count(fit.n_epochs, 'epoch')}"
         case Status.EXHAUSTED:
-            return f"exhausted: {_epochs(config.n_epochs)} did not bring the gradient below the tolerance"
+            return f"exhausted: {count(config.n_epochs, 'epoch')} did not bring the gradient below the tolerance"
         case Status.STOPPED:
-            return f"stopped on request after {_epochs(fit.n_epochs)}"
+            return f"stopped on request after {count(fit.n_epochs, 'epoch')}"
         case Status.DIVERGED:
             return f"diverged: the loss overflowed at epoch {fit.diverged_at:,}"
 
@@ -111,10 +109,6 @@ def to_html(calibration: Calibration) -> str:
 
 
 Calibration._repr_html_ = to_html  # the arrow stays report → calibration
-
-
-def _epochs(n: int) -> str:
-    return "1 epoch" if n == 1 else f"{n:,} epochs"
 
 
 def _cell(text: str) -> str:

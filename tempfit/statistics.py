@@ -38,12 +38,14 @@ class LeastSquares:
     def covariance(self) -> NDArray[np.float64]:
         """(terms, terms), of `coefficients`."""
         fold = self.basis.fold
-        return fold @ self.params_covariance @ fold.T
+        with np.errstate(over="ignore", invalid="ignore"):  # not finite where float64 cannot say
+            return fold @ self.params_covariance @ fold.T
 
     @property
     def uncertainties(self) -> NDArray[np.float64]:
         """(terms,), standard uncertainties of `coefficients`."""
-        return np.sqrt(np.diag(self.covariance))
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.diag(self.covariance))
 
     @property
     def w(self) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tempfit.batches import fit_problems
 from tempfit.calibration import Calibration, judge
-from tempfit.config import CalibrationConfig
+from tempfit.config import CalibrationConfig, count
 from tempfit.errors import InputError, SettingsError
 from tempfit.explain import why
 from tempfit.forecast import CLOSE, Forecast, make_forecast
@@ -188,11 +188,6 @@ def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
     """Names of the settings that are not the same in all configs, in their order of declaration."""
     dumps = [config.hyperparameters() for config in configs]
     return [name for name, value in dumps[0].items() if any(dump[name] != value for dump in dumps)]
-
-
-def count(n: int, what: str) -> str:
-    """`1 configuration`, `256 configurations`."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _describe(member: Member, varied: Sequence[str]) -> dict[str, Any]:

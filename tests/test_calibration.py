@@ -134,3 +134,19 @@ def test_huber_weighs_an_outlier_less():
     away = [abs(r.w * middle + r.b - (truth.w * middle + truth.b)) for r in (squared, huber)]
     assert away[0] > 8
     assert away[1] < 1
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("unit", [1e70, 1e30, 1e-30, 1e-70])
+@pytest.mark.parametrize("degree", [1, 3, 5, 9])
+def test_equations_of_readings_in_extreme_units(unit, degree):
+    """Where float64 has no raw coefficients, that is said; predictions are made from scaled powers all the same."""
+    t_u = np.arange(1.0, 12.0)
+    plain, extreme = (
+        tempfit.calibrate((t_u * scale, np.sin(t_u)), model="polynomial", degree=degree) for scale in (1.0, unit)
+    )
+    assert extreme.predict(t_u * unit) == pytest.approx(plain.predict(t_u), rel=1e-6, abs=1e-9)
+    beyond = not np.isfinite(extreme.coefficients).all()
+    assert ("beyond float64" in extreme.equation()) == beyond
+    assert beyond == (degree * abs(np.log10(unit)) > 320)
+    json.dumps(extreme.as_dict(), allow_nan=False)

@@ -92,8 +92,7 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
 
 
 def _cells(prospect: Prospect, chosen: bool) -> list[str]:
-    from tempfit.config import format_rate, format_ratio
-    from tempfit.outlook import count_epochs
+    from tempfit.config import count, format_rate, format_ratio
 
     told, best = prospect.forecast, prospect.best
     cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate)]
@@ -102,7 +101,7 @@ def _cells(prospect: Prospect, chosen: bool) -> list[str]:
         cells.append(prospect.seen)
     if told.curve is not None:
         needed = best and best.epochs_needed
-        cells += [_round_down(best.learning_rate), count_epochs(needed)] if best and needed else ["—", "—"]
+        cells += [_round_down(best.learning_rate), count(needed, "epoch")] if best and needed else ["—", "—"]
     return cells
 
 

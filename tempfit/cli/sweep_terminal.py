@@ -15,8 +15,9 @@ from flows.sweep import SweepResult
 from tempfit.cli.options import as_options
 from tempfit.cli.shared import show_lines
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
+from tempfit.config import count
 from tempfit.status import Outcome
-from tempfit.sweep import Plan, count
+from tempfit.sweep import Plan
 from tempfit.sweep_table import make_table
 from tempfit.training import Block
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from tempfit.grid import Axis, idle_settings
 from tempfit.plots.canvas import BLUE, COLOURS, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
-from tempfit.sweep import Member, Sweep
+from tempfit.sweep import LEAST, Member, Sweep
 
 ABOVE_START = 30.0  # times the highest start: where the axis ends, so that what explodes does not squash the rest
 MOST_LABELS = 7  # along one side of the map
@@ -74,7 +74,7 @@ def draw_profile(sweep: Sweep, axis: Axis) -> Figure:
     """The final loss against the one setting that was varied; the diverged at the upper edge."""
     figure, axes = make_canvas(axis.name, f"Final {sweep.measure} ({sweep.readings.y_unit}²)")
     sound = [member for member in sweep.members if not member.failed]
-    values = np.array([max(sweep.judge(member), 1e-300) for member in sound])
+    values = np.array([max(sweep.judge(member), LEAST) for member in sound])
     axes.set_yscale("log")
     style = "o-" if axis.is_numeric else "o"
     axes.plot([_place(axis, member) for member in sound], values, style, color=ORANGE, label="final loss")
@@ -108,7 +108,7 @@ def draw_map(sweep: Sweep, x: Axis, y: Axis) -> Figure:
         for cell in itertools.product(_places(y, member), _places(x, member)):
             tried[cell] = True
             if not member.failed:
-                best[cell] = np.nanmin([best[cell], max(sweep.judge(member), 1e-300)])
+                best[cell] = np.nanmin([best[cell], max(sweep.judge(member), LEAST)])
     failed = tried & np.isnan(best)
     edges = [np.arange(len(axis.values) + 1) - 0.5 for axis in (x, y)]
     if np.isfinite(best).any():

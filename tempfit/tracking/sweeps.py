@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,14 +17,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
-from tempfit.tracking.runs import (
-    Run,
-    as_params,
-    provenance,
-    result_metrics,
-    result_tags,
-    start_run,
-)
+from tempfit.tracking.runs import Run, as_params, provenance, result_metrics, result_tags, start_run
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
@@ -122,13 +116,18 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
-    ended = "FAILED"
+    else:
+        with suppress(MlflowException):  # it has none, if the store took no tag either
+            client.delete_tag(begun, "error")
     try:
         metrics = result_metrics(calibration, run.start_time, POINTS)
         client.log_batch(begun, metrics, as_params(member.trial.config.hyperparameters()))
-        ended = "FINISHED"
-    finally:
-        client.set_terminated(begun, ended)
+        client.set_terminated(begun)
+    except MlflowException as error:
+        with suppress(MlflowException):
+            client.set_tag(begun, "error", str(error)[:5000])
+            client.set_terminated(begun, "FAILED")
+        raise
     return begun
 
 
