@@ -13,10 +13,11 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows import tasks
-from tempfit import report
+from tempfit import summary
 from tempfit.calibration import Calibration, judge
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import make_forecast
+from tempfit.problem import settle
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
 
@@ -41,10 +42,11 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
     """Calibrate the thermometer whose paired readings are in `data`, a CSV or Parquet file."""
     logger = get_run_logger()
     readings = tasks.ingest(data, config)
+    config = settle(readings, config)
     run = tasks.start_run(readings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
     with ended(run):
         problem = tasks.normalize(readings, config)
-        forecast = make_forecast(problem.design, config)
+        forecast = make_forecast(problem.design, problem.settle(config))
         if forecast.warns:
             logger.warning(forecast.advice)
         if watcher := tasks.WATCHER.get():
@@ -55,7 +57,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
         artifacts = tasks.track(run, calibration, figures)
     url = run.url(ui_address(run.store))
     tasks.publish(calibration, figures["line.png"], links={"the run in MLflow": url})
-    logger.info(report.describe_status(calibration))
+    logger.info(summary.describe_status(calibration))
     return CalibrateResult(calibration, run, artifacts, url)
 
 

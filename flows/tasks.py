@@ -20,7 +20,7 @@ from prefect.context import TaskRunContext
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.tasks import exponential_backoff
 
-from tempfit import batches, plots, problem, readings, report, sweep, sweep_table
+from tempfit import batches, plots, problem, readings, summary, sweep, sweep_table
 from tempfit.batches import Trained
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig, ReadingsConfig
@@ -187,12 +187,12 @@ def track_sweep(run: runs.Run, result: Sweep, figures: dict[str, bytes]) -> dict
 def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
     """The sweep's table as an artifact on Prefect's page of the flow run."""
     table = sweep_table.to_markdown(result, most=20)
-    page = report.to_page(result.headline(), picture, "the loss of all configurations", table, links)
+    page = summary.to_page(result.headline(), picture, "the loss of all configurations", table, links)
     create_markdown_artifact(page, key="sweep", description=result.headline())
 
 
 def publish(result: Calibration, picture: bytes, links: dict[str, str]) -> None:
     """The calibration as an artifact on Prefect's page of the flow run."""
     create_markdown_artifact(
-        report.to_markdown(result, picture, links), key="calibration", description=report.describe_status(result)
+        summary.to_markdown(result, picture, links), key="calibration", description=summary.describe_status(result)
     )

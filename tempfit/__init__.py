@@ -44,5 +44,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tempfit' has no attribute {name!r}")
     if name == "calibrate":
-        import_module("tempfit.report")  # gives a Calibration the face that a notebook shows
+        import_module("tempfit.summary")  # gives a Calibration the face that a notebook shows
     return getattr(import_module(_HOMES[name]), name)

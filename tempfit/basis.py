@@ -26,10 +26,12 @@ class Basis:
     So the two parameters of degree 1 are w and b, and coefficients stand in the order that numpy.polyval takes.
 
     scaling: raw readings to t_un. matrix: (terms, terms), lower triangular; the identity where the terms are powers.
+    origin: t0, the reference point of the raw powers: coefficients are of powers of t_u − t0.
     """
 
     scaling: Scaling
     matrix: NDArray[np.float64]
+    origin: float = 0.0
 
     @property
     def n_terms(self) -> int:
@@ -49,7 +51,7 @@ class Basis:
         """(terms, terms) matrix that takes parameters to the coefficients of raw powers, and their covariance C to
         `fold C foldᵀ`."""
         with np.errstate(over="ignore", invalid="ignore"):  # powers of extreme readings
-            return _substitution(self.scaling, self.n_terms) @ self.matrix
+            return _substitution(self.scaling.after(Scaling(center=self.origin)), self.n_terms) @ self.matrix
 
     def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
         """Parameters (..., terms) as coefficients of raw powers (..., terms); not finite where float64 cannot say."""
@@ -66,31 +68,38 @@ class Basis:
         return np.asarray(np.linalg.solve(self.matrix, substitution @ other.matrix), dtype=np.float64)
 
 
-def fit_basis(t_u: NDArray[Any], config: CalibrationConfig) -> Basis:
-    """The terms that `config` asks for, from the readings (rows,) in raw units; an mlp's are those of a line."""
-    if config.model == "polynomial" and config.degree > 1:
-        if config.scaling == "standardize":
-            return _orthogonal_basis(t_u, config.degree)
-        return Basis(fit_scaling(t_u, config), np.eye(config.degree + 1))
-    return Basis(fit_scaling(t_u, config), np.eye(2))
+def fit_basis(t_u: NDArray[Any], config: CalibrationConfig, root_weights: NDArray[Any] | None = None) -> Basis:
+    """The terms that `config` asks for, from the readings (rows,) in raw units; an mlp's are those of a line.
+
+    root_weights: (rows,), square roots of the readings' weights; None where all weigh the same.
+    """
+    n_terms = config.degree + 1 if config.model == "polynomial" else 2
+    if n_terms > 2 and config.scaling == "standardize":
+        scaling, matrix = _orthogonal_terms(t_u, n_terms, root_weights)
+        return Basis(scaling, matrix, config.t0)
+    return Basis(fit_scaling(t_u, config, root_weights), np.eye(n_terms), config.t0)
 
 
-def standard_basis(t_u: NDArray[Any], config: CalibrationConfig) -> Basis:
+def standard_basis(t_u: NDArray[Any], config: CalibrationConfig, root_weights: NDArray[Any] | None = None) -> Basis:
     """The best-conditioned terms for the model that `config` asks for, whatever the scaling."""
-    return fit_basis(t_u, config.model_copy(update={"scaling": "standardize"}))
+    return fit_basis(t_u, config.model_copy(update={"scaling": "standardize"}), root_weights)
 
 
-def _orthogonal_basis(t_u: NDArray[Any], degree: int) -> Basis:
+def _orthogonal_terms(
+    t_u: NDArray[Any], n_terms: int, root_weights: NDArray[Any] | None
+) -> tuple[Scaling, NDArray[np.float64]]:
     """Polynomials orthogonal over the readings: Gram-Schmidt, as a QR, on the powers of the readings taken to ±1.
 
     From the constant upwards, so that each term has its own degree; with positive leading coefficients.
     """
     half = fit_scaling(t_u, ScalingConfig(scaling="minmax"))
     scaling = Scaling(factor=2 * half.factor, center=half.center + 0.5 / half.factor)
-    powers = np.vander(scaling.apply(t_u), degree + 1, increasing=True)
+    powers = np.vander(scaling.apply(t_u), n_terms, increasing=True)
+    if root_weights is not None:
+        powers = powers * root_weights[:, None]
     triangle = np.linalg.qr(powers, mode="r")
     triangle = triangle * np.sign(np.diag(triangle))[:, None] / math.sqrt(len(t_u))
-    return Basis(scaling, np.linalg.inv(triangle)[::-1, ::-1].copy())
+    return scaling, np.linalg.inv(triangle)[::-1, ::-1].copy()
 
 
 def _substitution(scaling: Scaling, n_terms: int) -> NDArray[np.float64]:

@@ -41,6 +41,7 @@ def fit_problems(
     Folds are members, too. on_epochs sees a block's members by their position in `problems`; folds come behind them.
     keep: as for `train`; histories of networks are thinned in any case. Raises SettingsError as `train` does.
     """
+    configs = [problem.settle(config) for problem, config in zip(problems, configs, strict=True)]
     members = list(zip(problems, configs, strict=True))
     judges: list[range] = []  # positions of each problem's folds among the members
     for problem, config in zip(problems, configs, strict=True):
@@ -65,8 +66,8 @@ def _fit_members(
         if configs[0].model == "mlp":
             affordable = HISTORY_ELEMENTS // (len(members) * build_model(configs[0]).n_params)
             thinned = max(FEWEST_STATES, min(keep or NETWORK_STATES, affordable))
-        squared = configs[0].loss == "squared"  # (how low another loss can get is not known)
-        goals = [members[i][0].goal(members[i][1]) if squared else -np.inf for i in batch]
+        is_huber = configs[0].loss == "huber"  # whose loss is not the mean squared error that the goal is of
+        goals = [-np.inf if is_huber else members[i][0].goal(members[i][1]) for i in batch]
         look = watch.at(batch) if watch is not None else None
         done = train(stack([members[i][0].rows for i in batch]), configs, look, keep=thinned, goals=goals)
         fits.update(zip(batch, done, strict=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.batches import Trained, fit_problems
 from tempfit.config import CalibrationConfig, parse_config
+from tempfit.curve import Curve
 from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
-from tempfit.problem import Problem, normalize
+from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
 from tempfit.statistics import LeastSquares
 from tempfit.status import Outcome, Status
@@ -47,7 +48,7 @@ class Calibration:
     fit: Fit
     validation: Validation | None = None
 
-    _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.report sets it; it knows how to draw
+    _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.summary sets it; it knows how to draw
 
     @property
     def status(self) -> Status:
@@ -57,6 +58,30 @@ class Calibration:
     def exact(self) -> LeastSquares:
         """The least-squares solution of what was trained on; for an mlp, that of a line."""
         return self.problem.exact
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """What gradient descent found, with its uncertainty: what to use, unless a check says otherwise.
+
+        None of a network, which has none, and of a diverged fit. The uncertainty is made from its own residuals (or
+        from those stated); after Huber's loss, as `tempfit.robust` says.
+        """
+        if not self.is_linear or self.fit.diverged_at is not None:
+            return None
+        params = self.problem.standard.change_to(self.problem.basis) @ self.fit.params
+        if self.problem.is_stated:
+            sd = self.exact.observation_sd
+        elif self.problem.robust is not None:
+            sd = self.problem.robust.observation_sd
+        else:
+            sd = self.residual_sd
+        return replace(self.exact, params=params, observation_sd=sd)
+
+    @property
+    def residual_sd(self) -> float:
+        """Standard deviation of the residuals, of mean weight, by their degrees of freedom; NaN without any."""
+        freedom = self.exact.residual_freedom
+        return self.rmse * math.sqrt(self.exact.n / freedom) if freedom > 0 else math.nan
 
     @property
     def exact_name(self) -> str:
@@ -107,12 +132,16 @@ class Calibration:
     @cached_property
     def rmse(self) -> float:
         """Root of the mean squared residual of what was trained on, in the unit of t_c."""
+        if self.config.loss == "york":
+            return math.sqrt(self.loss)
         if self.is_linear:
             design = self.problem.design
             residual = design.features[0].numpy() @ self.fit.params - design.targets[0].numpy()
         else:
-            mask = self.problem.mask
+            mask, root_weights = self.problem.mask, self.problem.root_weights
             residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
+            if root_weights is not None:
+                residual *= root_weights
         return float(np.hypot.reduce(residual)) / math.sqrt(self.exact.n)  # (squares of a diverged fit's overflow)
 
     @property
@@ -160,7 +189,7 @@ class Calibration:
         if self.is_close:
             return Outcome.ARRIVES
         if converged or self._is_still:
-            has_another_optimum = self.is_linear and (self.config.l1 or self.config.l2 or self.config.loss != "squared")
+            has_another_optimum = self.is_linear and (self.config.l1 or self.config.l2 or self.config.loss == "huber")
             return Outcome.SETTLES if has_another_optimum else Outcome.STICKS
         return Outcome.CRAWLS
 
@@ -179,7 +208,7 @@ class Calibration:
             return float(self.objective[-1]) <= curve.goal
         if self.fit.n_epochs < 4:
             return False
-        lowest = self.exact.loss if self.config.loss == "squared" else 0.0
+        lowest = self.exact.loss if self.config.loss != "huber" else 0.0
         earlier = int(np.searchsorted(updates, 0.75 * self.fit.n_epochs))
         gained = float(self.objective[earlier] - self.objective[-1])
         return gained < STILL * abs(float(self.objective[-1]) - lowest)
@@ -221,9 +250,10 @@ class Calibration:
         if not np.isfinite(values).all():
             return f"{y} = polynomial of degree {len(values) - 1} in {x}, whose coefficients are beyond float64"
         terms = []
-        powers = np.arange(len(values))[::-1]
+        powers, t0 = np.arange(len(values))[::-1], self.config.t0
+        x = f"({x} {'−' if t0 > 0 else '+'} {abs(t0):g})" if t0 else x
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            largest = np.abs(self.readings.t_u).max() ** powers
+            largest = np.abs(self.readings.t_u - t0).max() ** powers
             # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
             telling = np.fmin(self.exact.uncertainties, self.exact.residual_sd / largest)
             is_rounding = np.abs(values) * largest < ROUNDING * np.abs(self.readings.t_c).max()
@@ -252,6 +282,8 @@ class Calibration:
             "close_at": self.fit.close_at,
             "scaled": self._scaled(),
             "exact": self._exact(),
+            "uncertainty": self._uncertainty(self.curve, self.residual_sd),
+            "curve": self.curve and self.curve.as_dict(),
             "excess_loss": self.excess_loss,
             "critical_learning_rate": forecast.critical_learning_rate,
             "condition_number": forecast.condition_number,
@@ -287,6 +319,30 @@ class Calibration:
             "coefficients": exact.coefficients.tolist(),
             "loss": exact.loss,
             "r_squared": exact.r_squared,
+            "uncertainty": self._uncertainty(exact, exact.residual_sd),
+        }
+
+    def _uncertainty(self, curve: Curve | None, residual_sd: float) -> dict[str, Any] | None:
+        """Standard uncertainties of the coefficients, and what they are made of."""
+        if curve is None:
+            return None
+        covariance = curve.covariance
+        freedom = curve.degrees_of_freedom
+        return {
+            "w": curve.u_w if curve.is_line else None,
+            "b": curve.u_b if curve.is_line else None,
+            "covariance": float(covariance[0, 1]) if curve.is_line else None,
+            "correlation": curve.correlation if curve.is_line else None,
+            "coefficients": curve.uncertainties.tolist(),
+            "covariance_matrix": covariance.tolist(),
+            "residual_sd": residual_sd,
+            "observation_sd": curve.observation_sd,
+            "degrees_of_freedom": int(freedom) if math.isfinite(freedom) else None,
+            "coverage": curve.coverage,
+            "coverage_factor": float(curve.coverage_factor()),
+            "common": curve.u_common,
+            "t0": curve.basis.origin,
+            "from": "stated" if self.problem.is_stated else "residuals",
         }
 
     def _validation(self) -> dict[str, Any] | None:
@@ -345,8 +401,9 @@ def calibrate(
     base = config.model_dump(exclude_unset=True) if config is not None else {}
     checked = parse_config({**base, **settings})
     data = as_readings(readings, checked)
+    checked = settle(data, checked)
     problem = normalize(data, checked)
-    forecast = make_forecast(problem.design, checked)
+    forecast = make_forecast(problem.design, problem.settle(checked))
     (trained,) = fit_problems([problem], [checked], on_epochs)
     return judge(data, checked, problem, forecast, trained)
 

@@ -19,6 +19,7 @@ from tempfit.errors import SettingsError
 
 NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
+NO_COLUMN = "none"  # instead of a column's name: what the table may have is not used
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
 
 
@@ -38,6 +39,18 @@ class ReadingsConfig(Settings):
 
     x: str = setting("t_u", "Column of the thermometer's readings.", min_length=1)
     y: str = setting("t_c", "Column of the reference temperatures.", min_length=1)
+    u_c: str = setting(
+        "u_c",
+        "Column of the references' standard uncertainties, which weight the fit where the table has it; none "
+        "ignores it.",
+        min_length=1,
+    )
+    u_u: str = setting(
+        "u_u",
+        "Column of the readings' standard uncertainties, for a fit with both axes uncertain where the table has it; "
+        "none ignores it.",
+        min_length=1,
+    )
     delimiter: Literal["auto", "comma", "semicolon", "tab"] = setting(
         "auto", "What separates the columns of a CSV file."
     )
@@ -52,6 +65,10 @@ class ReadingsConfig(Settings):
     def _columns_differ(self) -> Self:
         if self.x == self.y:
             raise ValueError(f"x and y name the same column {self.x!r}; a line needs two")
+        names = [self.x, self.y, *(name for name in (self.u_c, self.u_u) if name != NO_COLUMN)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two of x, y, u_c and u_u name the same column {name!r}; each needs one of its own")
         return self
 
 
@@ -145,11 +162,17 @@ class TrainingConfig(ModelConfig):
         0.0, "L1 regularization: adds l1 * (|w| + |b|) to the loss (the sum over all parameters).", ge=0
     )
     l2: float = setting(0.0, "L2 regularization: adds l2 * (w² + b²) to the loss (the sum over all parameters).", ge=0)
-    loss: Literal["squared", "huber"] = setting(
-        "squared", "Loss: mean squared error, or Huber's, which weighs outliers less."
+    loss: Literal["squared", "huber", "york"] = setting(
+        "squared",
+        "Loss: mean squared error; Huber's, which weighs outliers less; or York's, with both axes uncertain, which a "
+        "table with the columns of --u-c and --u-u gets by itself.",
     )
-    huber_delta: float = setting(
-        1.0, "Residual beyond which --loss huber grows linearly, in the reference's unit.", unit="y_unit", gt=0
+    huber_delta: float | None = setting(
+        None,
+        "Residual beyond which --loss huber grows linearly, in the reference's unit; none takes 1.345 times the robust "
+        "standard deviation of the residuals.",
+        unit="y_unit",
+        gt=0,
     )
     w_start: float = setting(
         1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed."
@@ -181,6 +204,32 @@ class TrainingConfig(ModelConfig):
         return self
 
 
+class UncertaintyConfig(Settings):
+    """How the uncertainty of the result is stated."""
+
+    t0: float = setting(
+        0.0,
+        "Reference point of the line, t_c = w * (t_u - t0) + b, in the readings' unit.",
+        unit="x_unit",
+        ge=-1e100,
+        le=1e100,
+    )
+    u_common: float = setting(
+        0.0,
+        "Standard uncertainty common to all references, such as that of the reference thermometer itself; it adds to "
+        "the intercept's.",
+        unit="y_unit",
+        ge=0,
+        le=1e100,
+    )
+    uncertainty_from: Literal["auto", "residuals", "stated"] = setting(
+        "auto",
+        "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of --u-c "
+        "(auto: those stated, if there are any).",
+    )
+    coverage: float = setting(0.95, "Coverage probability of intervals.", gt=0, lt=1)
+
+
 class TrackingConfig(Settings):
     """Where the run is filed in MLflow."""
 
@@ -190,8 +239,16 @@ class TrackingConfig(Settings):
     experiment: str = setting("calibrate", "MLflow experiment that the run is filed under.", min_length=1)
 
 
-class CalibrationConfig(TrackingConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig):
+class CalibrationConfig(
+    TrackingConfig, UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig
+):
     """Everything that a calibration can be told."""
+
+    @model_validator(mode="after")
+    def _york_fits_lines(self) -> Self:
+        if self.loss == "york" and self.model != "line":
+            raise ValueError(f"loss york is for --model line; a {self.model} cannot have both axes uncertain")
+        return self
 
     @property
     def label(self) -> str:

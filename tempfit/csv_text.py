@@ -1,4 +1,4 @@
-"""CSV text to two columns of numbers, exactly or not at all.
+"""CSV text to columns of numbers, exactly or not at all.
 
 Two parsers share one grammar: Arrow's, for speed, and one in Python that finds the first culprit and names its line.
 Arrow's result is kept only where nothing in the text could be read differently; a test holds them to each other.
@@ -11,7 +11,7 @@ import difflib
 import io
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -49,40 +49,49 @@ _NOT_TEXT = {
 }
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A column to read; one that is not required is read where the table has it."""
+
+    name: str
+    required: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Two parsed columns, (rows,) float64 each, without the `n_dropped` rows that had a missing value."""
+    """Parsed columns by name, (rows,) float64 each, without the `n_dropped` rows that had a missing value."""
 
-    t_u: NDArray[np.float64]
-    t_c: NDArray[np.float64]
+    values: Mapping[str, NDArray[np.float64]]
     n_dropped: int
 
 
-def parse_csv(data: bytes, source: str, config: ReadingsConfig) -> Columns:
-    """The columns `config.x` and `config.y` of CSV text; every value is the float64 nearest to what is written.
+def parse_csv(data: bytes, source: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> Columns:
+    """The wanted columns of CSV text, written as `config` says; every value is the float64 nearest to what is written.
 
     Raises ReadingsError, naming `source` (shown as it is), line and column, when the text is no such table.
     """
     _refuse_other_than_utf8(data, source)
-    table = _open_table(data, source, config)
+    table = _open_table(data, source, config, wanted)
     mark = _decimal_mark(table)
     fast = parse_fast(table, mark) if len(data) > SMALL else None
     return fast or parse_slowly(table, mark)
 
 
-def find_columns(names: Sequence[str], config: ReadingsConfig, place: str) -> tuple[int, int]:
-    """Positions of the columns `config.x` and `config.y` among `names`; `place` opens the message.
+def find_columns(names: Sequence[str], wanted: Sequence[Wanted], place: str) -> dict[str, int]:
+    """Name → position of the wanted columns among `names`; `place` opens the message.
 
-    Raises ReadingsError when one is missing or there more than once.
+    Raises ReadingsError when a required one is missing, or one is there more than once.
     """
-    for name in (config.x, config.y):
-        if name not in names:
-            raise ReadingsError(f"{place}: no column {shown(name)}; {_what_there_is(name, names)}")
-        if names.count(name) > 1:
-            raise ReadingsError(
-                f"{place}: column {shown(name)} is there {names.count(name)} times; rename or remove the others"
-            )
-    return names.index(config.x), names.index(config.y)
+    found = {}
+    for column in wanted:
+        if column.name in names:
+            found[column.name] = names.index(column.name)
+        elif column.required:
+            raise ReadingsError(f"{place}: no column {shown(column.name)}; {_what_there_is(column.name, names)}")
+        if names.count(column.name) > 1:
+            times = f"is there {names.count(column.name)} times"
+            raise ReadingsError(f"{place}: column {shown(column.name)} {times}; rename or remove the others")
+    return found
 
 
 def value_error(place: str, value: str | float) -> ReadingsError:
@@ -131,16 +140,16 @@ class _Table:
     source: str
     delimiter: str
     n_columns: int
-    columns: tuple[int, int]
+    columns: Mapping[str, int]
     config: ReadingsConfig
 
-    def rows(self) -> Iterator[tuple[int, str, str]]:
-        """Line number and the two cells of each row that is not blank."""
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Line number and the wanted cells, in the order of `columns`, of each row that is not blank."""
         stream = io.BytesIO(self.data)
         stream.seek(self.body)
         lines = io.TextIOWrapper(stream, encoding="utf-8", newline=None)
         reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
-        first, second = self.columns
+        positions = list(self.columns.values())
         n_read = 0
         try:
             for cells in reader:
@@ -148,7 +157,7 @@ class _Table:
                     self._refuse_line(n_read + 1, "has a quotation mark that is not closed on it; close or remove it")
                 n_read += 1
                 if len(cells) == self.n_columns:
-                    yield self.line + n_read, cells[first].strip(), cells[second].strip()
+                    yield self.line + n_read, [cells[position].strip() for position in positions]
                 elif any(cell.strip() for cell in cells) or len(cells) > 1:
                     counts = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} where the header has"
                     self._refuse_line(n_read, f"has {counts} {self.n_columns}; check for missing or surplus separators")
@@ -157,9 +166,8 @@ class _Table:
                 n_read + 1, f"cannot be split into cells ({printable(str(error))}); check its quotation marks"
             )
 
-    def place(self, line: int, column: int) -> str:
-        """Where the cell of x (column 0) or y (column 1) is."""
-        name = (self.config.x, self.config.y)[column]
+    def place(self, line: int, name: str) -> str:
+        """Where the cell of the column `name` is."""
         return f"{self.source}: line {line}, column {shown(name)}"
 
     def _refuse_line(self, n: int, what: str) -> NoReturn:
@@ -192,7 +200,7 @@ def _line_number(data: bytes, byte: int) -> int:
     return ends + 1
 
 
-def _open_table(data: bytes, source: str, config: ReadingsConfig) -> _Table:
+def _open_table(data: bytes, source: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> _Table:
     text = len(_BOM) if data.startswith(_BOM) else 0
     rest = _REST_OF_FIRST_LINE.search(data, text)
     if rest is None:
@@ -201,14 +209,14 @@ def _open_table(data: bytes, source: str, config: ReadingsConfig) -> _Table:
     end = rest.end()
     line = _line_number(data, start)
     place = f"{source}: line {line}"
-    delimiter, names = _split_header(data[start:end].decode(), place, config)
+    delimiter, names = _split_header(data[start:end].decode(), place, config, wanted)
     body = end + len(b"\r\n") if data.startswith(b"\r\n", end) else end + 1
-    return _Table(data, body, line, source, delimiter, len(names), find_columns(names, config, place), config)
+    return _Table(data, body, line, source, delimiter, len(names), find_columns(names, wanted, place), config)
 
 
-def _split_header(header: str, place: str, config: ReadingsConfig) -> tuple[str, list[str]]:
+def _split_header(header: str, place: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> tuple[str, list[str]]:
     """The delimiter that brings out the columns that are looked for, else most columns; and the columns' names."""
-    wanted = {config.x, config.y}
+    required = {column.name for column in wanted if column.required}
     delimiters = _DELIMITERS.values() if config.delimiter == "auto" else [_DELIMITERS[config.delimiter]]
     found: list[tuple[str, list[str]]] = []
     for delimiter in delimiters:
@@ -219,7 +227,7 @@ def _split_header(header: str, place: str, config: ReadingsConfig) -> tuple[str,
         found.append((delimiter, [cell.strip() for cell in cells]))
     if not found:
         raise ReadingsError(f"{place} cannot be split into columns' names; check its quotation marks")
-    return max(found, key=lambda item: (wanted <= set(item[1]), len(item[1])))
+    return max(found, key=lambda item: (required <= set(item[1]), len(item[1])))
 
 
 def _decimal_mark(table: _Table) -> str:
@@ -234,7 +242,7 @@ def _decimal_mark(table: _Table) -> str:
     if not commas_in_cells or table.data.find(b",", table.body) < 0:
         return "."
     try:
-        for _, *cells in table.rows():
+        for _, cells in table.rows():
             for cell in cells:
                 if "." in cell and _NUMBER["."].fullmatch(cell):
                     return "."
@@ -254,7 +262,7 @@ def parse_fast(table: _Table, mark: str) -> Columns | None:
     if table.data.find(b'"', table.body) >= 0:
         return None
     names = [f"{position}" for position in range(table.n_columns)]
-    wanted = [names[position] for position in table.columns]
+    wanted = [names[position] for position in table.columns.values()]
     try:
         parsed = pa.csv.read_csv(
             pa.BufferReader(pa.py_buffer(memoryview(table.data)[table.body :])),
@@ -277,39 +285,37 @@ def parse_fast(table: _Table, mark: str) -> Columns | None:
         parsed = parsed.drop_null()
     if any(column.null_count for column in parsed.columns):
         return None
-    t_u, t_c = (column.to_numpy() for column in parsed.columns)
-    return Columns(t_u, t_c, n_rows - parsed.num_rows)
+    values = (column.to_numpy() for column in parsed.columns)
+    return Columns(dict(zip(table.columns, values, strict=True)), n_rows - parsed.num_rows)
 
 
 def parse_slowly(table: _Table, mark: str) -> Columns:
     """The columns row by row. Raises ReadingsError at the first line that cannot be used."""
-    t_u, t_c = array("d"), array("d")
+    columns = {name: array("d") for name in table.columns}
     n_dropped = 0
-    for line, first, second in table.rows():
-        x = _number(table, mark, line, 0, first)
-        y = _number(table, mark, line, 1, second)
-        if x == x and y == y:
-            t_u.append(x)
-            t_c.append(y)
-        elif table.config.drop_missing:
+    for line, cells in table.rows():
+        row = [_number(table, mark, line, name, cell) for name, cell in zip(columns, cells, strict=True)]
+        missing = [position for position, value in enumerate(row) if value != value]
+        if missing and not table.config.drop_missing:
+            raise value_error(table.place(line, list(columns)[missing[0]]), cells[missing[0]])
+        if missing:
             n_dropped += 1
-        elif x != x:
-            raise value_error(table.place(line, 0), first)
-        else:
-            raise value_error(table.place(line, 1), second)
-    return Columns(np.array(t_u, dtype=np.float64), np.array(t_c, dtype=np.float64), n_dropped)
+            continue
+        for column, value in zip(columns.values(), row, strict=True):
+            column.append(value)
+    return Columns({name: np.array(column, dtype=np.float64) for name, column in columns.items()}, n_dropped)
 
 
-def _number(table: _Table, mark: str, line: int, column: int, cell: str) -> float:
+def _number(table: _Table, mark: str, line: int, name: str, cell: str) -> float:
     """A cell's value, NaN for a missing one. Raises ReadingsError for anything else that is not a usable number."""
     if _NUMBER[mark].fullmatch(cell):
         value = float(cell.replace(mark, "."))
         if abs(value) <= LARGEST:
             return value
-        raise value_error(table.place(line, column), cell)
+        raise value_error(table.place(line, name), cell)
     if cell.lower() in MISSING:
         return np.nan
-    place = table.place(line, column)
+    place = table.place(line, name)
     if _INFINITE.fullmatch(cell):
         raise value_error(place, cell)
     raise ReadingsError(f"{place}: {shown(cell)} is not a number{_why_not(cell, mark)}")

@@ -28,6 +28,8 @@ class Design:
     compressed. A row of zeros stands for no reading.
     targets: (members, rows), float64: t_c.
     n_readings: (members,), float64: how many readings the rows stand for; the divisor of a mean over readings.
+
+    Rows of readings that do not weigh the same are multiplied by the square roots of their weights, whose mean is 1.
     """
 
     features: Tensor
@@ -49,8 +51,13 @@ def build_design(t_u: NDArray[Any], t_c: NDArray[Any]) -> Design:
     return design_of(np.stack([t_u, np.ones_like(t_u)], axis=-1), t_c)
 
 
-def design_of(features: NDArray[Any], t_c: NDArray[Any]) -> Design:
-    """Features (rows, terms) or (members, rows, terms) and references (rows,) or (members, rows) as a Design."""
+def design_of(features: NDArray[Any], t_c: NDArray[Any], root_weights: NDArray[Any] | None = None) -> Design:
+    """Features (rows, terms) or (members, rows, terms) and references (rows,) or (members, rows) as a Design.
+
+    root_weights: of the shape of t_c, the square roots of the readings' weights; None where all weigh the same.
+    """
+    if root_weights is not None:
+        features, t_c = features * root_weights[..., None], t_c * root_weights
     targets = torch.from_numpy(np.atleast_2d(np.array(t_c, dtype=np.float64)))
     members, n_rows = targets.shape
     return Design(

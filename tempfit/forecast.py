@@ -181,8 +181,9 @@ class LossCurve:
 def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float | None = None) -> Forecast:
     """The forecast for one member's design, scaled as it will be trained: compressed, or all rows for a network.
 
-    For Huber's loss the Hessian is the quadratic part's, half the squared loss's; where readings are set aside it is
-    smaller, so the critical learning rate is then a lower bound, above which nothing is certain.
+    York's loss is taken for the quadratic that fits it at its optimum. For Huber's loss the Hessian is the quadratic
+    part's, half the squared loss's; where readings are set aside it is smaller, so the critical learning rate is then a
+    lower bound, above which nothing is certain.
     curvature: of a network where its training starts, if it is known already.
     Raises SettingsError when the Hessian is beyond what numbers can say, as that of high raw powers can be.
     """
@@ -192,7 +193,7 @@ def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float
     critical = float(2 * (1 + config.momentum) / axes.eigenvalues[-1])
     plain = config.optimizer == "sgd" and config.clip_norm is None
     stable = config.learning_rate < critical if plain else None
-    if config.loss == "huber" and stable is False:
+    if config.loss != "squared" and stable is False:
         stable = None
     untold = _untold(config)
     curve = _loss_curve(axes, design, config) if untold is None else None
@@ -255,7 +256,7 @@ def _untold(config: CalibrationConfig) -> str | None:
         return "momentum adds to the step"
     if config.l1:
         return "L1 puts kinks into the loss"
-    return "Huber's loss is no quadratic" if config.loss == "huber" else None
+    return None if config.loss == "squared" else f"{config.loss.capitalize()}'s loss is no quadratic"
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,6 +352,8 @@ def _advice(
             f"{config.optimizer} adapts its step, so {limit} of plain gradient descent does not bound it; "
             "how close it comes to the optimum depends on how small the learning rate is."
         )
+    if config.loss == "york" and config.learning_rate >= critical:
+        return f"{times} where York's loss is lowest: near it, updates over-correct. To be safe, take {smaller}."
     if config.loss == "huber" and config.learning_rate >= critical:
         return (
             f"{times}, below which Huber's loss cannot explode; above it, that depends on the readings that it sets "

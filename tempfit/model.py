@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tempfit.config import ModelConfig, TrainingConfig
+from tempfit.errors import SettingsError
 
 PRELU_START = 0.25  # as torch.nn.PReLU
 LEAK = 0.01  # as torch.nn.LeakyReLU
@@ -66,6 +67,23 @@ class LinearModel:
 
     def residual(self, features: Tensor, targets: Tensor, params: Tensor) -> Tensor:
         return torch.baddbmm(targets, features, params, beta=-1)
+
+
+class YorkLine(LinearModel):
+    """A line whose residuals are divided by √(1 + (w u_u / u_c)²), so that their squares sum to York's χ².
+
+    Its features are a line's, weighted by 1 / u_c, and u_u / u_c beside them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+    def scale_rows(self, features: Tensor, targets: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.cat([scale * features[..., :2], features[..., 2:]], dim=-1), scale * targets
+
+    def residual(self, features: Tensor, targets: Tensor, params: Tensor) -> Tensor:
+        along_y = super().residual(features[..., :2], targets, params)
+        return along_y / (1 + (params[:, :1] * features[..., 2:]).square()).sqrt()
 
 
 class MLP:
@@ -144,9 +162,11 @@ class MLP:
                 return torch.where(units > 0, units, slope * units)
 
 
-def build_model(config: ModelConfig) -> Model:
+def build_model(config: TrainingConfig) -> Model:
     """The model that `config` asks for."""
     match config.model:
+        case "line" if config.loss == "york":
+            return YorkLine()
         case "line":
             return LinearModel(2)
         case "polynomial":
@@ -223,6 +243,12 @@ class HuberLoss:
 
 def build_loss(configs: Sequence[TrainingConfig], n_readings: Tensor) -> Loss:
     """The loss that the configs name (one kind for all), for readings (members,) of the dtype to compute in."""
-    if configs[0].loss == "squared":
+    if configs[0].loss != "huber":  # York's is the square of residuals of another kind
         return SquaredLoss()
-    return HuberLoss(n_readings.new_tensor([config.huber_delta for config in configs]), n_readings)
+    return HuberLoss(n_readings.new_tensor([_delta(config) for config in configs]), n_readings)
+
+
+def _delta(config: TrainingConfig) -> float:
+    if config.huber_delta is None:
+        raise SettingsError("huber_delta: training takes a number; `Problem.settle` says what suits the readings")
+    return config.huber_delta

@@ -13,7 +13,7 @@ from tempfit.calibration import finite
 from tempfit.config import CalibrationConfig, ScalingConfig, count
 from tempfit.errors import SettingsError
 from tempfit.forecast import NETWORK_ADVICE, Forecast, LossCurve, make_forecast
-from tempfit.problem import Problem, normalize
+from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings
 from tempfit.training import Fit
 
@@ -122,7 +122,7 @@ class Outlook:
     @property
     def lowest_loss(self) -> float | None:
         """The mean squared error of exact least squares; None for Huber's loss, whose lowest is not known."""
-        return self.chosen.problem.exact.loss if self.config.loss == "squared" else None
+        return self.chosen.problem.exact.loss if self.config.loss != "huber" else None
 
     def as_dict(self) -> dict[str, Any]:
         """The outlook as JSON values: finite numbers, or None where there is none."""
@@ -152,6 +152,7 @@ def make_outlook(readings: Readings, config: CalibrationConfig, *, train: bool =
     """
     if config.model == "mlp":
         raise SettingsError(f"model: nothing to forecast for mlp: {NETWORK_ADVICE}")
+    config = settle(readings, config)
     prospects = []
     for scaling in SCALINGS:
         scaled = config.model_copy(update={"scaling": scaling, "folds": 0})  # folds judge; here nothing is judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tempfit.config import CalibrationConfig, ReadingsConfig, TrackingConfig
+from tempfit.config import CalibrationConfig, ReadingsConfig, TrackingConfig, UncertaintyConfig
 from tempfit.errors import SettingsError
 from tempfit.grid import SWEPT, Grid, Trial
 
@@ -50,7 +50,9 @@ def preset_grid(name: Preset, base: CalibrationConfig) -> Grid:
 
     Raises SettingsError when `base` has hyperparameters of its own, which the preset would ignore.
     """
-    kept = base.model_dump(include={*ReadingsConfig.model_fields, *TrackingConfig.model_fields})
+    kept = base.model_dump(
+        include={*ReadingsConfig.model_fields, *UncertaintyConfig.model_fields, *TrackingConfig.model_fields}
+    )
     ignored = sorted(SWEPT & {key for key, value in base if value != CalibrationConfig.model_fields[key].default})
     if ignored:
         raise SettingsError(f"--preset {name} has settings of its own; leave out {', '.join(ignored)}, or use --grid")

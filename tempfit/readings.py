@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.config import ReadingsConfig
-from tempfit.csv_text import LARGEST, SMALL, Columns, find_columns, parse_csv, printable, shown, value_error
+from tempfit.config import NO_COLUMN, ReadingsConfig
+from tempfit.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns, parse_csv, printable, shown, value_error
 from tempfit.errors import ReadingsError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 MIN_ROWS = 3
 """A line has two parameters; the third reading is the first that says anything about its uncertainty."""
+
+SMALLEST = 1e-100
+"""Smallest standard uncertainty of a reference; the sum of squares of its inverse is still finite in float64."""
 
 DEFAULTS = ReadingsConfig()
 
@@ -43,14 +47,17 @@ class Readings:
         What they are called, as in `ReadingsConfig`.
     n_dropped
         How many rows were dropped because a value was missing.
+    u_c, u_u
+        (rows,) float64, standard uncertainties of t_c and of t_u in their units; None where none are stated. u_c alone
+        weights the fit, both make one with both axes uncertain.
 
     Raises
     ------
     ReadingsError
-        When values are missing, not finite or beyond ±1e100, when there are fewer than 3 rows, or when all t_u are
-        the same. They count as the same when their standard deviation is at most 1e-14 of the largest magnitude
-        (some 45 rounding steps: the mean's own rounding then reaches the spread) or at most 1e-100 (its square
-        underflows). Rows in messages count from 1.
+        When values are missing, not finite or beyond ±1e100, when there are fewer than 3 rows, when a u_c is not above
+        0, a u_u is below 0 or there is one without the other, or when all t_u are the same. They count as the same when
+        their standard deviation is at most 1e-14 of the largest magnitude (some 45 rounding steps: the mean's own
+        rounding then reaches the spread) or at most 1e-100 (its square underflows). Rows in messages count from 1.
     """
 
     t_u: NDArray[np.float64]
@@ -63,18 +70,23 @@ class Readings:
     y_quantity: str = DEFAULTS.y_quantity
     y_unit: str = DEFAULTS.y_unit
     n_dropped: int = 0
+    u_c: NDArray[np.float64] | None = None
+    u_u: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         place = printable(self.source)
-        for field, name in (("t_u", self.x), ("t_c", self.y)):
+        columns = {"t_u": self.x, "t_c": self.y, "u_c": "u_c", "u_u": "u_u"}
+        columns = {field: name for field, name in columns.items() if getattr(self, field) is not None}
+        for field, name in columns.items():
             values = _frozen(_as_float64(getattr(self, field), f"{place}: column {shown(name)}"))
             object.__setattr__(self, field, values)
-        if len(self.t_u) != len(self.t_c):
-            raise ReadingsError(
-                f"{place}: {len(self.t_u)} values of {shown(self.x)} but {len(self.t_c)} of {shown(self.y)}; "
-                "readings come in pairs"
-            )
-        _refuse_values(self.t_u, self.t_c, (self.x, self.y), place, drop_missing=False)
+            if len(values) != self.n:
+                raise ReadingsError(
+                    f"{place}: {self.n} values of {shown(self.x)} but {len(values)} of {shown(name)}; "
+                    "readings come in pairs"
+                )
+        _refuse_values({name: getattr(self, field) for field, name in columns.items()}, place, drop_missing=False)
+        self._refuse_uncertainties(place)
         self._refuse_too_few(place)
         self._refuse_identical(place)
 
@@ -90,13 +102,15 @@ class Readings:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of the values, t_u then t_c as little-endian float64: equal for CSV and Parquet of equal values.
+        """Hex digest of the values, t_u then t_c (then u_c and u_u, if stated) as little-endian float64: equal for CSV
+        and Parquet of equal values.
 
         -0.0 counts as 0.0; names and source do not count.
         """
         digest = hashlib.sha256()
-        for values in (self.t_u, self.t_c):
-            digest.update((values + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
+        for values in (self.t_u, self.t_c, self.u_c, self.u_u):
+            if values is not None:
+                digest.update((values + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
         return digest.hexdigest()
 
     @property
@@ -110,10 +124,25 @@ class Readings:
         return axis_label(self.y_quantity, self.y, self.y_unit)
 
     def to_frame(self) -> pd.DataFrame:
-        """The readings as a DataFrame (a copy) with the columns `x` and `y`."""
+        """The readings as a DataFrame (a copy) with the columns `x` and `y`, and u_c and u_u where they are stated."""
         import pandas as pd
 
-        return pd.DataFrame({self.x: self.t_u.copy(), self.y: self.t_c.copy()})
+        columns = {self.x: self.t_u, self.y: self.t_c, "u_c": self.u_c, "u_u": self.u_u}
+        return pd.DataFrame({name: values.copy() for name, values in columns.items() if values is not None})
+
+    def _refuse_uncertainties(self, place: str) -> None:
+        if self.u_u is not None and self.u_c is None:
+            raise ReadingsError(
+                f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
+                "give both, or ignore them by --u-u none"
+            )
+        for name, values, least in (("u_c", self.u_c, SMALLEST), ("u_u", self.u_u, 0.0)):
+            if values is not None and (values < least).any():
+                row = int((values < least).argmax())
+                raise ReadingsError(
+                    f"{place}: row {row + 1}, column '{name}': {values[row]:g} is no standard uncertainty; "
+                    f"it has to be {'above' if least else 'at least'} 0"
+                )
 
     def _refuse_too_few(self, place: str) -> None:
         if self.n >= MIN_ROWS:
@@ -160,7 +189,7 @@ def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Read
     elif name.lower().endswith(".parquet"):
         raise ReadingsError(f"{place}: not a Parquet file, whatever its name says; rename it to .csv if it is CSV")
     else:
-        columns = parse_csv(data, place, config)
+        columns = parse_csv(data, place, config, wanted_columns(config))
     return _named(columns, name, config)
 
 
@@ -200,7 +229,7 @@ def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
     if isinstance(data, (str, Path)):
         return load_readings(data, config)
     if isinstance(data, (tuple, list)) and len(data) == 2:
-        x, y = data
+        given = dict(zip((config.x, config.y), data, strict=True))
     else:
         import pandas as pd
 
@@ -209,17 +238,31 @@ def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
                 f"<memory>: cannot take readings from {type(data).__name__}; "
                 "give a DataFrame, a path, or a pair (t_u, t_c)"
             )
-        first, second = find_columns([str(name) for name in data.columns], config, "<memory>")
-        x, y = data.iloc[:, first], data.iloc[:, second]
-    t_u = _as_float64(x, f"<memory>: column {shown(config.x)}")
-    t_c = _as_float64(y, f"<memory>: column {shown(config.y)}")
-    return _named(_without_missing(t_u, t_c, "<memory>", config), "<memory>", config)
+        positions = find_columns([str(name) for name in data.columns], wanted_columns(config), "<memory>")
+        given = {name: data.iloc[:, position] for name, position in positions.items()}
+    values = {name: _as_float64(column, f"<memory>: column {shown(name)}") for name, column in given.items()}
+    return _named(_without_missing(values, "<memory>", config), "<memory>", config)
+
+
+def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
+    """The columns of a table of readings: x and y, and the uncertainties where the table has them.
+
+    Uncertainties under another name than the usual are asked for, so they are required.
+    """
+    uncertainties = [
+        Wanted(name, required=name != default)
+        for name, default in ((config.u_c, DEFAULTS.u_c), (config.u_u, DEFAULTS.u_u))
+        if name != NO_COLUMN
+    ]
+    return [Wanted(config.x), Wanted(config.y), *uncertainties]
 
 
 def _named(columns: Columns, source: str, config: ReadingsConfig) -> Readings:
     return Readings(
-        t_u=columns.t_u,
-        t_c=columns.t_c,
+        t_u=columns.values[config.x],
+        t_c=columns.values[config.y],
+        u_c=columns.values.get(config.u_c),
+        u_u=columns.values.get(config.u_u),
         source=source,
         n_dropped=columns.n_dropped,
         **config.model_dump(include={"x", "y", "x_quantity", "x_unit", "y_quantity", "y_unit"}),
@@ -254,17 +297,17 @@ def _parse_parquet(data: bytes, place: str, config: ReadingsConfig) -> Columns:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         schema = file.schema_arrow
         names = [name.strip() for name in schema.names]
-        positions = find_columns(names, config, place)
-        for position in positions:
+        positions = find_columns(names, wanted_columns(config), place)
+        for position in positions.values():
             _refuse_type(schema.field(position), place)
-        table = file.read(columns=[schema.names[position] for position in positions])
-        t_u, t_c = (_parquet_values(table.column(schema.names[position])) for position in positions)
+        table = file.read(columns=[schema.names[position] for position in positions.values()])
+        values = {name: _parquet_values(table.column(schema.names[i])) for name, i in positions.items()}
     except ReadingsError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = shown(str(error).partition("\n")[0], 60)
         raise ReadingsError(f"{place}: damaged or incomplete Parquet file ({reason}); write or copy it again") from None
-    return _without_missing(t_u, t_c, place, config)
+    return _without_missing(values, place, config)
 
 
 def _refuse_type(field: Any, place: str) -> None:
@@ -317,26 +360,24 @@ def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
-def _without_missing(t_u: NDArray[np.float64], t_c: NDArray[np.float64], place: str, config: ReadingsConfig) -> Columns:
+def _without_missing(values: Mapping[str, NDArray[np.float64]], place: str, config: ReadingsConfig) -> Columns:
     """Refuse unusable values by their row before rows are dropped, which would shift the numbers."""
-    if len(t_u) != len(t_c) or not config.drop_missing:
-        return Columns(t_u, t_c, 0)  # Readings refuses what is left to refuse
-    _refuse_values(t_u, t_c, (config.x, config.y), place, drop_missing=True)
-    present = ~(np.isnan(t_u) | np.isnan(t_c))
-    return Columns(t_u[present], t_c[present], int(len(present) - present.sum()))
+    if len({len(column) for column in values.values()}) > 1 or not config.drop_missing:
+        return Columns(values, 0)  # Readings refuses what is left to refuse
+    _refuse_values(values, place, drop_missing=True)
+    present = ~np.logical_or.reduce([np.isnan(column) for column in values.values()])
+    return Columns({name: column[present] for name, column in values.items()}, int(len(present) - present.sum()))
 
 
-def _refuse_values(
-    t_u: NDArray[np.float64], t_c: NDArray[np.float64], names: tuple[str, str], place: str, *, drop_missing: bool
-) -> None:
-    """Raise ReadingsError at the first row, x before y, with a value that is not usable."""
-    usable = [(np.abs(values) <= LARGEST) | (np.isnan(values) & drop_missing) for values in (t_u, t_c)]
-    both = usable[0] & usable[1]
-    if both.all():
+def _refuse_values(values: Mapping[str, NDArray[np.float64]], place: str, *, drop_missing: bool) -> None:
+    """Raise ReadingsError at the first row, and in it the first column, with a value that is not usable."""
+    usable = {name: (np.abs(column) <= LARGEST) | (np.isnan(column) & drop_missing) for name, column in values.items()}
+    all_usable = np.logical_and.reduce(list(usable.values()))
+    if all_usable.all():
         return
-    row = int(both.argmin())
-    column = 0 if not usable[0][row] else 1
-    raise value_error(f"{place}: row {row + 1}, column {shown(names[column])}", float((t_u, t_c)[column][row]))
+    row = int(all_usable.argmin())
+    name = next(name for name in usable if not usable[name][row])
+    raise value_error(f"{place}: row {row + 1}, column {shown(name)}", float(values[name][row]))
 
 
 def axis_label(quantity: str, name: str, unit: str) -> str:

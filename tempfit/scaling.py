@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import ScalingConfig
@@ -29,17 +30,22 @@ class Scaling:
         return Scaling(self.factor / first.factor, first.factor * (self.center - first.center))
 
 
-def fit_scaling(t_u: NDArray[Any], config: ScalingConfig) -> Scaling:
+def fit_scaling(t_u: NDArray[Any], config: ScalingConfig, root_weights: NDArray[Any] | None = None) -> Scaling:
     """The scaling that `config` asks for, from the readings (rows,) in raw units.
 
     `standardize` divides by the population standard deviation (divisor n, as scikit-learn's StandardScaler),
-    which makes the Hessian of a line's mean squared error exactly 2 times the identity.
+    which makes the Hessian of a line's mean squared error exactly 2 times the identity; both mean and deviation are
+    weighted where the readings are, by the squares of root_weights (rows,).
     """
     match config.scaling:
         case "none":
             return Scaling()
         case "factor":
             return Scaling(factor=config.factor)
+        case "standardize" if root_weights is not None:
+            weights = root_weights**2
+            center = float(np.average(t_u, weights=weights))
+            return Scaling(factor=1.0 / float(np.sqrt(np.average((t_u - center) ** 2, weights=weights))), center=center)
         case "standardize":
             return Scaling(factor=1.0 / float(t_u.std()), center=float(t_u.mean()))
         case "minmax":

@@ -16,7 +16,7 @@ from tempfit.errors import InputError, SettingsError
 from tempfit.explain import why
 from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.grid import Axis, Grid, Trial
-from tempfit.problem import Problem, normalize, problem_key
+from tempfit.problem import Problem, normalize, problem_key, settle
 from tempfit.readings import Readings
 from tempfit.status import Outcome
 from tempfit.training import OnEpochs, check_start
@@ -140,12 +140,13 @@ def plan_sweep(readings: Readings, grid: Grid) -> Plan:
     for trial in grid.trials:
         key = problem_key(trial.config)
         try:
+            trial = replace(trial, config=settle(readings, trial.config))
             if key not in problems:
                 problems[key] = normalize(readings, trial.config)
             problem = problems[key]
             if isinstance(problem, InputError):
                 raise problem
-            check_start(problem.rows, trial.config)
+            check_start(problem.rows, problem.settle(trial.config))
         except InputError as error:
             problems.setdefault(key, error)
             first = first or error
@@ -177,7 +178,7 @@ def _forecasts(plan: Plan) -> list[Forecast]:
     for trial, problem in zip(plan.grid.trials, plan.problems, strict=True):
         config = trial.config
         key = id(problem), config.seed, config.hidden, config.activation, config.loss, config.huber_delta
-        forecast = make_forecast(problem.design, config, curvature=curvatures.get(key))
+        forecast = make_forecast(problem.design, problem.settle(config), curvature=curvatures.get(key))
         if config.model == "mlp":
             curvatures[key] = float(forecast.eigenvalues[-1]) - 2 * config.l2
         forecasts.append(forecast)

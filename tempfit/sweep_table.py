@@ -53,7 +53,7 @@ def _row(member: Member, axes: Sequence[Axis], *, validated: bool, explained: bo
     settings = ["" if axis.name in idle else axis.write(getattr(config, axis.name)) for axis in axes]
     diverged_at, close_at = calibration.fit.diverged_at, calibration.fit.close_at
     loss = f"{calibration.loss:.5g}" if diverged_at is None else f"overflows at {diverged_at:,}"
-    can_be_close = config.loss == "squared"
+    can_be_close = config.loss != "huber"
     close = f"{close_at:,}" if close_at else "never" if can_be_close else "–"
     row = (*(settings or [member.name]), calibration.outcome.value, loss, close)
     if validated:

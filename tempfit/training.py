@@ -176,7 +176,7 @@ def structure(config: TrainingConfig) -> tuple[Any, ...]:
 
 def needs_rows(config: TrainingConfig) -> bool:
     """Whether the loss depends on every single reading, so that the compressed ones do not do."""
-    return config.loss == "huber" or config.model == "mlp"
+    return config.loss != "squared" or config.model == "mlp"
 
 
 def pick_device(config: TrainingConfig, n_residuals: int) -> torch.device:

@@ -113,7 +113,7 @@ def test_networks_follow_torch_step_by_step(activation, hidden):
         {"l1": 0.3},
         {"l2": 0.1},
         {"loss": "huber", "huber_delta": 2.0},
-        {"loss": "huber", "optimizer": "adam", "l1": 0.01, "l2": 0.01, "clip_norm": 0.5},
+        {"loss": "huber", "huber_delta": 1.0, "optimizer": "adam", "l1": 0.01, "l2": 0.01, "clip_norm": 0.5},
     ],
     ids=str,
 )
@@ -137,7 +137,13 @@ def test_a_network_does_not_depend_on_the_others_in_its_batch(seed, activation, 
         designs.append(build_design(t_un, np.sin(2 * t_un) + rng.normal(0, 0.1, len(t_un))))
         rate = float(10 ** rng.uniform(-3, -1.5))
         config = mlp_config(
-            hidden="5x4", activation=activation, loss=loss, seed=seed + k, learning_rate=rate, n_epochs=40 + k
+            hidden="5x4",
+            activation=activation,
+            loss=loss,
+            huber_delta=1,
+            seed=seed + k,
+            learning_rate=rate,
+            n_epochs=40 + k,
         )
         configs.append(config)
     together = train(stack(designs), configs)
@@ -163,10 +169,10 @@ def test_a_diverging_network_does_not_stop_the_others():
     "config",
     [
         TrainingConfig(learning_rate=1e-2, n_epochs=60, tolerance=0),
-        TrainingConfig(learning_rate=1e-2, n_epochs=60, tolerance=0, loss="huber"),
+        TrainingConfig(learning_rate=1e-2, n_epochs=60, tolerance=0, loss="huber", huber_delta=1.0),
         TrainingConfig(learning_rate=1e-2, n_epochs=60, tolerance=0, model="polynomial", degree=3),
         *(mlp_config(activation=activation, hidden="4x3") for activation in ACTIVATIONS),
-        mlp_config(loss="huber"),
+        mlp_config(loss="huber", huber_delta=1.0),
     ],
     ids=lambda config: f"{config.model} {config.activation} {config.loss}",
 )

@@ -19,7 +19,7 @@ from tempfit.plots.forecast import draw_outlook
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
 from tests.conftest import T_C, T_U
-from tests.test_plots_and_report import pixels
+from tests.test_plots_and_summary import pixels
 
 
 def outlook(t_u=T_U, t_c=T_C, *, train=False, **settings) -> Outlook:

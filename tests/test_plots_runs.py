@@ -10,7 +10,7 @@ from tempfit.compare import Comparison, RecordedData, RecordedLoss, RecordedRun,
 from tempfit.plots.canvas import GREY, to_png
 from tempfit.plots.runs import draw_runs
 from tests.conftest import T_C, T_U
-from tests.test_plots_and_report import pixels
+from tests.test_plots_and_summary import pixels
 
 FIVE = (
     {},

@@ -325,7 +325,7 @@ def test_trials_that_the_readings_cannot_carry_are_left_out_with_the_reason():
         ({"learning_rate": 1.0}, Outcome.STICKS, "the learning rate is 1 times the critical 1"),
         ({"l2": 0.37}, Outcome.SETTLES, "the penalty moves the optimum"),
         ({"l2": 1.93}, Outcome.EXPLODES, "L2 brings the critical learning rate down from 1 to 0.341"),
-        ({"loss": "huber"}, Outcome.SETTLES, "Huber's loss has another optimum"),
+        ({"loss": "huber", "huber_delta": 1.0}, Outcome.SETTLES, "Huber's loss has another optimum"),
         ({"clip_norm": 1e6}, Outcome.ARRIVES, "points straight at the optimum"),  # never reached
         ({"clip_norm": 1e6, "scaling": "none", "learning_rate": 1.0}, Outcome.EXPLODES, "over-corrects"),
         (

@@ -66,7 +66,7 @@ def torch_optim_params(config: TrainingConfig, n_epochs: int) -> np.ndarray:
         {"l1": 0.3},
         {"l2": 0.1},
         {"loss": "huber", "huber_delta": 2.0},
-        {"loss": "huber", "optimizer": "adam", "learning_rate": 0.1, "l2": 0.01, "clip_norm": 0.5},
+        {"loss": "huber", "huber_delta": 1.0, "optimizer": "adam", "learning_rate": 0.1, "l2": 0.01, "clip_norm": 0.5},
         {"w_start": -2.0, "b_start": 5.0},
     ],
     ids=str,
@@ -135,7 +135,9 @@ def test_a_member_does_not_depend_on_the_others(seed, optimizer, loss):
     rng = np.random.default_rng(seed)
     design = random_design(seed, rows=12, members=4)
     rates = 10 ** rng.uniform(-3, 0.5, 4)  # some diverge, some converge, some do neither
-    configs = [TrainingConfig(learning_rate=r, n_epochs=200, optimizer=optimizer, loss=loss) for r in rates]
+    configs = [
+        TrainingConfig(learning_rate=r, n_epochs=200, optimizer=optimizer, loss=loss, huber_delta=1) for r in rates
+    ]
     together = train(design, configs)
     for i, (config, fit) in enumerate(zip(configs, together, strict=True)):
         (alone,) = train(member(design, i), [config])

@@ -18,6 +18,7 @@ from tempfit.config import (
     Settings,
     TrackingConfig,
     TrainingConfig,
+    UncertaintyConfig,
     ValidationConfig,
     parse_config,
     read_settings_file,
@@ -30,6 +31,7 @@ PANELS: dict[str, type[Settings]] = {
     "Model": ModelConfig,
     "Training": TrainingConfig,
     "Validation": ValidationConfig,
+    "Uncertainty": UncertaintyConfig,
     "Tracking": TrackingConfig,
 }
 

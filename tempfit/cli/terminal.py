@@ -14,8 +14,8 @@ from flows.calibrate import CalibrateResult
 from tempfit.cli.shared import show_lines
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
-from tempfit.report import summary
 from tempfit.status import Status
+from tempfit.summary import summary
 from tempfit.training import Block
 
 STYLES = {

@@ -79,7 +79,7 @@ def draw_loss(calibration: Calibration) -> Figure:
         style = "o-" if len(states) <= FEW else "-"
         axes.plot(history.updates[states], values[states], style, color=colour, markersize=4, label=name)
         lowest, highest = values[states].min(initial=lowest), values[states].max(initial=highest)
-    if calibration.config.loss == "squared" and exact.loss > 0:
+    if calibration.config.loss != "huber" and exact.loss > 0:
         what = "lowest possible loss" if calibration.is_linear else "loss of the exact line"
         axes.axhline(exact.loss, linestyle="--", color=GREY, linewidth=1, label=what)
         lowest = min(lowest, exact.loss)

@@ -7,7 +7,7 @@ import pytest
 
 from tempfit.calibration import Calibration, calibrate
 from tempfit.plots.calibration import draw_figures, draw_layers, draw_line, draw_loss, draw_path, draw_residuals
-from tempfit.report import describe_status, summary, to_html, to_markdown
+from tempfit.summary import describe_status, summary, to_html, to_markdown
 from tests.conftest import T_C, T_U
 
 BOOK = {"scaling": "factor", "learning_rate": 1e-2, "n_epochs": 3000, "holdout_rows": "2,10"}

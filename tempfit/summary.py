@@ -71,7 +71,7 @@ def describe_distance(calibration: Calibration) -> str:
     parts = [
         f"{name} {'off by' if i == 0 else 'by'} {d:.2g}" for i, (name, d) in enumerate(zip(names, off, strict=True))
     ]
-    if calibration.config.loss == "squared":
+    if calibration.config.loss != "huber":
         excess = calibration.excess_loss
         if calibration.is_close and excess > CLOSE:  # of a perfect fit, all that is left is rounding
             excess = 0.0

@@ -1,0 +1,87 @@
+"""The exact optimum of Huber's loss, which weighs readings far from the line less, and how uncertain it is.
+
+Huber: Robust estimation of a location parameter, Ann. Math. Statist. 35 (1964) 73; Huber and Ronchetti: Robust
+Statistics, 2nd ed. (2009), chapter 7.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.design import Design
+
+TUNING = 1.345  # standard deviations: 95 % efficient where errors are normal
+NORMAL_MAD = 0.6745  # median of the absolute value of a standard normal variable
+MOST_ITERATIONS, SCALE_ITERATIONS = 500, 50
+CONVERGED = 1e-14  # of the residuals' root mean square at the start
+SMALLEST_DELTA = 1e-6  # of the same: where most readings lie on a line exactly
+ROUNDING = 1e-12  # of the targets' root mean square: smaller residuals are rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Robust:
+    """Where Huber's loss is lowest.
+
+    params: (terms,). delta: the residual beyond which it grows linearly. weights: (rows,), by which least squares would
+    end at the same params: 1 up to delta, less beyond.
+    observation_sd: what takes the place of s in the covariance s² (XᵀX)⁻¹; NaN where nothing tells it.
+    """
+
+    params: NDArray[np.float64]
+    delta: float
+    weights: NDArray[np.float64]
+    observation_sd: float
+
+    @property
+    def set_aside(self) -> NDArray[np.bool_]:
+        """(rows,), which readings are weighed less than fully."""
+        return self.weights < 1
+
+
+def fit_huber(design: Design, delta: float | None) -> Robust:
+    """Minimize Huber's loss of one member's rows by iteratively reweighted least squares.
+
+    design: all rows, in well-conditioned terms. delta: None takes 1.345 robust standard deviations (the median absolute
+    residual / 0.6745), found along the way.
+    """
+    features, targets = design.features[0].numpy(), design.targets[0].numpy()
+    params = _solve(features, targets, np.ones_like(targets))
+    residual = targets - features @ params
+    scale = math.sqrt(float(residual @ residual) / len(targets))
+    smallest = max(SMALLEST_DELTA * scale, ROUNDING * math.sqrt(float(targets @ targets) / len(targets))) or 1.0
+    fixed = delta
+    for iteration in range(MOST_ITERATIONS):
+        if fixed is None and iteration < SCALE_ITERATIONS:
+            deviation = float(np.median(np.abs(residual))) / NORMAL_MAD
+            delta = max(TUNING * deviation, smallest)
+        assert delta is not None
+        weights = np.minimum(1.0, delta / np.maximum(np.abs(residual), delta))
+        before, params = params, _solve(features, targets, weights)
+        residual = targets - features @ params
+        if float(np.abs(params - before).max()) <= CONVERGED * scale:
+            break
+    assert delta is not None
+    weights = np.minimum(1.0, delta / np.maximum(np.abs(residual), delta))
+    return Robust(params, delta, weights, _observation_sd(residual, weights, features.shape[1]))
+
+
+def _observation_sd(residual: NDArray[np.float64], weights: NDArray[np.float64], n_terms: int) -> float:
+    """K sqrt(Σψ² / (n - p)) / mean(ψ'): Huber and Ronchetti, (7.81), with K = 1 + p/n · var(ψ') / mean(ψ')²."""
+    n, inside = len(residual), float((weights == 1).mean())
+    if n <= n_terms or inside == 0:
+        return math.nan
+    correction = 1 + n_terms / n * (1 - inside) / inside
+    psi = weights * residual
+    return correction * math.sqrt(float(psi @ psi) / (n - n_terms)) / inside
+
+
+def _solve(
+    features: NDArray[np.float64], targets: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(terms,), weighted least squares by its normal equations, which well-conditioned terms can afford."""
+    weighted = features * weights[:, None]
+    return np.asarray(np.linalg.solve(weighted.T @ features, weighted.T @ targets))
