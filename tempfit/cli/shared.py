@@ -18,6 +18,8 @@ from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
     from flows.server import PrefectServer
+    from tempfit.record import Record
+    from tempfit.tracking.store import Store
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
 
@@ -78,6 +80,22 @@ def write_figure(path: Path, png: bytes) -> None:
         path.write_bytes(png)
     except OSError as error:
         raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
+
+
+def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
+    """The calibration of a run, of a model's run, or in a calibration.json, and the store that a run is in.
+
+    Raises RunsError where there is no such thing.
+    """
+    from tempfit.record import read_record
+
+    if name.endswith(".json"):
+        return read_record(Path(name)), None
+    from tempfit.tracking.queries import load_record
+    from tempfit.tracking.store import open_existing_store
+
+    store = open_existing_store(Path(mlruns))
+    return load_record(store, name), store
 
 
 def browse_command(mlruns: str) -> str:

@@ -10,7 +10,10 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from mlflow.entities import Run as MlflowRun
@@ -20,7 +23,9 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tempfit.compare import SHORT_ID, RecordedData, RecordedLoss, RecordedRun
 from tempfit.errors import RunsError, ServiceError
+from tempfit.record import Record, as_record
 from tempfit.status import Status
+from tempfit.tracking.runs import CALIBRATION_FILE
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
@@ -101,6 +106,63 @@ def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, Rec
             steps, values = [step for step, _ in points], [value for _, value in points]
             curves[run.run_id] = RecordedLoss(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         return curves
+
+
+def load_record(store: Store, name: str) -> Record:
+    """The calibration of the run named as in `find_runs`, or of the run that a model (`models:/…`) came from."""
+    with _service(store):
+        if name.startswith("models:/"):
+            run = _run_of_model(store, name)
+        else:
+            run = _find(store, name, _experiment_ids(store, None))
+        if _is_sweep(run):
+            start = run.info.run_id[:SHORT_ID]
+            raise RunsError(f"run {start} is a sweep; `tempfit compare --sweep {start}` names its runs")
+        content = _artifact(store, run.info.run_id, CALIBRATION_FILE)
+        if content is None:
+            raise RunsError(
+                f"run {run.info.run_id[:SHORT_ID]} ({run.info.status.lower()}) keeps no {CALIBRATION_FILE}; the runs of "
+                "`tempfit calibrate` do"
+            )
+        return as_record(
+            json.loads(content),
+            run.info.run_name,
+            run_id=run.info.run_id,
+            made_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+            tags=run.data.tags,
+        )
+
+
+def load_artifact(store: Store, run_id: str, name: str) -> bytes | None:
+    """The content of one of the run's artifacts, by its name as in `log_calibration`; None where there is none."""
+    with _service(store):
+        return _artifact(store, run_id, name)
+
+
+def _artifact(store: Store, run_id: str, name: str) -> bytes | None:
+    folder, _, _ = name.rpartition("/")
+    if not any(file.path == name for file in store.client.list_artifacts(run_id, folder or None)):
+        return None
+    with TemporaryDirectory(prefix="tempfit-") as target:
+        return Path(store.client.download_artifacts(run_id, name, target)).read_bytes()
+
+
+def _run_of_model(store: Store, uri: str) -> MlflowRun:
+    """`models:/NAME/VERSION`, `models:/NAME@ALIAS` or `models:/ID` of a logged model → the run that made it."""
+    name = uri.removeprefix("models:/")
+    try:
+        if "@" in name:
+            run_id = store.client.get_model_version_by_alias(*name.split("@", 1)).run_id
+        elif "/" in name:
+            run_id = store.client.get_model_version(*name.split("/", 1)).run_id
+        else:
+            run_id = store.client.get_logged_model(name).source_run_id
+    except MlflowException as error:
+        raise RunsError(f"{_place(store)}: no model {uri!r}: {str(error).partition(chr(10))[0]}") from None
+    run = _get(store, run_id) if run_id else None
+    if run is None:
+        raise RunsError(f"{_place(store)}: the run that model {uri!r} came from is not here; name a run")
+    return run
 
 
 def _find(store: Store, name: str, experiments: list[str]) -> MlflowRun:

@@ -32,6 +32,7 @@ from tempfit.readings import Readings
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
+CALIBRATION_FILE = "calibration.json"
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
@@ -261,7 +262,7 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
     for name, png in figures.items():
         (folder / "figures" / name).write_bytes(png)
     text = json.dumps(calibration.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    (folder / CALIBRATION_FILE).write_text(text + "\n", encoding="utf-8")
     history = calibration.fit.history
     table = {"updates": history.updates, **calibration.series()}
     if calibration.config.model == "line":

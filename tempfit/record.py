@@ -1,0 +1,66 @@
+"""A calibration as it was recorded: what predictions, reports and devices are made from, without training anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tempfit.config import CalibrationConfig
+from tempfit.curve import Curve, curve_from_dict
+from tempfit.errors import RunsError
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """The content of a calibration.json, and the run that it is from.
+
+    values: as README, `--json`, describes. name: of the run, or the file's. run_id, made_at: None of a file alone.
+    tags: the run's, such as the versions of the software.
+    """
+
+    values: Mapping[str, Any]
+    name: str
+    run_id: str | None = None
+    made_at: datetime | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """The line or polynomial with its uncertainty. Raises RunsError where the calibration has none."""
+        values = self.values.get("curve")
+        if values is not None:
+            return curve_from_dict(values)
+        if self.values.get("diverged_at") is not None:
+            why = "its fit diverged, so that there is nothing to use"
+        elif self.values.get("model") == "mlp":
+            why = "a network has no uncertainty; `mlflow models predict` gives its temperatures without"
+        else:
+            why = "it was recorded by a tempfit without uncertainties; calibrate again"
+        raise RunsError(f"{self.name}: {why}")
+
+    def setting(self, name: str) -> Any:
+        """A setting of the calibration; the default where it was recorded before there was such a setting."""
+        return self.values["config"].get(name, CalibrationConfig.model_fields[name].default)
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file: the artifact calibration.json of a run. Raises RunsError where it is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunsError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
+    except ValueError as error:
+        raise RunsError(f"{path}: not JSON ({error}); name a run, or its calibration.json") from None
+    return as_record(values, str(path))
+
+
+def as_record(values: Any, name: str, **run: Any) -> Record:
+    """`values`, read from JSON, as a Record. Raises RunsError where they are no calibration's."""
+    if not isinstance(values, dict) or not isinstance(values.get("config"), dict) or "data" not in values:
+        raise RunsError(f"{name}: holds no calibration; name a run, or its calibration.json")
+    return Record(values, name, **run)
