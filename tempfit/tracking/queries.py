@@ -121,7 +121,7 @@ def load_record(store: Store, name: str) -> Record:
         content = _artifact(store, run.info.run_id, CALIBRATION_FILE)
         if content is None:
             raise RunsError(
-                f"run {run.info.run_id[:SHORT_ID]} ({run.info.status.lower()}) keeps no {CALIBRATION_FILE}; the runs of "
+                f"run {run.info.run_id[:SHORT_ID]} ({run.info.status.lower()}) keeps no {CALIBRATION_FILE}; those of "
                 "`tempfit calibrate` do"
             )
         return as_record(
