@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tempfit.batches import Trained, fit_problems
+from tempfit.checks import Check, check_descent, check_readings, is_usable
 from tempfit.config import CalibrationConfig, parse_config
 from tempfit.curve import Curve
 from tempfit.forecast import CLOSE, Forecast, make_forecast
@@ -38,7 +39,8 @@ class Calibration:
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
     `w` and `b` are in raw units: `t_c = w * t_u + b`. Of a diverged fit they are the last finite ones.
-    validation: what the readings held out say; None where none were.
+    reading_checks: what the readings say of the model, whatever the fit. validation: what the readings held out say;
+    None where none were.
     """
 
     readings: Readings
@@ -46,6 +48,7 @@ class Calibration:
     problem: Problem
     forecast: Forecast
     fit: Fit
+    reading_checks: tuple[Check, ...]
     validation: Validation | None = None
 
     _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.summary sets it; it knows how to draw
@@ -82,6 +85,18 @@ class Calibration:
         """Standard deviation of the residuals, of mean weight, by their degrees of freedom; NaN without any."""
         freedom = self.exact.residual_freedom
         return self.rmse * math.sqrt(self.exact.n / freedom) if freedom > 0 else math.nan
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """What speaks against using the result; of a network, only that it diverged."""
+        if self.is_linear:
+            return (*self.reading_checks, check_descent(self.curve, self.problem))
+        return (check_descent(None, self.problem),) if self.fit.diverged_at is not None else ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing says that it should not be used."""
+        return not self.failed and is_usable(self.checks)
 
     @property
     def exact_name(self) -> str:
@@ -284,6 +299,10 @@ class Calibration:
             "exact": self._exact(),
             "uncertainty": self._uncertainty(self.curve, self.residual_sd),
             "curve": self.curve and self.curve.as_dict(),
+            "usable": self.usable,
+            "checks": [asdict(check) for check in self.checks],
+            "chi_squared": self.exact.chi_squared,
+            "robust": self._robust(),
             "excess_loss": self.excess_loss,
             "critical_learning_rate": forecast.critical_learning_rate,
             "condition_number": forecast.condition_number,
@@ -345,6 +364,14 @@ class Calibration:
             "from": "stated" if self.problem.is_stated else "residuals",
         }
 
+    def _robust(self) -> dict[str, Any] | None:
+        """From where on Huber's loss grows linearly, and the readings, from 1, that it set aside."""
+        robust = self.problem.robust
+        if robust is None or not self.is_linear:
+            return None
+        rows = np.flatnonzero(self.problem.mask)[robust.set_aside] + 1
+        return {"delta": robust.delta, "set_aside": rows.tolist()}
+
     def _validation(self) -> dict[str, Any] | None:
         seen = self.validation
         if seen is None:
@@ -360,10 +387,20 @@ class Calibration:
 
 
 def judge(
-    readings: Readings, config: CalibrationConfig, problem: Problem, forecast: Forecast, trained: Trained
+    readings: Readings,
+    config: CalibrationConfig,
+    problem: Problem,
+    forecast: Forecast,
+    trained: Trained,
+    reading_checks: tuple[Check, ...] | None = None,
 ) -> Calibration:
-    """A finished fit beside the forecast, the exact solution and the readings held out."""
-    return Calibration(readings, config, problem, forecast, trained.fit, trained.validation)
+    """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
+
+    reading_checks: those of the problem, where they are known already.
+    """
+    if reading_checks is None:
+        reading_checks = check_readings(readings, problem) if config.model != "mlp" else ()
+    return Calibration(readings, config, problem, forecast, trained.fit, reading_checks, trained.validation)
 
 
 def calibrate(

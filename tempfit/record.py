@@ -14,6 +14,8 @@ from tempfit.config import CalibrationConfig
 from tempfit.curve import Curve, curve_from_dict
 from tempfit.errors import RunsError
 
+CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
+
 
 @dataclass(frozen=True, eq=False)
 class Record:
