@@ -23,6 +23,7 @@ from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
+from tempfit.record import finite
 from tempfit.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.statistics import LeastSquares
 from tempfit.status import Outcome, Status
@@ -433,14 +434,3 @@ def _digits(value: float, uncertainty: float, *, least: int) -> int:
     if value == 0 or not 0 < uncertainty < math.inf:
         return max(least, 6)
     return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))
-
-
-def finite(value: Any) -> Any:
-    """The same nested values with None for what JSON cannot say: NaN and infinities."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -48,9 +48,9 @@ def identify(curve: Curve) -> tuple[Scale, ...]:
     """Every known scale beside a line fitted to references in °C, the most probable first.
 
     F = (p − p₀)ᵀ C⁻¹ (p − p₀) / 2, with p₀ the parameters that the scale would have, follows the F distribution with 2
-    and ν degrees of freedom if it is the scale (Draper and Smith, Applied Regression Analysis, 3rd ed., section 5.4); 2 F
-    follows chi-squared with 2 where the uncertainties are stated. C includes u_common, which adds to the constant; ν
-    stays that of the fit then, which is on the safe side: p is rather too large.
+    and ν degrees of freedom if it is the scale (the joint confidence region of Draper and Smith, Applied Regression
+    Analysis, 3rd ed., chapter 5); 2 F follows chi-squared with 2 where the uncertainties are stated. C includes
+    u_common, which adds to the constant; ν stays that of the fit then, which errs on the safe side: p is too large.
     Empty for a polynomial, and where the uncertainty is unknown or nothing but rounding: of a perfect fit.
     """
     from scipy.special import chdtrc, fdtrc  # costs the start of the program a tenth of a second

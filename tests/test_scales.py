@@ -1,4 +1,4 @@
-"""Which known scales a thermometer is compatible with: constants, the test by independent ways, what it has no say on."""
+"""Which known scales a thermometer is compatible with: the constants, the test by other ways, what it does not tell."""
 
 from __future__ import annotations
 
