@@ -298,8 +298,9 @@ def test_the_fragments_of_the_readme_are_what_is_written(target):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("\n## Export\n")[2].partition("\n## ")[0]
     fragment = re.search(rf"--format {target}\b.*?\n```\w+\n(.*?)\n```", section, re.DOTALL).group(1)
-    record = replace(LINES["tutorial"], name="thermometer", run_id="ac05b8a2d24a44fcaf54b55c57fee91d")
-    record.values["data"]["source"] = "data/thermometer.csv"
+    values = LINES["tutorial"].values
+    values = {**values, "data": {**values["data"], "source": "data/thermometer.csv"}}
+    record = Record(values, "thermometer, standardize, sgd 0.5", run_id="ac05b8a2d24a44fcaf54b55c57fee91d")
     written = [split(line) for line in export(record, target).splitlines()]
     shown = [split(line) for line in fragment.splitlines()]
     start = [text for text, _ in written].index(shown[0][0])
