@@ -24,6 +24,8 @@ from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
+from tempfit.record import finite
+from tempfit.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.statistics import LeastSquares
 from tempfit.status import Outcome, Status
 from tempfit.training import GROWN, Fit, OnEpochs, gradient_norm
@@ -79,6 +81,20 @@ class Calibration:
         else:
             sd = self.residual_sd
         return replace(self.exact, params=params, observation_sd=sd)
+
+    @cached_property
+    def scales(self) -> tuple[Scale, ...]:
+        """The known scales beside the thermometer, the most probable first: see `tempfit.scales`.
+
+        By the optimum of the loss, so that they say something of the thermometer and nothing of the descent. Empty for
+        other models than lines, for references in another unit than °C and for a perfect fit.
+        """
+        if not self.is_linear or self.config.y_unit != REFERENCE_UNIT:
+            return ()
+        robust = self.problem.robust
+        if robust is None:
+            return identify(self.exact)
+        return identify(replace(self.exact, params=robust.params, observation_sd=robust.observation_sd))
 
     @property
     def residual_sd(self) -> float:
@@ -303,6 +319,7 @@ class Calibration:
             "checks": [asdict(check) for check in self.checks],
             "chi_squared": self.exact.chi_squared,
             "robust": self._robust(),
+            "scales": [self._scale(scale) for scale in self.scales],
             "excess_loss": self.excess_loss,
             "critical_learning_rate": forecast.critical_learning_rate,
             "condition_number": forecast.condition_number,
@@ -328,6 +345,10 @@ class Calibration:
         if self.is_linear:  # (a network's weights are in its model)
             named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
         return {**named, "factor": scaling.factor, "center": scaling.center}
+
+    def _scale(self, scale: Scale) -> dict[str, Any]:
+        values = {"scale": scale.name, "symbol": scale.symbol, "w": scale.w, "b": scale.b}
+        return {**values, "F": scale.statistic, "p": scale.p, "compatible": scale.compatible}
 
     def _exact(self) -> dict[str, Any]:
         """The exact optimum: a polynomial's by its coefficients, a line's (and the line beside an mlp) by w and b."""
@@ -450,14 +471,3 @@ def _digits(value: float, uncertainty: float, *, least: int) -> int:
     if value == 0 or not 0 < uncertainty < math.inf:
         return max(least, 6)
     return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))
-
-
-def finite(value: Any) -> Any:
-    """The same nested values with None for what JSON cannot say: NaN and infinities."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,3 +67,14 @@ def as_record(values: Any, name: str, **run: Any) -> Record:
     if not isinstance(values, dict) or not isinstance(values.get("config"), dict) or "data" not in values:
         raise RunsError(f"{name}: holds no calibration; name a run, or its calibration.json")
     return Record(values, name, **run)
+
+
+def finite(value: Any) -> Any:
+    """The same nested values with None for what JSON cannot say: NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -10,13 +10,15 @@ import numpy as np
 
 from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
-from tempfit.config import count, format_rate, format_ratio
+from tempfit.config import CalibrationConfig, count, format_rate, format_ratio
 from tempfit.curve import Curve
 from tempfit.forecast import CLOSE
 from tempfit.plots import draw_figures
+from tempfit.scales import describe_scales
 from tempfit.status import Status
 
 LABELS = {Verdict.FAILS: "do not use", Verdict.DOUBTFUL: "doubtful"}  # of checks that did not pass, the worst first
+UNKNOWN_UNIT = CalibrationConfig.model_fields["x_unit"].default
 
 
 def summary(calibration: Calibration) -> list[tuple[str, str]]:
@@ -43,6 +45,8 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
             seen = calibration.validation
             lines.append(("validation loss", f"{seen.final:.6g} {unit}² ({seen.method})"))
             lines.append(("validation", seen.verdict()))
+    if calibration.scales and calibration.config.x_unit == UNKNOWN_UNIT:
+        lines.append(("scale", describe_scales(calibration.scales)))
     lines.append(("epochs", f"{fit.n_epochs:,} of {calibration.config.n_epochs:,}"))
     rate, critical = format_rate(calibration.config.learning_rate), format_rate(forecast.critical_learning_rate)
     if calibration.is_linear:

@@ -323,7 +323,7 @@ def _log_model(run: Run, calibration: Calibration) -> None:
 def _model_config(calibration: Calibration) -> dict[str, Any]:
     """What `model_code` predicts from: coefficients (a polynomial's of scaled powers), or an mlp's layers."""
     if calibration.config.model == "line":
-        return {"coefficients": calibration.coefficients.tolist(), "factor": 1.0, "center": 0.0}
+        return {"coefficients": calibration.coefficients.tolist(), "factor": 1.0, "center": calibration.config.t0}
     basis, params = calibration.problem.basis, calibration.fit.params
     scaling = {"factor": basis.scaling.factor, "center": basis.scaling.center}
     if calibration.is_linear:
