@@ -27,7 +27,10 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     dropped = f", {readings.n_dropped:,} dropped" if readings.n_dropped else ""
     n_held_out = readings.n - calibration.exact.n
     held_out = f", {n_held_out:,} of them held out" if n_held_out else ""
-    lines = [("readings", f"{readings.n:,} from {readings.source}{dropped}{held_out} (sha256 {readings.sha256[:12]}…)")]
+    stated = {(True, False): ", weighted by u_c", (True, True): ", uncertain by u_c and u_u"}
+    weighted = stated.get((readings.u_c is not None, readings.u_u is not None), "")
+    origin = f"{readings.n:,} from {readings.source}{dropped}{held_out}{weighted}"
+    lines = [("readings", f"{origin} (sha256 {readings.sha256[:12]}…)")]
     lines.append(("status", describe_status(calibration)))
     if calibration.status is Status.DIVERGED:
         lines.append((f"exact {calibration.exact_name}", calibration.equation(calibration.exact.coefficients)))
@@ -37,6 +40,8 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
         if calibration.curve is not None:
             lines.append(("uncertainty", describe_uncertainty(calibration, calibration.curve)))
             lines.append(("expanded", describe_expanded(calibration, calibration.curve)))
+        if calibration.scales and calibration.config.x_unit == UNKNOWN_UNIT:
+            lines.append(("scale", describe_scales(calibration.scales)))
         lines += _describe_checks(calibration)
         lines.append(("loss", f"{fit.loss:.6g} {unit}²"))
         lines.append(("RMSE", f"{calibration.rmse:.4g} {unit}"))
@@ -45,8 +50,6 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
             seen = calibration.validation
             lines.append(("validation loss", f"{seen.final:.6g} {unit}² ({seen.method})"))
             lines.append(("validation", seen.verdict()))
-    if calibration.scales and calibration.config.x_unit == UNKNOWN_UNIT:
-        lines.append(("scale", describe_scales(calibration.scales)))
     lines.append(("epochs", f"{fit.n_epochs:,} of {calibration.config.n_epochs:,}"))
     rate, critical = format_rate(calibration.config.learning_rate), format_rate(forecast.critical_learning_rate)
     if calibration.is_linear:
@@ -66,7 +69,7 @@ def describe_uncertainty(calibration: Calibration, curve: Curve) -> str:
     if curve.is_line:
         parts.append(f"r(w, b) = {curve.correlation:.4f}".replace("-", "−"))
     if calibration.problem.is_stated:
-        parts.append("from those stated")
+        parts.append(f"as stated: χ² = {calibration.exact.chi_squared:.4g}, ν = {calibration.exact.residual_freedom:,}")
     else:
         parts.append(f"s = {calibration.residual_sd:.4g}{unit}, ν = {calibration.exact.residual_freedom:,}")
     if curve.u_common:
@@ -77,17 +80,15 @@ def describe_uncertainty(calibration: Calibration, curve: Curve) -> str:
 def describe_expanded(calibration: Calibration, curve: Curve) -> str:
     """The expanded uncertainties of the curve and of a single observation in the middle of the readings."""
     unit = calibration.readings.y_unit
-    middle = float(f"{sum(curve.t_u_range) / 2:.3g}")
+    low, high = curve.t_u_range
+    middle = round(low + (high - low) / 2, 2 - math.floor(math.log10(high - low)))
     u_mean, u_prediction = float(curve.u_mean(middle)), float(curve.u_prediction(middle))
     k_mean, k_prediction = (float(curve.coverage_factor(u)) for u in (u_mean, u_prediction))
-    k = (
-        f"k = {k_prediction:.3g}"
-        if math.isclose(k_mean, k_prediction, rel_tol=5e-3)
-        else (f"k = {k_mean:.3g} and {k_prediction:.3g}")
-    )
+    alike = math.isclose(k_mean, k_prediction, rel_tol=5e-3)
+    k = f"k = {k_prediction:.3g}" if alike else f"k = {k_mean:.3g} and {k_prediction:.3g}"
     return (
-        f"at {middle:g}: {calibration.config.model} ±{k_mean * u_mean:.2g} {unit}, single observation "
-        f"±{k_prediction * u_prediction:.2g} {unit} ({curve.coverage:.6g} coverage, {k})"
+        f"at {middle:.15g}: {calibration.config.model} ±{k_mean * u_mean:.2g} {unit}, single observation "
+        f"±{k_prediction * u_prediction:.2g} {unit} ({100 * curve.coverage:.6g} % coverage, {k})"
     )
 
 
