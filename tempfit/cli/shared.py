@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tempfit.record import Record
     from tempfit.tracking.store import Store
 
-EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
+EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_PIPE = 1, 2, 3, 141
 
 app = typer.Typer(
     no_args_is_help=True,
