@@ -9,7 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -80,7 +80,10 @@ class ParquetWriter:
         self.writer.write_table(prepared)
 
     def close(self) -> None:
-        self.writer.close()
+        try:
+            self.writer.close()
+        finally:
+            self.writer.is_open = False  # where that fails, its finalizer would try again, and complain
 
 
 WRITERS: dict[str, type[CsvWriter] | type[ParquetWriter]] = {".csv": CsvWriter, ".parquet": ParquetWriter}
@@ -108,10 +111,8 @@ def open_output(path: Path, empty: Block) -> Iterator[TableWriter]:
     target = Path(os.path.realpath(path))
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with open(part, "xb") as file:
-            writer = WRITERS[path.suffix.lower()](file, empty)
+        with open(part, "xb") as file, closing(WRITERS[path.suffix.lower()](file, empty)) as writer:
             yield writer
-            writer.close()
         part.replace(target)
     except OSError as error:
         raise SettingsError(f"--output: {path}: cannot be written ({error.strerror or error}); name another") from None
@@ -122,4 +123,16 @@ def open_output(path: Path, empty: Block) -> Iterator[TableWriter]:
 def _table(block: Block) -> Any:
     import pyarrow as pa
 
-    return pa.table(dict(block))
+    return pa.table({name: _array(values) for name, values in block.items()})
+
+
+def _array(values: NDArray[Any]) -> Any:
+    """As Arrow's array, without the copy, and without pandas, which pyarrow.array would import."""
+    import numpy as np
+    import pyarrow as pa
+
+    if values.dtype == np.bool_:
+        kind, values, n_rows = pa.bool_(), np.packbits(values, bitorder="little"), len(values)
+    else:
+        kind, n_rows = pa.float64(), len(values)
+    return pa.Array.from_buffers(kind, n_rows, [None, pa.py_buffer(np.ascontiguousarray(values))])

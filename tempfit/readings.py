@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
+from io import SEEK_END, BufferedIOBase
 from itertools import chain
 from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,12 +226,12 @@ def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
 
 
 @contextmanager
-def open_table(source: str) -> Iterator[BinaryIO]:
+def open_table(source: str) -> Iterator[BufferedIOBase]:
     """A file for `read_blocks`, to be read from its start; `-` is standard input. Raises ReadingsError."""
     if source == "-":
         if sys.stdin is None:
             raise _no_stdin()
-        yield sys.stdin.buffer
+        yield cast(BufferedIOBase, sys.stdin.buffer)
     else:
         try:
             file = open(source, "rb")  # noqa: SIM115
@@ -242,7 +242,7 @@ def open_table(source: str) -> Iterator[BinaryIO]:
 
 
 def read_blocks(
-    file: BinaryIO,
+    file: BufferedIOBase,
     source: str,
     config: ReadingsConfig,
     wanted: Sequence[Wanted],
@@ -270,18 +270,21 @@ def read_blocks(
         yield from parse_blocks(chain([first], pieces), place, config, wanted)
 
 
-def _pieces(file: BinaryIO, source: str, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    n_bytes = 0
-    while True:
+def _pieces(file: BufferedIOBase, source: str, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    """A pipe hands out little at a time: what makes a block of it is waited for here, where Ctrl-C is heard."""
+    n_bytes, block, ended = 0, bytearray(), False
+    while not ended:
         try:
-            piece = file.read(BLOCK_BYTES)
+            read = file.read1(BLOCK_BYTES)
         except (OSError, ValueError) as error:
             raise _no_stdin() if source == "-" else _unreadable(source, error) from None
-        if not piece:
-            return
-        n_bytes += len(piece)
-        on_bytes(n_bytes)
-        yield piece
+        ended = not read
+        block += read
+        if ended or len(block) >= BLOCK_BYTES:
+            n_bytes += len(block)
+            on_bytes(n_bytes)
+            yield bytes(block)
+            block.clear()
 
 
 def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
@@ -391,12 +394,16 @@ def _parse_parquet(data: bytes, place: str, config: ReadingsConfig) -> Columns:
 
 
 def _parquet_blocks(
-    file: BinaryIO, place: str, config: ReadingsConfig, wanted: Sequence[Wanted], on_bytes: Callable[[int], None]
+    file: BufferedIOBase | BinaryIO,
+    place: str,
+    config: ReadingsConfig,
+    wanted: Sequence[Wanted],
+    on_bytes: Callable[[int], None],
 ) -> Iterator[Columns]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    n_bytes, n_rows = file.seek(0, io.SEEK_END), 0
+    n_bytes, n_rows = file.seek(0, SEEK_END), 0
     with _refusing_damage(place):
         parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=BLOCK_BYTES)
         columns = _parquet_columns(parquet, place, wanted)

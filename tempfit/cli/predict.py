@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
@@ -95,13 +96,13 @@ def _warn(record: Record) -> None:
 
 
 def _predict(
-    predictor: Predictor, table: BinaryIO, source: str, output: Path | None, config: CalibrationConfig
+    predictor: Predictor, table: BufferedIOBase, source: str, output: Path | None, config: CalibrationConfig
 ) -> None:
     """Read, predict and write block by block; a summary on stderr."""
     from concurrent.futures import ThreadPoolExecutor
 
     from tempfit.csv_text import Wanted
-    from tempfit.interrupts import stoppable
+    from tempfit.interrupts import raise_if_stopped, stoppable
     from tempfit.readings import read_blocks
 
     n_rows = n_dropped = n_extrapolated = 0
@@ -115,6 +116,7 @@ def _predict(
         blocks = read_blocks(table, source, config, [Wanted(predictor.given)], on_bytes)
         with ThreadPoolExecutor(WORKERS) as pool:
             for n, dropped, extrapolated, prepared in _ahead(pool.submit, prepare, blocks):
+                raise_if_stopped()
                 writer.write(prepared)
                 n_rows, n_dropped, n_extrapolated = n_rows + n, n_dropped + dropped, n_extrapolated + extrapolated
     rate = n_rows / (time.perf_counter() - start)
@@ -159,7 +161,7 @@ def _writer(output: Path | None, predictor: Predictor) -> Iterator[TableWriter]:
 
 
 @contextmanager
-def _progress(table: BinaryIO, output: Path | None) -> Iterator[Callable[[int], None]]:
+def _progress(table: BufferedIOBase, output: Path | None) -> Iterator[Callable[[int], None]]:
     """A bar on the terminal, unless the table goes there, too: what to call with the number of bytes read."""
     if not stderr.is_terminal or (output is None and stdout.is_terminal):
         yield lambda n_bytes: None
