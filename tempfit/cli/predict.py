@@ -17,7 +17,7 @@ import typer
 from rich.markup import escape
 
 from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, open_record, stderr, stdout
-from tempfit.config import CalibrationConfig, ReadingsConfig, count, parse_config
+from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
 
 if TYPE_CHECKING:
     from tempfit.csv_text import Columns
@@ -71,14 +71,11 @@ def predict(
         with stderr.status("reading the calibration …"), redirect_stdout(sys.stderr):
             record, _ = open_record(model, mlruns)
             curve = record.curve
-        options = {"x": x, "y": y, "coverage": coverage}
         recorded = {"x": record.setting("x"), "y": record.setting("y"), "coverage": curve.coverage}
-        options = {name: recorded[name] if value is None else value for name, value in options.items()}
-        config = parse_config(
-            {**options, "delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
-            | {"u_c": "none", "u_u": "none"},
-            source="options",
-        )
+        wanted = {"x": x, "y": y, "coverage": coverage}
+        wanted = {**recorded, **{name: value for name, value in wanted.items() if value is not None}}
+        form = {"delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
+        config = parse_config({**wanted, **form, "u_c": NO_COLUMN, "u_u": NO_COLUMN}, source="options")
         from tempfit.prediction import Predictor
 
         predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
