@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, open_record, stderr, stdout
+from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, open_record, stderr
 from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
 
 if TYPE_CHECKING:
@@ -159,8 +159,8 @@ def _writer(output: Path | None, predictor: Predictor) -> Iterator[TableWriter]:
 
 @contextmanager
 def _progress(table: BufferedIOBase, output: Path | None) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal, unless the table goes there, too: what to call with the number of bytes read."""
-    if not stderr.is_terminal or (output is None and stdout.is_terminal):
+    """A bar on the terminal, unless the table may go there, too: what to call with the number of bytes read."""
+    if output is None or not stderr.is_terminal:
         yield lambda n_bytes: None
         return
     from rich.progress import Progress
