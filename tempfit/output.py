@@ -1,4 +1,4 @@
-"""Tables written block by block, as CSV or Parquet; a file is written whole or not at all.
+"""Files written whole or not at all, and tables in them, block by block, as CSV or Parquet.
 
 Numbers are written so that they read back to the same float64.
 """
@@ -95,27 +95,34 @@ def check_output(path: Path, source: str) -> None:
         raise SettingsError(f"--output: {path}: tables are CSV or Parquet; name a file that ends in .csv or .parquet")
     if not path.parent.is_dir():
         raise SettingsError(f"--output: {path}: there is no folder {path.parent}; make it, or choose another")
-    if path.is_dir():
-        raise SettingsError(f"--output: {path}: this is a directory; name a file in it")
     if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
         raise SettingsError(f"--output: {path}: this is the file that is read; name another")
 
 
 @contextmanager
 def open_output(path: Path, empty: Block) -> Iterator[TableWriter]:
-    """A writer for the file, of the kind that its name tells: it takes its place when all is written.
+    """A writer for a table in a file, of the kind that its name tells. Raises as `whole_file`."""
+    with whole_file(path) as file, closing(WRITERS[path.suffix.lower()](file, empty)) as writer:
+        yield writer
 
-    Until then, and where anything fails, what was there stays as it was. Raises SettingsError where it cannot be
-    written.
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its place when all is written; until then, and where anything fails, what was there stays.
+
+    Raises SettingsError where it cannot be written.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a folder, or a device, which root could replace
+        raise SettingsError(f"--output: {path}: this is no file; name one, or leave it out for standard output")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with open(part, "xb") as file, closing(WRITERS[path.suffix.lower()](file, empty)) as writer:
-            yield writer
+        with open(part, "xb") as file:
+            yield file
         part.replace(target)
     except OSError as error:
-        raise SettingsError(f"--output: {path}: cannot be written ({error.strerror or error}); name another") from None
+        reason = error.strerror or error
+        raise SettingsError(f"--output: {path}: cannot be written ({reason}); name another file") from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,8 @@ from typing import Any
 from tempfit.config import CalibrationConfig
 from tempfit.curve import Curve, curve_from_dict
 from tempfit.errors import RunsError
+
+CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,15 @@ class Record:
             why = "it was recorded by a tempfit without uncertainties; calibrate again"
         raise RunsError(f"{self.name}: {why}")
 
+    @property
+    def warnings(self) -> list[str]:
+        """Why the calibration should not be used, by its own checks; empty where they have nothing against it."""
+        if self.values.get("usable") is not False:
+            return []
+        failed = [check for check in self.values.get("checks") or [] if str(check.get("verdict")).startswith("fail")]
+        reasons = [f"{check.get('name')}: {check.get('sentence')}" for check in failed]
+        return ["by its own checks, this calibration should not be used", *reasons]
+
     def setting(self, name: str) -> Any:
         """A setting of the calibration; the default where it was recorded before there was such a setting."""
         return self.values["config"].get(name, CalibrationConfig.model_fields[name].default)
@@ -64,3 +76,14 @@ def as_record(values: Any, name: str, **run: Any) -> Record:
     if not isinstance(values, dict) or not isinstance(values.get("config"), dict) or "data" not in values:
         raise RunsError(f"{name}: holds no calibration; name a run, or its calibration.json")
     return Record(values, name, **run)
+
+
+def finite(value: Any) -> Any:
+    """The same nested values with None for what JSON cannot say: NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.markup import escape
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, open_record, stderr
+from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, open_record, show_warnings, stderr
 from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
 
 if TYPE_CHECKING:
     from tempfit.csv_text import Columns
     from tempfit.output import TableWriter
     from tempfit.prediction import Predictor
-    from tempfit.record import Record
 
 WORKERS = min(4, os.cpu_count() or 1)  # writing numbers takes most of the time, and other threads can do it
 HELP = {name: field.description for name, field in ReadingsConfig.model_fields.items()}
@@ -79,17 +77,8 @@ def predict(
         from tempfit.prediction import Predictor
 
         predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
-        _warn(record)
+        show_warnings(record)
         _predict(predictor, table, file, output, config)
-
-
-def _warn(record: Record) -> None:
-    """A line for each check that says that the calibration should not be used."""
-    if record.values.get("usable") is not False:
-        return
-    failing = [check["sentence"] for check in record.values.get("checks", ()) if check["verdict"] == "fails"]
-    for sentence in failing or ["the calibration is marked as not usable"]:
-        stderr.print(f"[bold yellow]warning:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
 
 
 def _predict(

@@ -98,6 +98,14 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
     return load_record(store, name), store
 
 
+def show_warnings(record: Record) -> None:
+    """A line on stderr for each reason not to use the calibration."""
+    from tempfit.csv_text import printable
+
+    for reason in record.warnings:
+        stderr.print(f"[bold yellow]warning:[/] {escape(printable(reason))}", soft_wrap=True, highlight=False)
+
+
 def browse_command(mlruns: str) -> str:
     """The command that opens MLflow's UI on these runs."""
     return "tempfit ui" if mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {mlruns}"
