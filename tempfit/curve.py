@@ -138,7 +138,7 @@ class Curve:
         if self.u_common and math.isfinite(freedom):
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = 1 - (self.u_common / u) ** 2  # of u², from the fit
-                freedom = np.where(u > self.u_common, freedom / share**2, freedom)
+                freedom = np.where(u > 0, freedom / np.square(share), freedom)
         return np.broadcast_to(stdtrit(freedom, (1 + self.coverage) / 2), u.shape)
 
     def invert(self, t_c: ArrayLike) -> Inverse:
@@ -186,7 +186,7 @@ class Curve:
         return np.asarray((values < low) | (values > high))
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON values, to be read back by `from_dict` to the last bit; inf and NaN are None."""
+        """All of it, for `curve_from_dict` to read back to the last bit, with None for what is not finite, too."""
         return {
             "factor": self.basis.scaling.factor,
             "center": self.basis.scaling.center,

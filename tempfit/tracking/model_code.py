@@ -56,8 +56,8 @@ class Thermometer(PythonModel):
         u_mean = np.sqrt(np.einsum("ij,ij->i", terms @ (sd**2 * cofactor), terms) + common**2)
         u = np.hypot(u_mean, sd)
         if common and np.isfinite(freedom):
-            with np.errstate(divide="ignore"):
-                freedom = np.where(u > common, freedom / (1 - (common / u) ** 2) ** 2, freedom)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                freedom = np.where(u > 0, freedom / (1 - (common / u) ** 2) ** 2, freedom)
         half = stdtrit(freedom, (1 + curve["coverage"]) / 2) * u
         t_c = terms @ params
         return t_c, {"u_mean": u_mean, "u_prediction": u, "lower": t_c - half, "upper": t_c + half}
