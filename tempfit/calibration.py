@@ -105,9 +105,14 @@ class Calibration:
     @cached_property
     def checks(self) -> tuple[Check, ...]:
         """What speaks against using the result; of a network, only that it diverged."""
-        if self.is_linear:
-            return (*self.reading_checks, check_descent(self.curve, self.problem, self.config))
-        return (check_descent(None, self.problem, self.config),) if self.fit.diverged_at is not None else ()
+        if self.is_linear or self.fit.diverged_at is not None:
+            return (*self.reading_checks, self.descent)
+        return ()
+
+    @cached_property
+    def descent(self) -> Check:
+        """How far gradient descent ended from the exact optimum."""
+        return check_descent(self.curve, self.problem, self.config)
 
     @property
     def usable(self) -> bool:

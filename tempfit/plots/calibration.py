@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tempfit.calibration import Calibration
+from tempfit.checks import Verdict
+from tempfit.curve import Curve
 from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
 from tempfit.status import Status
 
@@ -32,11 +34,13 @@ def draw_figures(calibration: Calibration) -> dict[str, bytes]:
 
 
 def draw_line(calibration: Calibration) -> Figure:
-    """The fit over the raw readings, the scale undone; the exact solution alone where the fit diverged."""
+    """The fit over the raw readings, the scale undone, with its bands; the exact solution alone where it diverged."""
     readings, exact = calibration.readings, calibration.exact
     figure, axes = make_canvas(readings.x_label, readings.y_label)
-    _draw_readings(axes, calibration)
     ends = np.array([readings.t_u.min(), readings.t_u.max()])
+    if calibration.curve is not None and calibration.descent.verdict is not Verdict.FAILS:
+        _draw_bands(axes, calibration.curve, np.linspace(ends[0], ends[1], 300))
+    _draw_readings(axes, calibration)
     curve = ends if calibration.config.model == "line" else np.linspace(ends[0], ends[1], 300)
     exact_curve = ends if exact.basis.n_terms == 2 else curve
     if calibration.status is Status.DIVERGED:
@@ -49,6 +53,18 @@ def draw_line(calibration: Calibration) -> Figure:
     rises = exact.predict(ends[1]) >= exact.predict(ends[0])
     axes.legend(loc="upper left" if rises else "upper right")
     return figure
+
+
+def _draw_bands(axes: Axes, curve: Curve, t_u: NDArray[np.float64]) -> None:
+    """Where the curve lies, and where a single observation does."""
+    for band, alpha, what in (
+        (curve.prediction_band(t_u), 0.15, "single observation"),
+        (curve.confidence_band(t_u), 0.3, "curve" if not curve.is_line else "line"),
+    ):
+        if np.isfinite(band).all():
+            axes.fill_between(
+                t_u, *band, color=ORANGE, alpha=alpha, linewidth=0, label=f"{what}, {100 * curve.coverage:g} %"
+            )
 
 
 def _draw_readings(axes: Axes, calibration: Calibration) -> None:
