@@ -57,10 +57,14 @@ _NOT_TEXT = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column to read; one that is not required is read where the table has it."""
+    """A column to read; one that is not required is read where the table has it.
+
+    options: that choose another.
+    """
 
     name: str
     required: bool = True
+    options: str = "--x and --y"
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +147,7 @@ def find_columns(names: Sequence[str], wanted: Sequence[Wanted], place: str) -> 
         if column.name in names:
             found[column.name] = names.index(column.name)
         elif column.required:
-            raise ReadingsError(f"{place}: no column {shown(column.name)}; {_what_there_is(column.name, names)}")
+            raise ReadingsError(f"{place}: no column {shown(column.name)}; {_what_there_is(column, names)}")
         if names.count(column.name) > 1:
             times = f"is there {names.count(column.name)} times"
             raise ReadingsError(f"{place}: column {shown(column.name)} {times}; rename or remove the others")
@@ -174,16 +178,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _what_there_is(name: str, names: Sequence[str]) -> str:
+def _what_there_is(column: Wanted, names: Sequence[str]) -> str:
     """What to do about a missing column: what there is instead."""
     if all(_NUMBER["."].fullmatch(item) or _NUMBER[","].fullmatch(item) for item in names):
         return "the first line holds numbers; put the columns' names above them"
     if len(names) == 1:
         return f"the only column is {shown(names[0])}; separate columns by comma, semicolon or tab"
     by_lower = {item.lower(): item for item in names}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    close = difflib.get_close_matches(column.name.lower(), by_lower, n=1)
     guess = f" (did you mean {shown(by_lower[close[0]])}?)" if close else ""
-    return f"the columns are {shown(', '.join(names), 60)}; choose with --x and --y{guess}"
+    return f"the columns are {shown(', '.join(names), 60)}; choose with {column.options}{guess}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -329,8 +329,8 @@ def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
     Uncertainties under another name than the usual are asked for, so they are required.
     """
     uncertainties = [
-        Wanted(name, required=name != default)
-        for name, default in ((config.u_c, DEFAULTS.u_c), (config.u_u, DEFAULTS.u_u))
+        Wanted(name, required=name != default, options=option)
+        for name, default, option in ((config.u_c, DEFAULTS.u_c, "--u-c"), (config.u_u, DEFAULTS.u_u, "--u-u"))
         if name != NO_COLUMN
     ]
     return [Wanted(config.x), Wanted(config.y), *uncertainties]

@@ -141,7 +141,9 @@ def plan_sweep(readings: Readings, grid: Grid) -> Plan:
     for trial in grid.trials:
         key = problem_key(trial.config)
         try:
-            trial = replace(trial, config=settle(readings, trial.config))
+            settled = settle(readings, trial.config)
+            if settled.loss != trial.config.loss:
+                trial = Trial(trial.name.replace("loss squared", "loss york"), settled)
             if key not in problems:
                 problems[key] = normalize(readings, trial.config)
             problem = problems[key]
@@ -156,8 +158,16 @@ def plan_sweep(readings: Readings, grid: Grid) -> Plan:
             trials.append((trial, problem))
     if not trials:
         raise first or SettingsError("the grid has no trials")
-    kept = replace(grid, trials=tuple(trial for trial, _ in trials), left_out=tuple(left_out))
+    axes = tuple(_settle_axis(axis, readings) for axis in grid.axes)
+    kept = replace(grid, axes=axes, trials=tuple(trial for trial, _ in trials), left_out=tuple(left_out))
     return Plan(readings, kept, tuple(problem for _, problem in trials))
+
+
+def _settle_axis(axis: Axis, readings: Readings) -> Axis:
+    """The axis as `settle` leaves its values: with both axes uncertain, the squared loss is York's."""
+    if axis.name != "loss" or readings.u_u is None:
+        return axis
+    return replace(axis, values=tuple(dict.fromkeys("york" if loss == "squared" else loss for loss in axis.values)))
 
 
 def run_sweep(plan: Plan, on_epochs: OnEpochs | None = None) -> Sweep:

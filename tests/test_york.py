@@ -133,3 +133,7 @@ def test_york_in_folds_and_sweeps():
     sweep = run_sweep(plan_sweep(PEARSON, make_grid(CalibrationConfig(), ["scaling=standardize,minmax"])))
     assert [member.calibration.config.loss for member in sweep.members] == ["york", "york"]
     assert sweep.members[0].calibration.w == pytest.approx(-0.480533407, abs=5e-10)
+    losses = run_sweep(plan_sweep(PEARSON, make_grid(CalibrationConfig(), ["loss=squared,huber"])))
+    assert [member.name for member in losses.members] == ["loss york"]
+    assert losses.axes[0].values == ("york", "huber")
+    assert losses.as_dict()["left_out"][0]["name"] == "loss huber"
