@@ -1,0 +1,621 @@
+"""What a report says, gathered from a record, the run's readings and the user's fields. How it looks is the template's.
+
+Figures are stated after JCGM 100:2008 (GUM): 7.2 for the form, H.3 for the line, G.4 for degrees of freedom.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import PurePath
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from tempfit.config import ReadingsConfig, count, format_rate
+from tempfit.curve import Curve
+from tempfit.record import Record
+from tempfit.report.fields import Fields
+from tempfit.report.figures import Picture, draw_pictures
+from tempfit.report.rounding import (
+    NO_BREAK,
+    NONE,
+    SUPERSCRIPTS,
+    last_place,
+    measured,
+    power_of_ten,
+    state,
+    state_one,
+    state_pair,
+)
+from tempfit.report.text import short
+from tempfit.status import Outcome, Status
+
+MOST_ROWS, EXTREMES = 200, 10  # readings listed; of more, the largest residuals
+NEARLY_NONE = 1e-12  # of the largest temperature: a scatter that is nothing but rounding
+T_U, T_C = Markup("<i>t</i><sub>u</sub>"), Markup("<i>t</i><sub>c</sub>")
+T_0, T_P = Markup("<i>t</i><sub>0</sub>"), Markup("<i>t</i><sub>fit</sub>")
+ALIGN = str.maketrans("0123456789.", "\u2007" * 10 + "\u2008")  # spaces as wide as what they stand for
+VERDICTS = {"passes": "✓", "doubtful": "!", "fails": "✗"}
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells of a table; mark: a word for how it is set apart, which the cells say too."""
+
+    cells: tuple[str, ...]
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """n_text: columns that hold words and not numbers, at the end."""
+
+    headings: tuple[str, ...]
+    rows: list[Row]
+    n_text: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What has to be read before anything else."""
+
+    level: Literal["fails", "doubtful"]
+    headline: str
+    sentences: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """The readings of a run, (rows,) each, as its artifact residuals.parquet keeps them."""
+
+    t_u: NDArray[np.float64]
+    t_c: NDArray[np.float64]
+    t_p: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    trained_on: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Content:
+    """Everything that the template sets, in its order."""
+
+    title: str
+    number: str
+    fields: Fields
+    notice: Notice | None
+    result: Rows
+    particulars: list[tuple[str, Rows]]
+    is_line: bool
+    equation: Markup
+    symbols: list[tuple[Markup, str]]
+    coefficients: Table
+    exact_coefficients: str
+    uncertainty: list[str]
+    budget: Rows
+    points: Table | None
+    pictures: list[Picture]
+    missing: str
+    checks: list[dict[str, str]]
+    scales: Table | None
+    fit: Rows
+    readings: Table | None
+    provenance: Rows
+    running: str
+
+
+def read_observed(parquet: bytes) -> Observed:
+    """The readings in a run's artifact residuals.parquet."""
+    frame = pd.read_parquet(BytesIO(parquet))
+    return Observed(**{name: frame[name].to_numpy() for name in Observed.__dataclass_fields__})
+
+
+def gather(
+    record: Record,
+    fields: Fields,
+    observed: Observed | None = None,
+    *,
+    at: Sequence[float] | None = None,
+    certificate: bool = False,
+) -> Content:
+    """What there is to say. at: readings to tell the temperature at; None for round ones over the calibrated range.
+
+    Raises RunsError where the calibration has no curve.
+    """
+    curve, units = record.curve, Units.of(record)
+    title = "Certificate of calibration" if certificate else "Calibration report"
+    number = fields.report.number
+    run = f"run {record.run_id}" if record.run_id else "from a file, without its run"
+    return Content(
+        title=title,
+        number=number,
+        fields=fields,
+        notice=_notice(record, curve),
+        result=_result(record, curve, units),
+        particulars=_particulars(record, fields, units),
+        is_line=curve.is_line,
+        equation=_equation(curve),
+        symbols=_symbols(record, curve, units),
+        coefficients=_coefficients(curve, units),
+        exact_coefficients=_exact_coefficients(curve),
+        uncertainty=_uncertainty(record, curve, units),
+        budget=_budget(record, curve, units),
+        points=_points(curve, units, round_readings(*curve.t_u_range) if at is None else list(at)),
+        pictures=draw_pictures(record, curve, observed),
+        missing=_missing(record, observed),
+        checks=_checks(record),
+        scales=_scales(record),
+        fit=_fit(record, curve, observed),
+        readings=_readings(record, curve, observed, units),
+        provenance=_provenance(record),
+        running=" · ".join(part for part in (f"{title} {short(number, 40)}".strip(), run) if part),
+    )
+
+
+@dataclass(frozen=True)
+class Units:
+    """x, y: as they are written after a number or in a heading; x is empty where nobody named it."""
+
+    x: str
+    y: str
+
+    @classmethod
+    def of(cls, record: Record) -> Units:
+        x, y = (short(str(record.setting(name))) for name in ("x_unit", "y_unit"))
+        return cls("" if x == ReadingsConfig().x_unit else x, y)
+
+    def per(self, power: int) -> str:
+        """Of a coefficient: °C/mV, °C/mV²."""
+        if not power:
+            return self.y
+        return f"{self.y}/{self.x or 'unit'}{str(power).translate(SUPERSCRIPTS) if power > 1 else ''}"
+
+
+def with_unit(text: str, unit: str) -> str:
+    return f"{text}{NO_BREAK}{unit}" if unit else text
+
+
+def round_readings(low: float, high: float) -> list[float]:
+    """5 to 10 multiples of 1, 2, 2.5 or 5 times a power of ten from low to high; evenly spread where there are none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return []
+    power = math.floor(math.log10(high - low))
+    for step in (10.0, 5.0, 2.5, 2.0, 1.0):
+        # Divided and not multiplied by a power of ten: 7 / 10 is 0.7, and 7 * 0.1 is not.
+        scale = 10.0 ** (1 - power)
+        first, last = math.ceil(low * scale / step / 10 - 1e-9), math.floor(high * scale / step / 10 + 1e-9)
+        values = [k * step * 10 / scale for k in range(first, last + 1)] if last - first < 20 else []
+        if len(values) >= 5 and len(set(values)) == len(values):
+            return values
+    return [float(value) for value in np.linspace(low, high, 5)]
+
+
+def _names(curve: Curve) -> list[tuple[Markup, int]]:
+    """Symbol and power of each coefficient, the highest first."""
+    if curve.is_line:
+        return [(Markup("<i>w</i>"), 1), (Markup("<i>b</i>"), 0)]
+    powers = reversed(range(curve.basis.n_terms))
+    return [(Markup(f"<i>c</i><sub>{power}</sub>"), power) for power in powers]
+
+
+def _equation(curve: Curve) -> Markup:
+    """The curve with as many digits as make no difference to its uncertainty."""
+    t0 = curve.basis.origin
+    x = T_U if not t0 else Markup(f"({T_U} {'−' if t0 > 0 else '+'} {measured([abs(t0)]).texts[0]})")
+    coefficients = curve.coefficients
+    if not np.isfinite(coefficients).all():
+        return Markup(f"{T_C} = polynomial of degree {len(coefficients) - 1} in {T_U}")
+    largest = _largest(curve)
+    terms = Markup("")
+    for i, (value, u, (_, power)) in enumerate(zip(coefficients, curve.uncertainties, _names(curve), strict=True)):
+        # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
+        telling = min(u, curve.observation_sd / largest**power) if largest else u
+        stated = state([abs(value)], last_place(telling, 3))
+        number = f"{stated.texts[0]}{stated.factor}"
+        sign = "−" if value < 0 else ("+" if i else "")
+        raised = Markup(f"<sup>{power}</sup>") if power > 1 else ""
+        reading = Markup(f"{NO_BREAK}·{NO_BREAK}{x}{raised}") if power else ""
+        space = " " if i else ""
+        terms += Markup(f"{space}{sign}{NO_BREAK if i else ''}{number}{reading}")
+    return Markup(f"{T_C} = {terms}")
+
+
+def _largest(curve: Curve) -> float:
+    """The largest distance of a calibrated reading from t0."""
+    ends = [abs(end - curve.basis.origin) for end in curve.t_u_range]
+    return max(ends) if math.isfinite(max(ends)) else 0.0
+
+
+def _symbols(record: Record, curve: Curve, units: Units) -> list[tuple[Markup, str]]:
+    def named(axis: str, unit: str) -> str:
+        quantity, column = record.setting(f"{axis}_quantity"), record.setting(axis)
+        return f"{quantity}, column “{column}”, {f'in {unit}' if unit else 'without a unit'}"
+
+    symbols = [(T_U, named("x", units.x and record.setting("x_unit"))), (T_C, named("y", record.setting("y_unit")))]
+    if curve.basis.origin:
+        t0 = with_unit(measured([curve.basis.origin]).texts[0], units.x)
+        symbols.append((T_0, f"reference point {t0}, at which the last coefficient holds"))
+    return symbols
+
+
+def _coefficients(curve: Curve, units: Units) -> Table:
+    rows, columns = [], []
+    for i, (value, u) in enumerate(zip(curve.coefficients, curve.uncertainties, strict=True)):
+        k = float(curve.coverage_factor(u if i == curve.basis.n_terms - 1 else 0.0))
+        stated, stated_u = state_pair(value, u)
+        _, stated_expanded = state_pair(value, k * u)
+        columns.append(
+            [f"{part.texts[0]}{part.factor}" for part in (stated, stated_u)]
+            + [state_one(k, 3), f"{stated_expanded.texts[0]}{stated_expanded.factor}"]
+        )
+    aligned = list(zip(*(_align(column) for column in zip(*columns, strict=True)), strict=True))
+    for (symbol, power), cells in zip(_names(curve), aligned, strict=True):
+        rows.append(Row((symbol, *cells, units.per(power))))
+    headings = ("Coefficient", "Value", "Standard uncertainty <i>u</i>", "<i>k</i>", "<i>U</i> = <i>k</i> · <i>u</i>")
+    return Table((*(Markup(heading) for heading in headings), "Unit"), rows, n_text=1)
+
+
+def _align(texts: Sequence[str]) -> list[str]:
+    """Numbers padded at the right, so that their decimal points are below each other; with a power of ten, as is."""
+    plain = [text for text in texts if "×" not in text]
+    decimals = ["." + text.partition(".")[2] if "." in text else "" for text in plain]
+    longest = max(decimals, key=len, default="")
+    padding = {
+        text: longest[len(decimal) :].translate(ALIGN) for text, decimal in zip(plain, decimals, strict=True)
+    }
+    return [f"{text}{padding.get(text, '')}" for text in texts]
+
+
+def _exact_coefficients(curve: Curve) -> Markup:
+    """As float64 has them, for computing: what is rounded in the table is not meant for that."""
+    written = [
+        Markup(f"{symbol} = {repr(float(value)).replace('-', '−').replace('e', ' × 10^')}")
+        for (symbol, _), value in zip(_names(curve), curve.coefficients, strict=True)
+    ]
+    return Markup(", ").join(written)
+
+
+def _result(record: Record, curve: Curve, units: Units) -> Rows:
+    low, high = curve.t_u_range
+    rows = []
+    if math.isfinite(low) and math.isfinite(high):
+        ends, temperatures = measured([low, high]), curve.predict([low, high])
+        place = last_place(float(np.min(curve.u_mean([low, high]))))
+        t_c = state(temperatures, place)
+        readings = with_unit(f"{ends.texts[0]} to {ends.texts[1]}{ends.factor}", units.x)
+        reached = with_unit(f"{t_c.texts[0]} to {t_c.texts[1]}{t_c.factor}", units.y)
+        rows.append(("Calibrated range", f"readings {readings}, that is {reached}"))
+    return rows
+
+
+def _uncertainty(record: Record, curve: Curve, units: Units) -> list[str]:
+    """What the uncertainties mean, in the sense of GUM 7.2.4, and how to combine them."""
+    share = f"{100 * curve.coverage:g}{NO_BREAK}%"
+    k, freedom = state_one(float(curve.coverage_factor()), 3), curve.degrees_of_freedom
+    if math.isfinite(freedom):
+        why = f"which for Student’s t distribution with ν = {freedom:g} degrees of freedom gives"
+    else:
+        why = "which for a normal distribution gives"
+    first = (
+        f"Each expanded uncertainty U is a standard uncertainty u multiplied by a coverage factor k = {k}, {why} a "
+        f"coverage probability of approximately {share} (JCGM 100:2008)."
+    )
+    if curve.u_common and math.isfinite(freedom):
+        first += (
+            " Where the uncertainty common to all references is a part of u, the effective degrees of freedom are more "
+            "(Welch–Satterthwaite) and k is smaller; it is then given beside U."
+        )
+    sentences = [first]
+    if curve.is_line:
+        sentences.append(
+            "w and b are correlated: the uncertainty of a temperature is that of both together, "
+            f"u²(t) = (t_u{_less(curve.basis.origin)})² u²(w) + u²(b) + 2 (t_u{_less(curve.basis.origin)}) u(w, b), "
+            "and is tabulated below."
+        )
+    else:
+        sentences.append("The coefficients are correlated; the uncertainty of a temperature is tabulated below.")
+    return sentences
+
+
+def _less(t0: float) -> str:
+    return "" if not t0 else " − t₀"
+
+
+def _budget(record: Record, curve: Curve, units: Units) -> Rows:
+    told: Mapping[str, Any] = record.values.get("uncertainty") or {}
+    stated = told.get("from") == "stated"
+    if stated:
+        columns = "u_c and u_u" if record.setting("loss") == "york" else "u_c"
+        source = f"the standard uncertainties stated for each reading ({columns})"
+    elif record.setting("loss") == "huber":
+        source = "the scatter of the residuals, by Huber’s robust estimate"
+    else:
+        source = "the scatter of the residuals about the curve"
+    freedom = f"ν = {curve.degrees_of_freedom:g}" if math.isfinite(curve.degrees_of_freedom) else "ν = ∞"
+    rows = [("Made from", source)]
+    residual_sd = told.get("residual_sd")
+    if residual_sd is not None:
+        sd = with_unit(state_one(residual_sd, 2), units.y)
+        rows.append(("Standard deviation of the residuals", f"s = {sd}"))
+    if stated or residual_sd is None or curve.observation_sd != residual_sd:
+        sd = with_unit(state_one(curve.observation_sd, 2), units.y)
+        rows.append(("Standard uncertainty of one observation", f"{sd} (of mean weight)"))
+    rows.append(("Degrees of freedom", freedom))
+    rows.append(("Coverage probability", f"{100 * curve.coverage:g}{NO_BREAK}%"))
+    if curve.is_line:
+        covariance = state_one(float(curve.covariance[0, 1]), 3)
+        unit = f"{units.y}²{f'/{units.x}' if units.x else ''}"
+        r = state([curve.correlation], -3).texts[0]
+        rows.append(("Covariance, correlation", f"u(w, b) = {with_unit(covariance, unit)}, r(w, b) = {r}"))
+    if curve.u_common:
+        common = with_unit(state_one(curve.u_common, 2), units.y)
+        rows.append(
+            ("Common to all references", f"u_common = {common}; included in u(b) and in the uncertainty of t_c")
+        )
+    else:
+        rows.append(
+            ("Common to all references", "none was stated (u_common = 0): the uncertainties hold beside the reference’s")
+        )
+    return rows
+
+
+def _points(curve: Curve, units: Units, at: Sequence[float]) -> Table | None:
+    """The temperature at readings, with what is uncertain of the curve there, and of a single observation."""
+    if not at:
+        return None
+    t_u = np.asarray(at, dtype=np.float64)
+    t_c, u, u_single = curve.predict(t_u), curve.u_mean(t_u), curve.u_prediction(t_u)
+    k, k_single = curve.coverage_factor(u), curve.coverage_factor(u_single)
+    place = _smallest_place(u)
+    # One place for the value and for what is uncertain of the curve; one more digit where k makes it a coarser place.
+    columns = [
+        (measured(at), T_U, units.x),
+        (state(t_c, place), T_C, units.y),
+        (state(u, place), Markup("<i>u</i>"), units.y),
+        (state(k, -2), Markup("<i>k</i>"), ""),
+        (state(k * u, place), Markup("<i>U</i>, curve"), units.y),
+        (state(k_single * u_single, _smallest_place(k_single * u_single)), Markup("<i>U</i>, single"), units.y),
+    ]
+    outside = curve.is_extrapolated(t_u)
+    remarks = ["outside the calibrated range" if out else "" for out in outside]
+    headings = [_heading(symbol, unit, stated.power) for stated, symbol, unit in columns]
+    cells = list(zip(*(stated.texts for stated, _, _ in columns), strict=True))
+    if outside.any():
+        headings.append("Remark")
+        cells = [(*row, remark) for row, remark in zip(cells, remarks, strict=True)]
+    rows = [Row(row, "outside" if out else "") for row, out in zip(cells, outside, strict=True)]
+    note = (
+        "“Curve”: where the mean temperature lies at that reading. “Single”: where one further observation lies. "
+        "Rounded to the second digit of the smallest uncertainty in the table."
+    )
+    return Table(tuple(headings), rows, n_text=int(outside.any()), note=note)
+
+
+def _smallest_place(values: NDArray[np.float64]) -> int | None:
+    places = [place for place in map(last_place, values.tolist()) if place is not None]
+    return min(places, default=None)
+
+
+def _heading(symbol: str, unit: str, power: int = 0) -> Markup:
+    """`U, curve (°C)`, `t_c (10³ °C)`; the unit may be anything."""
+    parts = [part for part in (power_of_ten(power) if power else "", unit) if part]
+    return Markup("{} <span class='unit'>({})</span>").format(symbol, NO_BREAK.join(parts)) if parts else Markup(symbol)
+
+
+def _readings(record: Record, curve: Curve, observed: Observed | None, units: Units) -> Table | None:
+    """All readings with their residuals; of many, the extremes."""
+    if observed is None:
+        return None
+    n = len(observed.t_u)
+    chosen = np.arange(n) if n <= MOST_ROWS else _extremes(observed)
+    place = last_place(curve.observation_sd, 3)
+    columns = [
+        (measured(observed.t_u), T_U, units.x),
+        (measured(observed.t_c), T_C, units.y),
+        (state(observed.t_p, place), T_P, units.y),
+        (state(observed.residual, place), Markup(f"{T_C} − {T_P}"), units.y),
+    ]
+    remarks = _remarks(record, observed)
+    headings = ["No.", *(_heading(symbol, unit, stated.power) for stated, symbol, unit in columns)]
+    has_remarks = any(remarks[i] for i in chosen)
+    headings += ["Remark"] if has_remarks else []
+    rows = []
+    for i in chosen:
+        cells = (f"{i + 1:,}", *(stated.texts[i] for stated, _, _ in columns))
+        rows.append(Row((*cells, remarks[i]) if has_remarks else cells, "remarked" if remarks[i] else ""))
+    note = ""
+    if n > MOST_ROWS:
+        note = (
+            f"Of {n:,} readings, the lowest, the highest and the {EXTREMES} with the largest residuals; all are in the "
+            "run’s artifact residuals.parquet."
+        )
+    return Table(tuple(headings), rows, n_text=int(has_remarks), note=note)
+
+
+def _extremes(observed: Observed) -> NDArray[np.intp]:
+    largest = np.argsort(-np.abs(observed.residual), kind="stable")[:EXTREMES]
+    return np.unique([*largest, observed.t_u.argmin(), observed.t_u.argmax()])
+
+
+def _remarks(record: Record, observed: Observed) -> list[str]:
+    set_aside = set((record.values.get("robust") or {}).get("set_aside") or ())
+    return [
+        ", ".join(
+            remark
+            for remark, applies in (("held out", not trained), ("weighed less", row in set_aside))
+            if applies
+        )
+        for row, trained in enumerate(observed.trained_on, start=1)
+    ]
+
+
+def _particulars(record: Record, fields: Fields, units: Units) -> list[tuple[str, Rows]]:
+    """The tables of what was calibrated, with what, for whom, how."""
+    reference = fields.reference.rows()
+    if record.curve.u_common:
+        common = with_unit(state_one(record.curve.u_common, 2), units.y)
+        reference.append(("Included in this calibration", f"standard uncertainty common to all references: {common}"))
+    elif fields.reference.uncertainty:
+        what = "no common uncertainty was stated to the calibration; that of the reference is to be added"
+        reference.append(("Included in this calibration", what))
+    people = fields.people.rows()
+    due = [("Recalibration due", fields.report.recalibration_due)] if fields.report.recalibration_due else []
+    groups = [
+        ("Thermometer", fields.thermometer.rows()),
+        ("Reference", reference),
+        ("Client", fields.client.rows()),
+        ("Conditions", fields.conditions.rows()),
+        ("Procedure", [("Procedure", fields.procedure)] if fields.procedure else []),
+        ("Data", _data(record)),
+        ("Responsible", people),
+        ("Further particulars", [*fields.extra.items(), *due]),
+    ]
+    return [(title, rows) for title, rows in groups if rows]
+
+
+def _data(record: Record) -> Rows:
+    data = record.values["data"]
+    dropped = f", {data['n_dropped']:,} dropped for a missing value" if data.get("n_dropped") else ""
+    n = record.values.get("n")
+    rows = [("File", PurePath(str(data.get("source", ""))).name or str(data.get("source", "")))]
+    if n is not None:
+        rows.append(("Readings", f"{n:,} used for the fit{dropped}"))
+    if record.made_at is not None:
+        rows.append(("Calibrated", f"{record.made_at:%Y-%m-%d %H:%M} UTC"))
+    rows.append(("SHA-256 of the values", str(data.get("sha256", NONE))))
+    return rows
+
+
+def _checks(record: Record) -> list[dict[str, str]]:
+    return [
+        {
+            "name": str(check.get("name", "")),
+            "measure": str(check.get("measure") or ""),
+            "figure": state_one(check["figure"], 3) if check.get("figure") is not None else "",
+            "p": state_one(check["p"], 2) if check.get("p") is not None else "",
+            "verdict": str(check.get("verdict", "")),
+            "sign": VERDICTS.get(str(check.get("verdict")), "?"),
+            "sentence": str(check.get("sentence") or ""),
+        }
+        for check in record.values.get("checks") or ()
+    ]
+
+
+def _scales(record: Record) -> Table | None:
+    scales = record.values.get("scales") or ()
+    if not scales:
+        return None
+    rows = []
+    for scale in scales:
+        numbers = [scale.get(key) for key in ("w", "b", "F", "p")]
+        digits = (5, 5, 3, 2)
+        cells = [state_one(value, n) if value is not None else NONE for value, n in zip(numbers, digits, strict=True)]
+        verdict = "compatible" if scale.get("compatible") else "not compatible"
+        rows.append(Row((f"{scale.get('scale', '')} ({scale.get('symbol', '')})", *cells, verdict)))
+    headings = ("Scale", "<i>w</i>", "<i>b</i>", "<i>F</i>", "<i>p</i>", "Verdict")
+    return Table(tuple(Markup(heading) for heading in headings), rows, n_text=1)
+
+
+def _notice(record: Record, curve: Curve) -> Notice | None:
+    """Why the curve should not be used, or not without a second look."""
+    what = "line" if curve.is_line else "curve"
+    checks = record.values.get("checks") or ()
+    failed = [str(check.get("sentence")) for check in checks if check.get("verdict") == "fails"]
+    doubtful = [str(check.get("sentence")) for check in checks if check.get("verdict") == "doubtful"]
+    lost = _lost(record)
+    if record.values.get("usable") is False or lost:
+        reasons = [*lost, *failed] or ["Its checks say so."]
+        return Notice("fails", f"This {what} should not be used", reasons)
+    doubts = [*failed, *doubtful, *_doubts(record, curve)]
+    return Notice("doubtful", f"Use this {what} with care", doubts) if doubts else None
+
+
+def _lost(record: Record) -> list[str]:
+    """Fits that did not come to where they were meant to."""
+    outcome = record.values.get("outcome")
+    why = {
+        Outcome.CRAWLS: "The fit was still on its way to the best curve when its epochs were used up.",
+        Outcome.STICKS: "The fit stopped moving away from the best curve.",
+        Outcome.EXPLODES: "The fit was exploding when its epochs were used up.",
+    }
+    return [f"{why[outcome]} {record.values.get('advice') or ''}".strip()] if outcome in why else []
+
+
+def _doubts(record: Record, curve: Curve) -> list[str]:
+    doubts = []
+    largest = max((abs(float(value)) for value in curve.predict(curve.t_u_range)), default=0.0)
+    if not curve.observation_sd > NEARLY_NONE * largest:
+        doubts.append(
+            "The readings lie on the curve to within rounding, so that nothing tells how uncertain it is: the "
+            "uncertainties below are not those of the thermometer."
+        )
+    if record.setting("l1") or record.setting("l2"):
+        doubts.append("It was fitted with a penalty (l1 or l2), which draws the coefficients towards 0.")
+    if record.values.get("status") == Status.STOPPED:
+        doubts.append("Its training was stopped before it ended.")
+    return doubts
+
+
+def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
+    """How gradient descent found it, and how far that is from the exact solution."""
+    values = record.values
+    rate = format_rate(record.setting("learning_rate"))
+    losses = {"squared": "mean squared error", "huber": "Huber’s loss", "york": "York’s loss, both axes uncertain"}
+    method = f"gradient descent ({record.setting('optimizer')}, learning rate {rate}, scaling {record.setting('scaling')})"
+    rows = [
+        ("Method", method),
+        ("Minimized", losses.get(record.setting("loss"), str(record.setting("loss")))),
+        ("Ended", f"{values.get('status')}, after {count(values.get('n_epochs') or 0, 'epoch')}"),
+    ]
+    exact = (values.get("exact") or {}).get("coefficients")
+    if exact is not None and all(value is not None for value in exact):
+        off = np.abs(curve.coefficients - np.asarray(exact, dtype=np.float64))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = float(np.nan_to_num(off / curve.uncertainties).max())
+        rows.append(("Distance to the exact least-squares solution", f"{_share(share)} of the standard uncertainty"))
+    seen = values.get("validation")
+    if seen:
+        rows.append(("Validation", f"{seen.get('method')}: root mean squared residual {_root(seen.get('loss'))}"))
+    return rows
+
+
+def _share(share: float) -> str:
+    return "less than a millionth" if share < 1e-6 else f"{state_one(share, 2)} times"
+
+
+def _root(loss: float | None) -> str:
+    return NONE if loss is None else state_one(math.sqrt(loss), 3)
+
+
+def _missing(record: Record, observed: Observed | None) -> str:
+    """Why there are no readings in the report."""
+    if observed is not None:
+        return ""
+    if record.run_id is None:
+        return "Made from a calibration.json alone: the run’s readings and their residuals are not shown."
+    return (
+        "The run keeps no residuals (it was recorded by an older tempfit, or has more than 100,000 readings): readings "
+        "are not shown."
+    )
+
+
+def _provenance(record: Record) -> Rows:
+    versions = {key.removeprefix("version."): value for key, value in record.tags.items() if key.startswith("version.")}
+    rows = [("Run", record.name)]
+    if record.run_id:
+        rows.append(("Run id", record.run_id))
+    if versions:
+        rows.append(("Calibrated with", ", ".join(f"{name} {number}" for name, number in versions.items())))
+    if commit := record.tags.get("mlflow.source.git.commit"):
+        rows.append(("Commit", commit))
+    rows.append(("Report made with", f"tempfit {version('tempfit')}"))
+    return rows
