@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tempfit.curve import Curve
 
-SIZE = (6.6, 3.5)  # inches; as wide as the text of an A4 page
+WIDTH, HEIGHTS = 6.6, (3.1, 2.5)  # inches: as wide as the text of an A4 page, both above each other on it
 LINE, DOTS, BAND, OUTER = "#000000", "#0072B2", "#b5c7d6", "#e4eaef"  # their greys are far apart
 MANY = 1000  # readings beyond which dots are a picture inside the figure: each alone would cost 100 bytes
 POINTS = 200  # of a band's border
@@ -32,7 +32,7 @@ def draw_bands(
 
     labels: of the axes.
     """
-    figure, axes = _make_axes(labels)
+    figure, axes = _make_axes(labels, HEIGHTS[0])
     at = _grid(curve, t_u)
     share = f"{100 * curve.coverage:g} %"
     axes.fill_between(at, *curve.prediction_band(at), color=OUTER, label=f"single readings, {share}", linewidth=0)
@@ -53,7 +53,7 @@ def draw_band_residuals(
     labels: tuple[str, str],
 ) -> Figure:
     """The residuals, (rows,), against the readings, inside the bands of the curve and of a single reading."""
-    figure, axes = _make_axes(labels)
+    figure, axes = _make_axes(labels, HEIGHTS[1])
     at = _grid(curve, t_u)
     share = f"{100 * curve.coverage:g} %"
     for u, shade, what in ((curve.u_prediction(at), OUTER, "single readings"), (curve.u_mean(at), BAND, "the curve")):
@@ -76,8 +76,8 @@ def axis_text(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def _make_axes(labels: tuple[str, str]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04))
+def _make_axes(labels: tuple[str, str], height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04))
     axes = figure.subplots()
     for axis, label in zip((axes.xaxis, axes.yaxis), labels, strict=True):
         axis.set_label_text(axis_text(label), fontsize=9, parse_math=False)  # what a user writes is no mathematics
@@ -90,7 +90,7 @@ def _make_axes(labels: tuple[str, str]) -> tuple[Figure, Axes]:
 
 def _grid(curve: Curve, t_u: NDArray[np.float64]) -> NDArray[np.float64]:
     """Readings to draw at: over all that there are, and over the calibrated range."""
-    ends = [end for end in (*curve.t_u_range, *(t_u.min(initial=math.inf), t_u.max(initial=-math.inf)))]
+    ends = (*curve.t_u_range, t_u.min(initial=math.inf), t_u.max(initial=-math.inf))
     finite = [end for end in ends if math.isfinite(end)] or [0.0, 1.0]
     return np.linspace(min(finite), max(finite), POINTS)
 

@@ -18,7 +18,7 @@ import pandas as pd
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tempfit.config import ReadingsConfig, count, format_rate
+from tempfit.config import count, format_rate
 from tempfit.curve import Curve
 from tempfit.record import Record
 from tempfit.report.fields import Fields
@@ -26,7 +26,7 @@ from tempfit.report.figures import Picture, draw_pictures
 from tempfit.report.rounding import (
     NO_BREAK,
     NONE,
-    SUPERSCRIPTS,
+    Stated,
     last_place,
     measured,
     power_of_ten,
@@ -35,6 +35,7 @@ from tempfit.report.rounding import (
     state_pair,
 )
 from tempfit.report.text import short
+from tempfit.report.units import Units, unit_of, with_unit
 from tempfit.status import Outcome, Status
 
 MOST_ROWS, EXTREMES = 200, 10  # readings listed; of more, the largest residuals
@@ -100,7 +101,7 @@ class Content:
     symbols: list[tuple[Markup, str]]
     coefficients: Table
     exact_coefficients: str
-    uncertainty: list[str]
+    uncertainty: list[Markup]
     budget: Rows
     points: Table | None
     pictures: list[Picture]
@@ -140,14 +141,14 @@ def gather(
         number=number,
         fields=fields,
         notice=_notice(record, curve),
-        result=_result(record, curve, units),
-        particulars=_particulars(record, fields, units),
+        result=_result(curve, units),
+        particulars=_particulars(record, fields, observed, units),
         is_line=curve.is_line,
         equation=_equation(curve),
         symbols=_symbols(record, curve, units),
         coefficients=_coefficients(curve, units),
         exact_coefficients=_exact_coefficients(curve),
-        uncertainty=_uncertainty(record, curve, units),
+        uncertainty=_uncertainty(curve),
         budget=_budget(record, curve, units),
         points=_points(curve, units, round_readings(*curve.t_u_range) if at is None else list(at)),
         pictures=draw_pictures(record, curve, observed),
@@ -159,29 +160,6 @@ def gather(
         provenance=_provenance(record),
         running=" · ".join(part for part in (f"{title} {short(number, 40)}".strip(), run) if part),
     )
-
-
-@dataclass(frozen=True)
-class Units:
-    """x, y: as they are written after a number or in a heading; x is empty where nobody named it."""
-
-    x: str
-    y: str
-
-    @classmethod
-    def of(cls, record: Record) -> Units:
-        x, y = (short(str(record.setting(name))) for name in ("x_unit", "y_unit"))
-        return cls("" if x == ReadingsConfig().x_unit else x, y)
-
-    def per(self, power: int) -> str:
-        """Of a coefficient: °C/mV, °C/mV²."""
-        if not power:
-            return self.y
-        return f"{self.y}/{self.x or 'unit'}{str(power).translate(SUPERSCRIPTS) if power > 1 else ''}"
-
-
-def with_unit(text: str, unit: str) -> str:
-    return f"{text}{NO_BREAK}{unit}" if unit else text
 
 
 def round_readings(low: float, high: float) -> list[float]:
@@ -236,15 +214,17 @@ def _largest(curve: Curve) -> float:
 
 
 def _symbols(record: Record, curve: Curve, units: Units) -> list[tuple[Markup, str]]:
-    def named(axis: str, unit: str) -> str:
-        quantity, column = record.setting(f"{axis}_quantity"), record.setting(axis)
-        return f"{quantity}, column “{column}”, {f'in {unit}' if unit else 'without a unit'}"
-
-    symbols = [(T_U, named("x", units.x and record.setting("x_unit"))), (T_C, named("y", record.setting("y_unit")))]
+    symbols = [(T_U, _meaning(record, "x")), (T_C, _meaning(record, "y"))]
     if curve.basis.origin:
         t0 = with_unit(measured([curve.basis.origin]).texts[0], units.x)
         symbols.append((T_0, f"reference point {t0}, at which the last coefficient holds"))
     return symbols
+
+
+def _meaning(record: Record, axis: str) -> str:
+    unit = unit_of(record, axis)
+    quantity, column = record.setting(f"{axis}_quantity"), record.setting(axis)
+    return f"{quantity}, column “{column}”, {f'in {unit}' if unit else 'without a unit'}"
 
 
 def _coefficients(curve: Curve, units: Units) -> Table:
@@ -269,9 +249,7 @@ def _align(texts: Sequence[str]) -> list[str]:
     plain = [text for text in texts if "×" not in text]
     decimals = ["." + text.partition(".")[2] if "." in text else "" for text in plain]
     longest = max(decimals, key=len, default="")
-    padding = {
-        text: longest[len(decimal) :].translate(ALIGN) for text, decimal in zip(plain, decimals, strict=True)
-    }
+    padding = {text: longest[len(decimal) :].translate(ALIGN) for text, decimal in zip(plain, decimals, strict=True)}
     return [f"{text}{padding.get(text, '')}" for text in texts]
 
 
@@ -284,50 +262,60 @@ def _exact_coefficients(curve: Curve) -> Markup:
     return Markup(", ").join(written)
 
 
-def _result(record: Record, curve: Curve, units: Units) -> Rows:
+def _result(curve: Curve, units: Units) -> Rows:
+    """The range that was calibrated, and how uncertain the curve is in it."""
     low, high = curve.t_u_range
-    rows = []
-    if math.isfinite(low) and math.isfinite(high):
-        ends, temperatures = measured([low, high]), curve.predict([low, high])
-        place = last_place(float(np.min(curve.u_mean([low, high]))))
-        t_c = state(temperatures, place)
-        readings = with_unit(f"{ends.texts[0]} to {ends.texts[1]}{ends.factor}", units.x)
-        reached = with_unit(f"{t_c.texts[0]} to {t_c.texts[1]}{t_c.factor}", units.y)
-        rows.append(("Calibrated range", f"readings {readings}, that is {reached}"))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return []
+    ends, at = measured([low, high]), np.linspace(low, high, 101)
+    u, u_single = curve.u_mean(at), curve.u_prediction(at)
+    expanded, single = curve.coverage_factor(u) * u, curve.coverage_factor(u_single) * u_single
+    t_c = state(curve.predict([low, high]), _smallest_place(expanded))
+    readings, temperatures = _range(ends, units.x), _range(t_c, units.y)
+    rows = [("Calibrated range", f"readings {readings}, that is {temperatures}")]
+    told = [
+        _range(state([values.min(), values.max()], _smallest_place(values)), units.y) for values in (expanded, single)
+    ]
+    share = f"coverage probability {100 * curve.coverage:g}{NO_BREAK}%"
+    rows.append(
+        ("Expanded uncertainty in this range", f"{told[0]} of the curve, {told[1]} of a single observation; {share}")
+    )
     return rows
 
 
-def _uncertainty(record: Record, curve: Curve, units: Units) -> list[str]:
-    """What the uncertainties mean, in the sense of GUM 7.2.4, and how to combine them."""
-    share = f"{100 * curve.coverage:g}{NO_BREAK}%"
+def _range(ends: Stated, unit: str) -> str:
+    """`21.8 to 81.9 mV`, or one number where both are the same."""
+    low, high = ends.texts
+    return with_unit(f"{low if low == high else f'{low} to {high}'}{ends.factor}", unit)
+
+
+def _uncertainty(curve: Curve) -> list[Markup]:
+    """What the uncertainties mean, in the sense of GUM 7.2.4, and how those of the coefficients go together."""
     k, freedom = state_one(float(curve.coverage_factor()), 3), curve.degrees_of_freedom
     if math.isfinite(freedom):
-        why = f"which for Student’s t distribution with ν = {freedom:g} degrees of freedom gives"
+        why = f"which for Student’s <i>t</i> distribution with <i>ν</i> = {freedom:g} degrees of freedom gives"
     else:
         why = "which for a normal distribution gives"
-    first = (
-        f"Each expanded uncertainty U is a standard uncertainty u multiplied by a coverage factor k = {k}, {why} a "
-        f"coverage probability of approximately {share} (JCGM 100:2008)."
+    sentences = (
+        "Each expanded uncertainty <i>U</i> is a standard uncertainty <i>u</i> multiplied by a coverage factor "
+        f"<i>k</i> = {k}, {why} a coverage probability of approximately {100 * curve.coverage:g}{NO_BREAK}% "
+        "(JCGM 100:2008)."
     )
     if curve.u_common and math.isfinite(freedom):
-        first += (
-            " Where the uncertainty common to all references is a part of u, the effective degrees of freedom are more "
-            "(Welch–Satterthwaite) and k is smaller; it is then given beside U."
+        sentences += (
+            " Where the uncertainty common to all references is a part of <i>u</i>, the effective degrees of freedom "
+            "are more (Welch–Satterthwaite) and <i>k</i> is smaller; it is given beside <i>U</i>."
         )
-    sentences = [first]
+    together = "The coefficients are correlated; the uncertainty of a temperature is tabulated below."
     if curve.is_line:
-        sentences.append(
-            "w and b are correlated: the uncertainty of a temperature is that of both together, "
-            f"u²(t) = (t_u{_less(curve.basis.origin)})² u²(w) + u²(b) + 2 (t_u{_less(curve.basis.origin)}) u(w, b), "
-            "and is tabulated below."
+        x = f"({T_U} − {T_0})" if curve.basis.origin else T_U
+        together = (
+            "<i>w</i> and <i>b</i> are correlated, so that the uncertainty of a temperature is that of both together: "
+            f"<i>u</i>²({T_C}) = {x}² <i>u</i>²(<i>w</i>) + <i>u</i>²(<i>b</i>) + "
+            f"2{NO_BREAK}{x}{NO_BREAK}<i>u</i>(<i>w</i>,{NO_BREAK}<i>b</i>), "
+            "as tabulated below."
         )
-    else:
-        sentences.append("The coefficients are correlated; the uncertainty of a temperature is tabulated below.")
-    return sentences
-
-
-def _less(t0: float) -> str:
-    return "" if not t0 else " − t₀"
+    return [Markup(sentences), Markup(together)]
 
 
 def _budget(record: Record, curve: Curve, units: Units) -> Rows:
@@ -363,7 +351,10 @@ def _budget(record: Record, curve: Curve, units: Units) -> Rows:
         )
     else:
         rows.append(
-            ("Common to all references", "none was stated (u_common = 0): the uncertainties hold beside the reference’s")
+            (
+                "Common to all references",
+                "none stated (u_common = 0): the reference’s own uncertainty comes in addition",
+            )
         )
     return rows
 
@@ -375,12 +366,11 @@ def _points(curve: Curve, units: Units, at: Sequence[float]) -> Table | None:
     t_u = np.asarray(at, dtype=np.float64)
     t_c, u, u_single = curve.predict(t_u), curve.u_mean(t_u), curve.u_prediction(t_u)
     k, k_single = curve.coverage_factor(u), curve.coverage_factor(u_single)
-    place = _smallest_place(u)
-    # One place for the value and for what is uncertain of the curve; one more digit where k makes it a coarser place.
+    place = _smallest_place(k * u)
     columns = [
         (measured(at), T_U, units.x),
         (state(t_c, place), T_C, units.y),
-        (state(u, place), Markup("<i>u</i>"), units.y),
+        (state(u, _smallest_place(u)), Markup("<i>u</i>"), units.y),
         (state(k, -2), Markup("<i>k</i>"), ""),
         (state(k * u, place), Markup("<i>U</i>, curve"), units.y),
         (state(k_single * u_single, _smallest_place(k_single * u_single)), Markup("<i>U</i>, single"), units.y),
@@ -390,12 +380,13 @@ def _points(curve: Curve, units: Units, at: Sequence[float]) -> Table | None:
     headings = [_heading(symbol, unit, stated.power) for stated, symbol, unit in columns]
     cells = list(zip(*(stated.texts for stated, _, _ in columns), strict=True))
     if outside.any():
-        headings.append("Remark")
+        headings.append(Markup("Remark"))
         cells = [(*row, remark) for row, remark in zip(cells, remarks, strict=True)]
     rows = [Row(row, "outside" if out else "") for row, out in zip(cells, outside, strict=True)]
-    note = (
+    note = Markup(
         "“Curve”: where the mean temperature lies at that reading. “Single”: where one further observation lies. "
-        "Rounded to the second digit of the smallest uncertainty in the table."
+        "Uncertainties are rounded to the second digit of the smallest in their column, temperatures as <i>U</i> of "
+        "the curve."
     )
     return Table(tuple(headings), rows, n_text=int(outside.any()), note=note)
 
@@ -450,15 +441,13 @@ def _remarks(record: Record, observed: Observed) -> list[str]:
     set_aside = set((record.values.get("robust") or {}).get("set_aside") or ())
     return [
         ", ".join(
-            remark
-            for remark, applies in (("held out", not trained), ("weighed less", row in set_aside))
-            if applies
+            remark for remark, applies in (("held out", not trained), ("weighed less", row in set_aside)) if applies
         )
         for row, trained in enumerate(observed.trained_on, start=1)
     ]
 
 
-def _particulars(record: Record, fields: Fields, units: Units) -> list[tuple[str, Rows]]:
+def _particulars(record: Record, fields: Fields, observed: Observed | None, units: Units) -> list[tuple[str, Rows]]:
     """The tables of what was calibrated, with what, for whom, how."""
     reference = fields.reference.rows()
     if record.curve.u_common:
@@ -475,20 +464,21 @@ def _particulars(record: Record, fields: Fields, units: Units) -> list[tuple[str
         ("Client", fields.client.rows()),
         ("Conditions", fields.conditions.rows()),
         ("Procedure", [("Procedure", fields.procedure)] if fields.procedure else []),
-        ("Data", _data(record)),
+        ("Data", _data(record, observed)),
         ("Responsible", people),
         ("Further particulars", [*fields.extra.items(), *due]),
     ]
     return [(title, rows) for title, rows in groups if rows]
 
 
-def _data(record: Record) -> Rows:
+def _data(record: Record, observed: Observed | None) -> Rows:
     data = record.values["data"]
-    dropped = f", {data['n_dropped']:,} dropped for a missing value" if data.get("n_dropped") else ""
     n = record.values.get("n")
     rows = [("File", PurePath(str(data.get("source", ""))).name or str(data.get("source", "")))]
     if n is not None:
-        rows.append(("Readings", f"{n:,} used for the fit{dropped}"))
+        n_held_out = 0 if observed is None else len(observed.t_u) - n
+        others = {"held out to validate it": n_held_out, "dropped for a missing value": data.get("n_dropped")}
+        rows.append(("Readings", ", ".join([f"{n:,} fitted", *(f"{m:,} {why}" for why, m in others.items() if m)])))
     if record.made_at is not None:
         rows.append(("Calibrated", f"{record.made_at:%Y-%m-%d %H:%M} UTC"))
     rows.append(("SHA-256 of the values", str(data.get("sha256", NONE))))
@@ -570,7 +560,9 @@ def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
     values = record.values
     rate = format_rate(record.setting("learning_rate"))
     losses = {"squared": "mean squared error", "huber": "Huber’s loss", "york": "York’s loss, both axes uncertain"}
-    method = f"gradient descent ({record.setting('optimizer')}, learning rate {rate}, scaling {record.setting('scaling')})"
+    method = (
+        f"gradient descent ({record.setting('optimizer')}, learning rate {rate}, scaling {record.setting('scaling')})"
+    )
     rows = [
         ("Method", method),
         ("Minimized", losses.get(record.setting("loss"), str(record.setting("loss")))),

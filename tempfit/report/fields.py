@@ -66,7 +66,7 @@ class Thermometer(Table):
     identity: Text = ""
     manufacturer: Text = ""
     type: Text = ""
-    serial: Text = Field("", title="Serial number")
+    serial: Text = Field(default="", title="Serial number")
     channel: Text = ""
     description: Text = ""
 
@@ -75,7 +75,7 @@ class Reference(Table):
     """[reference]: what it was compared with."""
 
     identity: Text = ""
-    serial: Text = Field("", title="Serial number")
+    serial: Text = Field(default="", title="Serial number")
     calibration: Text = ""
     traceability: Text = ""
     uncertainty: Text = ""
@@ -85,9 +85,9 @@ class Conditions(Table):
     """[conditions]: where and how it was kept during the measurement."""
 
     place: Text = ""
-    date: Text = Field("", title="Date of the measurements")
+    date: Text = Field(default="", title="Date of the measurements")
     ambient_temperature: Text = ""
-    humidity: Text = Field("", title="Relative humidity")
+    humidity: Text = Field(default="", title="Relative humidity")
     pressure: Text = ""
     medium: Text = ""
     immersion_depth: Text = ""

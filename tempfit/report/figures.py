@@ -13,6 +13,7 @@ from tempfit.plots.canvas import to_svg
 from tempfit.plots.curve import draw_band_residuals, draw_bands
 from tempfit.readings import axis_label
 from tempfit.record import Record
+from tempfit.report.units import unit_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,9 +32,7 @@ class Picture:
 
 def draw_pictures(record: Record, curve: Curve, observed: Observed | None) -> list[Picture]:
     """The curve with its bands, and the residuals where they are known."""
-    x, y = (
-        axis_label(*(str(record.setting(f"{axis}{part}")) for part in ("_quantity", "", "_unit"))) for axis in "xy"
-    )
+    x, y = (_label(record, axis) for axis in "xy")
     none = np.empty(0)
     t_u, t_c = (none, none) if observed is None else (observed.t_u, observed.t_c)
     trained_on = np.empty(0, dtype=bool) if observed is None else observed.trained_on
@@ -56,6 +55,10 @@ def draw_pictures(record: Record, curve: Curve, observed: Observed | None) -> li
             )
         )
     return pictures
+
+
+def _label(record: Record, axis: str) -> str:
+    return axis_label(str(record.setting(f"{axis}_quantity")), str(record.setting(axis)), unit_of(record, axis))
 
 
 def _picture(figure: Figure, alt: str, caption: str) -> Picture:

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 
+import numpy as np
+from numpy.typing import NDArray
+
 DIGITS = 2  # of an uncertainty
 PLAIN = 7  # digits of a value whose uncertainty nobody knows
 MOST_DIGITS = 17  # that a float has
@@ -52,7 +55,7 @@ def last_place(uncertainty: float, digits: int = DIGITS) -> int | None:
     return rounded.adjusted() - digits + 1
 
 
-def state(values: Iterable[float], place: int | None) -> Stated:
+def state(values: Iterable[float] | NDArray[np.float64], place: int | None) -> Stated:
     """Values rounded to the digit 10**place, all with the same number of decimals; by PLAIN digits where it is None.
 
     Where that would show zeros that mean nothing, or more than 8 decimals, with a power of ten beside them.
@@ -85,7 +88,7 @@ def state_one(value: float, digits: int) -> str:
     return f"{stated.texts[0]}{stated.factor}"
 
 
-def measured(values: Sequence[float]) -> Stated:
+def measured(values: Sequence[float] | NDArray[np.float64]) -> Stated:
     """Values as they were measured: with as many decimals as the one that has the most of them."""
     return state(values, _most_decimals(values))
 
@@ -95,7 +98,7 @@ def _top(value: float) -> int:
     return math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
 
 
-def _most_decimals(values: Iterable[float]) -> int:
+def _most_decimals(values: Iterable[float] | NDArray[np.float64]) -> int:
     """The power of ten of the last digit that is not 0 in all values, of 15: the others are the float's rounding."""
     written = (Decimal(f"{value:.15g}").normalize() for value in values if value and math.isfinite(value))
     places = [(number.adjusted(), int(number.as_tuple().exponent)) for number in written]

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to set: what no page can hold is replaced, what would run into its neighbours is kept in.
+"""Text from outside, made safe to set: what no page can hold is replaced, what would reach its neighbours is kept in.
 
 Escaping is the template's; this is what escaping leaves.
 """
