@@ -16,7 +16,7 @@ from tempfit.curve import Curve
 
 WIDTH, HEIGHTS = 6.6, (3.1, 2.5)  # inches: as wide as the text of an A4 page, both above each other on it
 LINE, DOTS, BAND, OUTER = "#000000", "#0072B2", "#b5c7d6", "#e4eaef"  # their greys are far apart
-MANY = 1000  # readings beyond which dots are a picture inside the figure: each alone would cost 100 bytes
+SOME, MANY = 50, 1000  # readings beyond which dots are small; are a picture, as each alone would cost 100 bytes
 POINTS = 200  # of a band's border
 LONGEST = 60  # characters of an axis' label
 
@@ -39,7 +39,7 @@ def draw_bands(
     axes.fill_between(at, *curve.confidence_band(at), color=BAND, label=f"the curve, {share}", linewidth=0)
     for edge in curve.prediction_band(at):
         axes.plot(at, edge, ":", color=LINE, linewidth=0.8)
-    axes.plot(at, curve.predict(at), color=LINE, linewidth=1.2, label="calibration curve")
+    axes.plot(at, curve.predict(at), color=LINE, linewidth=1.2, label="calibration curve", zorder=3)
     _draw_dots(axes, t_u, t_c, trained_on)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     return figure
@@ -63,7 +63,7 @@ def draw_band_residuals(
         axes.plot(at, -half, ":", color=LINE, linewidth=0.8)
     axes.axhline(0, color=LINE, linewidth=1.2, label="calibration curve")
     if len(t_u) <= MANY:
-        axes.vlines(t_u, 0, residual, color=DOTS, linewidth=0.8)
+        axes.vlines(t_u, 0, residual, color=DOTS, linewidth=0.8 if len(t_u) <= SOME else 0.4)
     _draw_dots(axes, t_u, residual, trained_on)
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     return figure
@@ -105,7 +105,7 @@ def _draw_dots(axes: Axes, t_u: NDArray[np.float64], y: NDArray[np.float64], tra
                 style,
                 color=DOTS,
                 markerfacecolor=fill,
-                markersize=4.5 if len(t_u) <= MANY else 1.5,
+                markersize=4.5 if len(t_u) <= SOME else 2.5 if len(t_u) <= MANY else 1.2,
                 label=what,
                 rasterized=len(t_u) > MANY,
             )

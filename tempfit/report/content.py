@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import PurePath
@@ -29,10 +29,12 @@ from tempfit.report.rounding import (
     Stated,
     last_place,
     measured,
+    measured_one,
     power_of_ten,
     state,
     state_one,
     state_pair,
+    whole,
 )
 from tempfit.report.text import short
 from tempfit.report.units import Units, unit_of, with_unit
@@ -58,11 +60,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """n_text: columns that hold words and not numbers, at the end."""
+    """n_text: columns that hold words and not numbers, at the end. named: whether the first one does, too."""
 
     headings: tuple[str, ...]
     rows: list[Row]
     n_text: int = 0
+    named: bool = False
     note: str = ""
 
 
@@ -132,7 +135,7 @@ def gather(
 
     Raises RunsError where the calibration has no curve.
     """
-    curve, units = record.curve, Units.of(record)
+    curve, units = _without_rounding(record.curve), Units.of(record)
     title = "Certificate of calibration" if certificate else "Calibration report"
     number = fields.report.number
     run = f"run {record.run_id}" if record.run_id else "from a file, without its run"
@@ -162,6 +165,14 @@ def gather(
     )
 
 
+def _without_rounding(curve: Curve) -> Curve:
+    """The curve without a scatter that is nothing but rounding: it would pass for a marvellous uncertainty."""
+    largest = float(np.abs(curve.predict([end for end in curve.t_u_range if math.isfinite(end)])).max(initial=0.0))
+    if curve.observation_sd > NEARLY_NONE * largest:
+        return curve
+    return replace(curve, observation_sd=0.0 if curve.u_common else math.nan)
+
+
 def round_readings(low: float, high: float) -> list[float]:
     """5 to 10 multiples of 1, 2, 2.5 or 5 times a power of ten from low to high; evenly spread where there are none."""
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -188,7 +199,7 @@ def _names(curve: Curve) -> list[tuple[Markup, int]]:
 def _equation(curve: Curve) -> Markup:
     """The curve with as many digits as make no difference to its uncertainty."""
     t0 = curve.basis.origin
-    x = T_U if not t0 else Markup(f"({T_U} {'−' if t0 > 0 else '+'} {measured([abs(t0)]).texts[0]})")
+    x = T_U if not t0 else Markup(f"({T_U} {'−' if t0 > 0 else '+'} {measured_one(abs(t0))})")
     coefficients = curve.coefficients
     if not np.isfinite(coefficients).all():
         return Markup(f"{T_C} = polynomial of degree {len(coefficients) - 1} in {T_U}")
@@ -216,7 +227,7 @@ def _largest(curve: Curve) -> float:
 def _symbols(record: Record, curve: Curve, units: Units) -> list[tuple[Markup, str]]:
     symbols = [(T_U, _meaning(record, "x")), (T_C, _meaning(record, "y"))]
     if curve.basis.origin:
-        t0 = with_unit(measured([curve.basis.origin]).texts[0], units.x)
+        t0 = with_unit(measured_one(curve.basis.origin), units.x)
         symbols.append((T_0, f"reference point {t0}, at which the last coefficient holds"))
     return symbols
 
@@ -241,7 +252,7 @@ def _coefficients(curve: Curve, units: Units) -> Table:
     for (symbol, power), cells in zip(_names(curve), aligned, strict=True):
         rows.append(Row((symbol, *cells, units.per(power))))
     headings = ("Coefficient", "Value", "Standard uncertainty <i>u</i>", "<i>k</i>", "<i>U</i> = <i>k</i> · <i>u</i>")
-    return Table((*(Markup(heading) for heading in headings), "Unit"), rows, n_text=1)
+    return Table((*(Markup(heading) for heading in headings), "Unit"), rows, n_text=1, named=True)
 
 
 def _align(texts: Sequence[str]) -> list[str]:
@@ -256,7 +267,7 @@ def _align(texts: Sequence[str]) -> list[str]:
 def _exact_coefficients(curve: Curve) -> Markup:
     """As float64 has them, for computing: what is rounded in the table is not meant for that."""
     written = [
-        Markup(f"{symbol} = {repr(float(value)).replace('-', '−').replace('e', ' × 10^')}")
+        Markup(f"{symbol} = {whole(value)}")
         for (symbol, _), value in zip(_names(curve), curve.coefficients, strict=True)
     ]
     return Markup(", ").join(written)
@@ -273,6 +284,8 @@ def _result(curve: Curve, units: Units) -> Rows:
     t_c = state(curve.predict([low, high]), _smallest_place(expanded))
     readings, temperatures = _range(ends, units.x), _range(t_c, units.y)
     rows = [("Calibrated range", f"readings {readings}, that is {temperatures}")]
+    if not np.isfinite(expanded).all():
+        return rows
     told = [
         _range(state([values.min(), values.max()], _smallest_place(values)), units.y) for values in (expanded, single)
     ]
@@ -347,7 +360,10 @@ def _budget(record: Record, curve: Curve, units: Units) -> Rows:
     if curve.u_common:
         common = with_unit(state_one(curve.u_common, 2), units.y)
         rows.append(
-            ("Common to all references", f"u_common = {common}; included in u(b) and in the uncertainty of t_c")
+            (
+                "Common to all references",
+                f"u_common = {common}; included in u(b) and in the uncertainty of every temperature",
+            )
         )
     else:
         rows.append(
@@ -512,7 +528,7 @@ def _scales(record: Record) -> Table | None:
         verdict = "compatible" if scale.get("compatible") else "not compatible"
         rows.append(Row((f"{scale.get('scale', '')} ({scale.get('symbol', '')})", *cells, verdict)))
     headings = ("Scale", "<i>w</i>", "<i>b</i>", "<i>F</i>", "<i>p</i>", "Verdict")
-    return Table(tuple(Markup(heading) for heading in headings), rows, n_text=1)
+    return Table(tuple(Markup(heading) for heading in headings), rows, n_text=1, named=True)
 
 
 def _notice(record: Record, curve: Curve) -> Notice | None:
@@ -534,7 +550,7 @@ def _lost(record: Record) -> list[str]:
     outcome = record.values.get("outcome")
     why = {
         Outcome.CRAWLS: "The fit was still on its way to the best curve when its epochs were used up.",
-        Outcome.STICKS: "The fit stopped moving away from the best curve.",
+        Outcome.STICKS: "The fit stopped moving, and not at the best curve.",
         Outcome.EXPLODES: "The fit was exploding when its epochs were used up.",
     }
     return [f"{why[outcome]} {record.values.get('advice') or ''}".strip()] if outcome in why else []
@@ -542,11 +558,9 @@ def _lost(record: Record) -> list[str]:
 
 def _doubts(record: Record, curve: Curve) -> list[str]:
     doubts = []
-    largest = max((abs(float(value)) for value in curve.predict(curve.t_u_range)), default=0.0)
-    if not curve.observation_sd > NEARLY_NONE * largest:
+    if not curve.observation_sd > 0:
         doubts.append(
-            "The readings lie on the curve to within rounding, so that nothing tells how uncertain it is: the "
-            "uncertainties below are not those of the thermometer."
+            "The readings lie on the curve to within rounding: their scatter tells nothing of how uncertain it is."
         )
     if record.setting("l1") or record.setting("l2"):
         doubts.append("It was fitted with a penalty (l1 or l2), which draws the coefficients towards 0.")
@@ -573,7 +587,7 @@ def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
         off = np.abs(curve.coefficients - np.asarray(exact, dtype=np.float64))
         with np.errstate(divide="ignore", invalid="ignore"):
             share = float(np.nan_to_num(off / curve.uncertainties).max())
-        rows.append(("Distance to the exact least-squares solution", f"{_share(share)} of the standard uncertainty"))
+        rows.append(("Distance to the exact least-squares solution", _share(share)))
     seen = values.get("validation")
     if seen:
         rows.append(("Validation", f"{seen.get('method')}: root mean squared residual {_root(seen.get('loss'))}"))
@@ -581,7 +595,8 @@ def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
 
 
 def _share(share: float) -> str:
-    return "less than a millionth" if share < 1e-6 else f"{state_one(share, 2)} times"
+    how_many = "less than a millionth of" if share < 1e-6 else f"{state_one(share, 2)} times"
+    return f"{how_many} the standard uncertainty"
 
 
 def _root(loss: float | None) -> str:

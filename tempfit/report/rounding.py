@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 DIGITS = 2  # of an uncertainty
 PLAIN = 7  # digits of a value whose uncertainty nobody knows
 MOST_DIGITS = 17  # that a float has
-MOST_DECIMALS = 8  # written out; smaller numbers take a power of ten
+MOST_DECIMALS, MOST_ZEROS = 8, 4  # written out; beyond them, numbers take a power of ten
 NONE = "—"
 NO_BREAK = "\u00a0"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -58,7 +58,7 @@ def last_place(uncertainty: float, digits: int = DIGITS) -> int | None:
 def state(values: Iterable[float] | NDArray[np.float64], place: int | None) -> Stated:
     """Values rounded to the digit 10**place, all with the same number of decimals; by PLAIN digits where it is None.
 
-    Where that would show zeros that mean nothing, or more than 8 decimals, with a power of ten beside them.
+    Where that would show zeros that mean nothing, or too many of them, with a power of ten beside them.
     """
     values = [float(value) for value in values]
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
@@ -66,7 +66,8 @@ def state(values: Iterable[float] | NDArray[np.float64], place: int | None) -> S
     if place is None:
         place = max(top - PLAIN + 1, _most_decimals(values))
     place = max(place, top - MOST_DIGITS + 1)
-    power = max(top, place) if place > 0 or place < -MOST_DECIMALS else 0
+    plain = -MOST_DECIMALS <= place <= 0 and top >= -MOST_ZEROS
+    power = 0 if plain else max(top, place)
     return Stated(tuple(_digits(value, place, power) for value in values), power)
 
 
@@ -85,6 +86,18 @@ def state_pair(value: float, uncertainty: float) -> tuple[Stated, Stated]:
 def state_one(value: float, digits: int) -> str:
     """A number with `digits` significant digits, and a power of ten where it needs one: `2.26`, `1.20 × 10⁻¹²`."""
     stated = state([value], last_place(value, digits))
+    return f"{stated.texts[0]}{stated.factor}"
+
+
+def whole(value: float) -> str:
+    """Every digit that the float has, for computing: `2.8967868628745172 × 10⁻⁵`."""
+    mantissa, _, power = repr(float(value)).replace("-", "−", 1 if value < 0 else 0).partition("e")
+    return f"{mantissa}{Stated((), int(power or 0)).factor}"
+
+
+def measured_one(value: float) -> str:
+    """A value as it was measured or chosen, with its power of ten, if it needs one."""
+    stated = measured([value])
     return f"{stated.texts[0]}{stated.factor}"
 
 
