@@ -13,12 +13,11 @@ from tempfit.plots.canvas import to_svg
 from tempfit.plots.curve import draw_band_residuals, draw_bands
 from tempfit.readings import axis_label
 from tempfit.record import Record
+from tempfit.report.observed import Observed
 from tempfit.report.units import unit_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from tempfit.report.content import Observed
 
 
 @dataclass(frozen=True)
