@@ -18,7 +18,7 @@ WIDTH, HEIGHTS = 6.6, (3.1, 2.5)  # inches: as wide as the text of an A4 page, b
 LINE, DOTS, BAND, OUTER = "#000000", "#0072B2", "#b5c7d6", "#e4eaef"  # their greys are far apart
 SOME, MANY = 50, 1000  # readings beyond which dots are small; are a picture, as each alone would cost 100 bytes
 POINTS = 200  # of a band's border
-LONGEST = 60  # characters of an axis' label
+LONGEST = (60, 30)  # characters of the axes' labels
 
 
 def draw_bands(
@@ -69,18 +69,18 @@ def draw_band_residuals(
     return figure
 
 
-def axis_text(text: str) -> str:
-    """The label of an axis as the figures' font can write it: one line of at most 60 characters, others left out."""
+def axis_text(text: str, longest: int) -> str:
+    """The label of an axis as the figures' font can write it: one line, cut, without signs that the font lacks."""
     known = FT2Font(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf").get_charmap()
-    line = " ".join("".join(c if c.isprintable() and ord(c) in known else " " for c in text[: 4 * LONGEST]).split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    line = " ".join("".join(c if c.isprintable() and ord(c) in known else " " for c in text[: 4 * longest]).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _make_axes(labels: tuple[str, str], height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04))
     axes = figure.subplots()
-    for axis, label in zip((axes.xaxis, axes.yaxis), labels, strict=True):
-        axis.set_label_text(axis_text(label), fontsize=9, parse_math=False)  # what a user writes is no mathematics
+    for axis, label, longest in zip((axes.xaxis, axes.yaxis), labels, LONGEST, strict=True):
+        axis.set_label_text(axis_text(label, longest), fontsize=9, parse_math=False)  # what a user writes is no mathematics
         axis.set_tick_params(labelsize=8)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -53,13 +53,12 @@ def round_readings(low: float, high: float) -> list[float]:
     """5 to 10 multiples of 1, 2, 2.5 or 5 times a power of ten from low to high; evenly spread where there are none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return []
-    power = math.floor(math.log10(high - low))
-    for step in (10.0, 5.0, 2.5, 2.0, 1.0):
-        # Divided and not multiplied by a power of ten: 7 / 10 is 0.7, and 7 * 0.1 is not.
-        scale = 10.0 ** (1 - power)
-        first, last = math.ceil(low * scale / step / 10 - 1e-9), math.floor(high * scale / step / 10 + 1e-9)
-        values = [k * step * 10 / scale for k in range(first, last + 1)] if last - first < 20 else []
-        if len(values) >= 5 and len(set(values)) == len(values):
+    power = math.floor(math.log10(high - low)) - 2
+    for step in (500, 250, 200, 100, 50, 25, 20, 10):
+        width = step * 10.0**power
+        first, last = math.ceil(low / width - 1e-9), math.floor(high / width + 1e-9)
+        values = [float(f"{k * step}e{power}") for k in range(first, last + 1)]  # what 7 * 0.1 is not: 0.7
+        if len(set(values)) >= 5:
             return values
     return [float(value) for value in np.linspace(low, high, 5)]
 

@@ -14,7 +14,7 @@ UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0
 BIDI_CONTROLS = re.compile("[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]")
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 ISOLATE, END = "\u2068", "\u2069"
-LONGEST = 24  # characters of a unit beside a number
+LONGEST = 16  # characters of a unit beside a number
 
 
 def clean(value: object) -> object:
