@@ -71,6 +71,7 @@ def _umask() -> int:
     return mask
 
 
+@pytest.mark.usefixtures("pango")
 def test_page_and_pdf_of_a_certificate_on_letter(recorded, mlruns, here, capsys):
     (here / "fields.toml").write_text(FIELDS, encoding="utf-8")
     options = ["--fields", "fields.toml", "--certificate", "--at=-10,25", "--paper", "letter"]

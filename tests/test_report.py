@@ -1,4 +1,4 @@
-"""The report as a page and a PDF: what it says, how numbers are stated, and that text from outside stays in its place."""
+"""The report as a page and a PDF: what it says, how numbers are stated, and that texts from outside stay in place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pypdfium2
 import pytest
 
@@ -41,7 +42,14 @@ CHECKS = {
     "usable": False,
     "checks": [
         {"name": "Linearity", "measure": "F", "figure": 1.43, "p": 0.27, "verdict": "passes", "sentence": "Straight."},
-        {"name": "Outliers", "measure": "t", "figure": 5.21, "p": 2e-5, "verdict": "fails", "sentence": "Row 5 is off."},
+        {
+            "name": "Outliers",
+            "measure": "t",
+            "figure": 5.21,
+            "p": 2e-5,
+            "verdict": "fails",
+            "sentence": "Row 5 is off.",
+        },
         {"name": "Scatter", "measure": "", "figure": None, "p": None, "verdict": "doubtful", "sentence": "Wide."},
     ],
     "scales": [
@@ -234,8 +242,6 @@ def test_what_the_references_have_in_common_is_told_apart():
 
 def test_stated_uncertainties_and_huber_are_named_as_what_they_are():
     frame = {"t_u": T_U, "t_c": T_C, "u_c": np.full(11, 0.5)}
-    import pandas as pd
-
     text = text_of(page_of(calibrate(pd.DataFrame(frame))))
     assert "stated for each reading (u_c)" in text
     assert "ν = ∞" in text
@@ -339,7 +345,7 @@ def test_a_hostile_text_stays_in_its_cell(line, kind):
 
     def fill(text: str) -> dict[str, Any]:
         tables = {
-            name: {key: f"{text}" for key in model.annotation.model_fields}
+            name: dict.fromkeys(model.annotation.model_fields, text)
             for name, model in Fields.model_fields.items()
             if name not in ("procedure", "extra")
         }
@@ -417,6 +423,7 @@ def test_fields_take_numbers_and_dates_without_quotes(tmp_path):
         read_fields(tmp_path / "nowhere.toml")
 
 
+@pytest.mark.usefixtures("pango")
 def test_the_pdf_has_every_sign_and_page_numbers(line):
     page = page_of(line, FULL | {"extra": {"Signs": "° − · × ² σ ν χ² Ω ± ✓ ✗"}})
     content = pdf.to_pdf(page)
@@ -431,6 +438,7 @@ def test_the_pdf_has_every_sign_and_page_numbers(line):
         assert f"Calibration report K-17 · run {RUN_ID}" in text
 
 
+@pytest.mark.usefixtures("pango")
 def test_a_hostile_text_changes_no_other_text_of_the_pdf(line):
     def words(text: str) -> tuple[set[tuple[float, float]], str]:
         fields = FULL | {"client": {"name": text}, "extra": {"label": text}}
@@ -446,6 +454,7 @@ def test_a_hostile_text_changes_no_other_text_of_the_pdf(line):
         assert re.fullmatch(written.join(re.escape(part) for part in benign.split(mark)), found)
 
 
+@pytest.mark.usefixtures("pango")
 def test_nothing_but_data_is_fetched_for_a_pdf(monkeypatch):
     import socket
 
@@ -465,5 +474,5 @@ def test_without_pango_it_says_what_to_do(monkeypatch):
         raise OSError("cannot load library 'libpango-1.0-0'")
 
     monkeypatch.setattr(pdf, "import_module", fail)
-    with pytest.raises(SettingsError, match="PDFs need the system's library Pango .* print that from a browser"):
+    with pytest.raises(SettingsError, match=r"PDFs need the system's library Pango .* print that from a browser"):
         pdf.to_pdf("<p>")

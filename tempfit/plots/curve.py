@@ -80,7 +80,9 @@ def _make_axes(labels: tuple[str, str], height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04))
     axes = figure.subplots()
     for axis, label, longest in zip((axes.xaxis, axes.yaxis), labels, LONGEST, strict=True):
-        axis.set_label_text(axis_text(label, longest), fontsize=9, parse_math=False)  # what a user writes is no mathematics
+        axis.set_label_text(
+            axis_text(label, longest), fontsize=9, parse_math=False
+        )  # what a user writes is no mathematics
         axis.set_tick_params(labelsize=8)
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)

@@ -217,9 +217,10 @@ def _result(curve: Curve, units: Units) -> Rows:
 
 
 def _range(ends: Stated, unit: str) -> str:
-    """`21.8 to 81.9 mV`, or one number where both are the same."""
+    """`21.8 to 81.9 mV`, `(1 to 2) × 10⁹ mV`, or one number where both are the same."""
     low, high = ends.texts
-    return with_unit(f"{low if low == high else f'{low} to {high}'}{ends.factor}", unit)
+    both = low if low == high else f"{low} to {high}"
+    return with_unit(f"({both}){ends.factor}" if ends.power and low != high else f"{both}{ends.factor}", unit)
 
 
 def _uncertainty(curve: Curve) -> list[Markup]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import redirect_stdout
 from importlib import import_module
+from io import StringIO
 
 from tempfit.errors import SettingsError
 
@@ -20,7 +22,8 @@ def to_pdf(page: str) -> bytes:
     Raises SettingsError where Pango is missing.
     """
     try:
-        weasyprint = import_module("weasyprint")
+        with redirect_stdout(StringIO()):  # it prints half a page of advice before it fails
+            weasyprint = import_module("weasyprint")
     except OSError:  # it opens Pango's library as it is imported
         raise SettingsError(NO_PANGO) from None
     logging.getLogger("weasyprint").setLevel(logging.ERROR)  # of CSS that is for browsers, it says what it ignores
