@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_lines, stderr, stdout
-from tempfit.csv_text import LARGEST, shown
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -82,6 +81,8 @@ def report(
 
 def parse_readings(text: str) -> list[float]:
     """`0,25,50` as numbers. Raises SettingsError where they are none."""
+    from tempfit.csv_text import LARGEST, shown  # brings numpy
+
     try:
         values = [float(item) for item in text.split(",")]
     except ValueError:
