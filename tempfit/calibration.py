@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -17,12 +17,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tempfit.batches import Trained, fit_problems
+from tempfit.checks import Check, check_descent, check_readings, is_usable
 from tempfit.config import CalibrationConfig, parse_config
 from tempfit.curve import Curve
 from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
+from tempfit.record import finite
+from tempfit.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.statistics import LeastSquares
 from tempfit.status import Outcome, Status
 from tempfit.training import GROWN, Fit, OnEpochs, gradient_norm
@@ -38,7 +41,8 @@ class Calibration:
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
     `w` and `b` are in raw units: `t_c = w * t_u + b`. Of a diverged fit they are the last finite ones.
-    validation: what the readings held out say; None where none were.
+    reading_checks: what the readings say of the model, whatever the fit. validation: what the readings held out say;
+    None where none were.
     """
 
     readings: Readings
@@ -46,6 +50,7 @@ class Calibration:
     problem: Problem
     forecast: Forecast
     fit: Fit
+    reading_checks: tuple[Check, ...]
     validation: Validation | None = None
 
     _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.summary sets it; it knows how to draw
@@ -77,11 +82,37 @@ class Calibration:
             sd = self.residual_sd
         return replace(self.exact, params=params, observation_sd=sd)
 
+    @cached_property
+    def scales(self) -> tuple[Scale, ...]:
+        """The known scales beside the thermometer, the most probable first: see `tempfit.scales`.
+
+        By the optimum of the loss, so that they say something of the thermometer and nothing of the descent. Empty for
+        other models than lines, for references in another unit than °C and for a perfect fit.
+        """
+        if not self.is_linear or self.config.y_unit != REFERENCE_UNIT:
+            return ()
+        robust = self.problem.robust
+        if robust is None:
+            return identify(self.exact)
+        return identify(replace(self.exact, params=robust.params, observation_sd=robust.observation_sd))
+
     @property
     def residual_sd(self) -> float:
         """Standard deviation of the residuals, of mean weight, by their degrees of freedom; NaN without any."""
         freedom = self.exact.residual_freedom
         return self.rmse * math.sqrt(self.exact.n / freedom) if freedom > 0 else math.nan
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """What speaks against using the result; of a network, only that it diverged."""
+        if self.is_linear:
+            return (*self.reading_checks, check_descent(self.curve, self.problem))
+        return (check_descent(None, self.problem),) if self.fit.diverged_at is not None else ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing says that it should not be used."""
+        return not self.failed and is_usable(self.checks)
 
     @property
     def exact_name(self) -> str:
@@ -284,6 +315,11 @@ class Calibration:
             "exact": self._exact(),
             "uncertainty": self._uncertainty(self.curve, self.residual_sd),
             "curve": self.curve and self.curve.as_dict(),
+            "usable": self.usable,
+            "checks": [asdict(check) for check in self.checks],
+            "chi_squared": self.exact.chi_squared,
+            "robust": self._robust(),
+            "scales": [self._scale(scale) for scale in self.scales],
             "excess_loss": self.excess_loss,
             "critical_learning_rate": forecast.critical_learning_rate,
             "condition_number": forecast.condition_number,
@@ -309,6 +345,10 @@ class Calibration:
         if self.is_linear:  # (a network's weights are in its model)
             named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
         return {**named, "factor": scaling.factor, "center": scaling.center}
+
+    def _scale(self, scale: Scale) -> dict[str, Any]:
+        values = {"scale": scale.name, "symbol": scale.symbol, "w": scale.w, "b": scale.b}
+        return {**values, "F": scale.statistic, "p": scale.p, "compatible": scale.compatible}
 
     def _exact(self) -> dict[str, Any]:
         """The exact optimum: a polynomial's by its coefficients, a line's (and the line beside an mlp) by w and b."""
@@ -345,6 +385,14 @@ class Calibration:
             "from": "stated" if self.problem.is_stated else "residuals",
         }
 
+    def _robust(self) -> dict[str, Any] | None:
+        """From where on Huber's loss grows linearly, and the readings, from 1, that it set aside."""
+        robust = self.problem.robust
+        if robust is None or not self.is_linear:
+            return None
+        rows = np.flatnonzero(self.problem.mask)[robust.set_aside] + 1
+        return {"delta": robust.delta, "set_aside": rows.tolist()}
+
     def _validation(self) -> dict[str, Any] | None:
         seen = self.validation
         if seen is None:
@@ -360,10 +408,20 @@ class Calibration:
 
 
 def judge(
-    readings: Readings, config: CalibrationConfig, problem: Problem, forecast: Forecast, trained: Trained
+    readings: Readings,
+    config: CalibrationConfig,
+    problem: Problem,
+    forecast: Forecast,
+    trained: Trained,
+    reading_checks: tuple[Check, ...] | None = None,
 ) -> Calibration:
-    """A finished fit beside the forecast, the exact solution and the readings held out."""
-    return Calibration(readings, config, problem, forecast, trained.fit, trained.validation)
+    """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
+
+    reading_checks: those of the problem, where they are known already.
+    """
+    if reading_checks is None:
+        reading_checks = check_readings(readings, problem) if config.model != "mlp" else ()
+    return Calibration(readings, config, problem, forecast, trained.fit, reading_checks, trained.validation)
 
 
 def calibrate(
@@ -413,14 +471,3 @@ def _digits(value: float, uncertainty: float, *, least: int) -> int:
     if value == 0 or not 0 < uncertainty < math.inf:
         return max(least, 6)
     return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))
-
-
-def finite(value: Any) -> Any:
-    """The same nested values with None for what JSON cannot say: NaN and infinities."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

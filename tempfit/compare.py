@@ -88,7 +88,7 @@ class RecordedRun:
 
     @property
     def coefficients(self) -> tuple[float, ...]:
-        """Of the fitted line or polynomial in raw powers, the highest first; empty where there is none to use."""
+        """Of the fitted line or polynomial, by powers of t_u − t0, the highest first; empty where there is none."""
         if self.diverged:
             return ()
         if {"w", "b"} <= self.metrics.keys():

@@ -170,7 +170,7 @@ class TrainingConfig(ModelConfig):
     huber_delta: float | None = setting(
         None,
         "Residual beyond which --loss huber grows linearly, in the reference's unit; none takes 1.345 times the robust "
-        "standard deviation of the residuals.",
+        "standard deviation of the residuals, and starts the training at the line of least squares.",
         unit="y_unit",
         gt=0,
     )

@@ -9,12 +9,12 @@ from typing import Any, get_args
 import numpy as np
 
 from tempfit.batches import fit_problems
-from tempfit.calibration import finite
 from tempfit.config import CalibrationConfig, ScalingConfig, count
 from tempfit.errors import SettingsError
 from tempfit.forecast import NETWORK_ADVICE, Forecast, LossCurve, make_forecast
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings
+from tempfit.record import finite
 from tempfit.training import Fit
 
 SCALINGS: tuple[str, ...] = get_args(ScalingConfig.model_fields["scaling"].annotation)

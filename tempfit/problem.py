@@ -11,7 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from tempfit.basis import Basis, fit_basis, standard_basis
-from tempfit.config import CalibrationConfig, ModelConfig, ScalingConfig, UncertaintyConfig, ValidationConfig
+from tempfit.config import (
+    CalibrationConfig,
+    ModelConfig,
+    ScalingConfig,
+    TrainingConfig,
+    UncertaintyConfig,
+    ValidationConfig,
+)
 from tempfit.design import Design, compress, design_of
 from tempfit.errors import ReadingsError, SettingsError
 from tempfit.forecast import CLOSE
@@ -71,9 +78,25 @@ class Problem:
             t_u_range=self.t_u_range,
         )
 
+    @property
+    def optimum(self) -> NDArray[np.float64]:
+        """(terms,), in `standard`, where the loss that is trained is lowest without penalties; of an mlp, a line's."""
+        return self.exact.params if self.robust is None else self.robust.params
+
     def settle(self, config: CalibrationConfig) -> CalibrationConfig:
-        """The config to train with: a huber_delta that was left to the readings is what they made of it."""
-        return config if self.robust is None else config.model_copy(update={"huber_delta": self.robust.delta})
+        """The config to train with: a huber_delta that was left to the readings is what they made of it.
+
+        Huber's gradient is at most delta, so from afar a small one takes many thousand epochs: unless a start is given,
+        training then starts where least squares ends.
+        """
+        if self.robust is None or config.huber_delta is not None:
+            return config
+        settled: dict[str, float] = {"huber_delta": self.robust.delta}
+        defaults = TrainingConfig()
+        if config.model != "mlp" and (config.w_start, config.b_start) == (defaults.w_start, defaults.b_start):
+            start = self.basis.change_to(self.standard) @ self.exact.params
+            settled |= {"w_start": float(start[-2]), "b_start": float(start[-1])}
+        return config.model_copy(update=settled)
 
     def goal(self, config: CalibrationConfig) -> float:
         """The mean squared error that counts as close to the lowest: within 0.1 % of it.

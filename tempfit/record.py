@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +14,9 @@ from typing import Any
 from tempfit.config import CalibrationConfig
 from tempfit.curve import Curve, curve_from_dict
 from tempfit.errors import RunsError
+
+CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
+RESIDUALS_FILE = "residuals.parquet"  # the artifact with its readings, where there are not too many
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,3 +68,14 @@ def as_record(values: Any, name: str, **run: Any) -> Record:
     if not isinstance(values, dict) or not isinstance(values.get("config"), dict) or "data" not in values:
         raise RunsError(f"{name}: holds no calibration; name a run, or its calibration.json")
     return Record(values, name, **run)
+
+
+def finite(value: Any) -> Any:
+    """The same nested values with None for what JSON cannot say: NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

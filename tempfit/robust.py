@@ -18,8 +18,8 @@ TUNING = 1.345  # standard deviations: 95 % efficient where errors are normal
 NORMAL_MAD = 0.6745  # median of the absolute value of a standard normal variable
 MOST_ITERATIONS, SCALE_ITERATIONS = 500, 50
 CONVERGED = 1e-14  # of the residuals' root mean square at the start
-SMALLEST_DELTA = 1e-6  # of the same: where most readings lie on a line exactly
-ROUNDING = 1e-12  # of the targets' root mean square: smaller residuals are rounding
+SMALLEST_DELTA = 1e-2  # of the same: where most readings lie on a line exactly, descent needs some slope all the same
+ROUNDING = 1e-12  # of the targets' root mean square: smaller residuals are those of a perfect fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Robust:
 
     @property
     def set_aside(self) -> NDArray[np.bool_]:
-        """(rows,), which readings are weighed less than fully."""
-        return self.weights < 1
+        """(rows,), which readings count less than half: those more than twice delta away."""
+        return self.weights < 0.5
 
 
 def fit_huber(design: Design, delta: float | None) -> Robust:
@@ -52,7 +52,8 @@ def fit_huber(design: Design, delta: float | None) -> Robust:
     params = _solve(features, targets, np.ones_like(targets))
     residual = targets - features @ params
     scale = math.sqrt(float(residual @ residual) / len(targets))
-    smallest = max(SMALLEST_DELTA * scale, ROUNDING * math.sqrt(float(targets @ targets) / len(targets))) or 1.0
+    size = math.sqrt(float(targets @ targets) / len(targets)) or 1.0
+    smallest = SMALLEST_DELTA * scale if scale > ROUNDING * size else size  # a perfect fit sets nothing aside
     fixed = delta
     for iteration in range(MOST_ITERATIONS):
         if fixed is None and iteration < SCALE_ITERATIONS:

@@ -9,10 +9,16 @@ from html import escape
 import numpy as np
 
 from tempfit.calibration import Calibration
-from tempfit.config import count, format_rate, format_ratio
+from tempfit.checks import Verdict
+from tempfit.config import CalibrationConfig, count, format_rate, format_ratio
+from tempfit.curve import Curve
 from tempfit.forecast import CLOSE
 from tempfit.plots import draw_figures
+from tempfit.scales import describe_scales
 from tempfit.status import Status
+
+LABELS = {Verdict.FAILS: "do not use", Verdict.DOUBTFUL: "doubtful"}  # of checks that did not pass, the worst first
+UNKNOWN_UNIT = CalibrationConfig.model_fields["x_unit"].default
 
 
 def summary(calibration: Calibration) -> list[tuple[str, str]]:
@@ -21,13 +27,22 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     dropped = f", {readings.n_dropped:,} dropped" if readings.n_dropped else ""
     n_held_out = readings.n - calibration.exact.n
     held_out = f", {n_held_out:,} of them held out" if n_held_out else ""
-    lines = [("readings", f"{readings.n:,} from {readings.source}{dropped}{held_out} (sha256 {readings.sha256[:12]}…)")]
+    stated = {(True, False): ", weighted by u_c", (True, True): ", uncertain by u_c and u_u"}
+    weighted = stated.get((readings.u_c is not None, readings.u_u is not None), "")
+    origin = f"{readings.n:,} from {readings.source}{dropped}{held_out}{weighted}"
+    lines = [("readings", f"{origin} (sha256 {readings.sha256[:12]}…)")]
     lines.append(("status", describe_status(calibration)))
     if calibration.status is Status.DIVERGED:
         lines.append((f"exact {calibration.exact_name}", calibration.equation(calibration.exact.coefficients)))
     else:
         unit = readings.y_unit
         lines.append((calibration.config.model, calibration.equation()))
+        if calibration.curve is not None:
+            lines.append(("uncertainty", describe_uncertainty(calibration, calibration.curve)))
+            lines.append(("expanded", describe_expanded(calibration, calibration.curve)))
+        if calibration.scales and calibration.config.x_unit == UNKNOWN_UNIT:
+            lines.append(("scale", describe_scales(calibration.scales)))
+        lines += _describe_checks(calibration)
         lines.append(("loss", f"{fit.loss:.6g} {unit}²"))
         lines.append(("RMSE", f"{calibration.rmse:.4g} {unit}"))
         lines.append(("to exact optimum" if calibration.is_linear else "to exact line", describe_distance(calibration)))
@@ -42,6 +57,47 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
         lines.append(("critical learning rate", f"{critical} (chosen {rate}, {condition})"))
     else:
         lines.append(("learning rate", f"{rate} (critical where training starts: {critical})"))
+    return lines
+
+
+def describe_uncertainty(calibration: Calibration, curve: Curve) -> str:
+    """Standard uncertainties of the coefficients, and what they are made of."""
+    unit = f" {calibration.readings.y_unit}"
+    names = calibration.coefficient_names
+    parts = [f"u({name}) = {u:.2g}" for name, u in zip(names, curve.uncertainties, strict=True)]
+    parts[-1] += unit
+    if curve.is_line:
+        parts.append(f"r(w, b) = {curve.correlation:.4f}".replace("-", "−"))
+    if calibration.problem.is_stated:
+        parts.append(f"as stated: χ² = {calibration.exact.chi_squared:.4g}, ν = {calibration.exact.residual_freedom:,}")
+    else:
+        parts.append(f"s = {calibration.residual_sd:.4g}{unit}, ν = {calibration.exact.residual_freedom:,}")
+    if curve.u_common:
+        parts.append(f"{curve.u_common:g}{unit} of them common to all references")
+    return ", ".join(parts)
+
+
+def describe_expanded(calibration: Calibration, curve: Curve) -> str:
+    """The expanded uncertainties of the curve and of a single observation in the middle of the readings."""
+    unit = calibration.readings.y_unit
+    low, high = curve.t_u_range
+    middle = round(low + (high - low) / 2, 2 - math.floor(math.log10(high - low)))
+    u_mean, u_prediction = float(curve.u_mean(middle)), float(curve.u_prediction(middle))
+    k_mean, k_prediction = (float(curve.coverage_factor(u)) for u in (u_mean, u_prediction))
+    alike = math.isclose(k_mean, k_prediction, rel_tol=5e-3)
+    k = f"k = {k_prediction:.3g}" if alike else f"k = {k_mean:.3g} and {k_prediction:.3g}"
+    return (
+        f"at {middle:.15g}: {calibration.config.model} ±{k_mean * u_mean:.2g} {unit}, single observation "
+        f"±{k_prediction * u_prediction:.2g} {unit} ({100 * curve.coverage:.6g} % coverage, {k})"
+    )
+
+
+def _describe_checks(calibration: Calibration) -> list[tuple[str, str]]:
+    """What passed in a line, and a line for everything that did not."""
+    found = {verdict: [check for check in calibration.checks if check.verdict is verdict] for verdict in Verdict}
+    lines = [(LABELS[verdict], check.sentence) for verdict in LABELS for check in found[verdict]]
+    if found[Verdict.PASSES]:
+        lines.append(("checks passed", ", ".join(check.name for check in found[Verdict.PASSES])))
     return lines
 
 
@@ -60,13 +116,14 @@ def describe_status(calibration: Calibration) -> str:
 
 
 def describe_distance(calibration: Calibration) -> str:
-    """How far the fit is from the exact least-squares solution."""
+    """How far the fit is from the exact optimum: of least squares, or of Huber's loss."""
     if not calibration.is_linear:
         excess = calibration.excess_loss
         if excess > 1:
             return f"mean squared error {1 + excess:.3g} times that of the best line"
         return f"mean squared error {abs(excess):.2%} {'above' if excess > 0 else 'below'} that of the best line"
-    off = np.abs(calibration.coefficients - calibration.exact.coefficients)
+    problem = calibration.problem
+    off = np.abs(calibration.coefficients - problem.standard.to_raw(problem.optimum))
     names = calibration.coefficient_names
     parts = [
         f"{name} {'off by' if i == 0 else 'by'} {d:.2g}" for i, (name, d) in enumerate(zip(names, off, strict=True))
@@ -76,8 +133,6 @@ def describe_distance(calibration: Calibration) -> str:
         if calibration.is_close and excess > CLOSE:  # of a perfect fit, all that is left is rounding
             excess = 0.0
         parts.append(f"loss {excess:.2%} above" if 1e-6 < excess < math.inf else f"relative excess loss {excess:.2g}")
-    else:
-        parts.append("which minimizes the squared loss, not Huber's")
     return ", ".join(parts)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tempfit.batches import fit_problems
 from tempfit.calibration import Calibration, judge
+from tempfit.checks import check_readings
 from tempfit.config import CalibrationConfig, count
 from tempfit.errors import InputError, SettingsError
 from tempfit.explain import why
@@ -167,8 +168,11 @@ def run_sweep(plan: Plan, on_epochs: OnEpochs | None = None) -> Sweep:
     readings, trials = plan.readings, plan.grid.trials
     trained = fit_problems(plan.problems, [trial.config for trial in trials], on_epochs, keep=STATES)
     forecasts = _forecasts(plan)
+    lines = {id(p): p for p, trial in zip(plan.problems, trials, strict=True) if trial.config.model != "mlp"}
+    checks = {key: check_readings(readings, problem) for key, problem in lines.items()}
     members = zip(trials, plan.problems, forecasts, trained, strict=True)
-    return Sweep(readings, plan.grid, tuple(Member(t, judge(readings, t.config, p, f, r)) for t, p, f, r in members))
+    judged = [Member(t, judge(readings, t.config, p, f, r, checks.get(id(p)))) for t, p, f, r in members]
+    return Sweep(readings, plan.grid, tuple(judged))
 
 
 def _forecasts(plan: Plan) -> list[Forecast]:

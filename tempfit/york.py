@@ -18,7 +18,7 @@ from tempfit.errors import ReadingsError
 from tempfit.scaling import fit_scaling
 
 MOST_ITERATIONS = 10_000
-CONVERGED = 1e-15  # of the slope
+CONVERGED = 1e-14  # of the slope, or of the scatter of the references about their mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,13 +52,9 @@ def adjust(
         rise = y - (weight * y).sum() / weight.sum()
         beta = weight * (from_mean * y_variance + slope * rise * x_variance)
         before, slope = slope, (weight * beta * rise).sum() / (weight * beta * from_mean).sum()
-        if (slope - before).abs() <= CONVERGED * slope.abs():
+        if not (slope - before).abs() > CONVERGED * (slope.abs() + y.std()):
             break
-        if not slope.isfinite():
-            break
-    else:
-        slope = slope * torch.nan
-    if not slope.isfinite():
+    if not slope.isfinite() or (slope - before).abs() > CONVERGED * (slope.abs() + y.std()):
         raise ReadingsError(
             "the fit with both axes uncertain does not converge: the uncertainties (u_c, u_u) are too large for the "
             "range of the readings; correct them, or ignore the readings' by --u-u none"

@@ -86,7 +86,7 @@ def test_what_cannot_be_told_can_be_trained():
     result = outlook(train=True, optimizer="adam", learning_rate=0.1)
     assert by_scaling(result)["none"].epochs_taken == 1403
     assert by_scaling(result)["none"].seen == "1,403 epochs"
-    huber = outlook(train=True, loss="huber", n_epochs=20)
+    huber = outlook(train=True, loss="huber", huber_delta=1, n_epochs=20)
     assert huber.lowest_loss is None
     assert huber.chosen.epochs_taken is None  # the lowest of Huber's loss is not known
     assert huber.chosen.seen == f"loss {huber.chosen.fit.loss:.4g} after 20 epochs"

@@ -109,6 +109,14 @@ def test_few_have_a_legend_of_what_differs_best_first():
     assert best.get_ydata() == pytest.approx(w * best.get_xdata() + b)
 
 
+def test_lines_about_different_reference_points_lie_on_each_other():
+    comparison, curves = fitted({}, {"t0": 50.0}, {"model": "polynomial", "t0": 40.0})
+    curve, *lines = sorted(draw_runs(comparison, curves).axes[1].lines, key=lambda line: -len(line.get_xdata()))
+    for line in lines:
+        assert line.get_ydata() == pytest.approx(np.polyval(np.polyfit(T_U, T_C, 1), line.get_xdata()), rel=1e-9)
+    assert curve.get_ydata() == pytest.approx(np.polyval(np.polyfit(T_U, T_C, 2), curve.get_xdata()), rel=1e-9)
+
+
 def test_what_is_on_its_way_to_overflow_is_drawn_as_diverged():
     comparison, curves = fitted(*FIVE[:2])
     runs = [

@@ -122,8 +122,8 @@ def _open(run: str, mlruns: str) -> tuple[Record, bytes | None]:
     record, store = open_record(run, mlruns)
     if store is None or record.run_id is None:
         return record, None
+    from tempfit.record import RESIDUALS_FILE
     from tempfit.tracking.queries import load_artifact
-    from tempfit.tracking.runs import RESIDUALS_FILE
 
     return record, load_artifact(store, record.run_id, RESIDUALS_FILE)
 

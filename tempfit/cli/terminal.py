@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from flows.calibrate import CalibrateResult
+from tempfit.checks import Verdict
 from tempfit.cli.shared import show_lines
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.status import Status
-from tempfit.summary import summary
+from tempfit.summary import LABELS, summary
 from tempfit.training import Block
 
 STYLES = {
@@ -24,6 +25,7 @@ STYLES = {
     Status.STOPPED: "bold yellow",
     Status.DIVERGED: "bold red",
 }
+CHECK_STYLES = {LABELS[Verdict.FAILS]: "bold red", LABELS[Verdict.DOUBTFUL]: "bold yellow"}
 
 
 class Terminal:
@@ -88,4 +90,4 @@ class Terminal:
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
         lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"]), ("browse", browse)]
-        show_lines(self.stdout, lines, {"status": STYLES[calibration.status]})
+        show_lines(self.stdout, lines, {"status": STYLES[calibration.status], **CHECK_STYLES})

@@ -130,7 +130,7 @@ def _draw_line(axes: Axes, run: RecordedRun, style: Mapping[str, Any]) -> None:
     if run.data is None or run.data.t_u is None or not run.coefficients:
         return
     t_u = np.linspace(*run.data.t_u, 2 if len(run.coefficients) == 2 else 300)
-    axes.plot(t_u, np.polyval(run.coefficients, t_u), **style)
+    axes.plot(t_u, np.polyval(run.coefficients, t_u - run.setting("t0")), **style)
 
 
 def _scale_loss(axes: Axes, runs: Sequence[RecordedRun], curves: Mapping[str, RecordedLoss]) -> None:

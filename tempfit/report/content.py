@@ -56,6 +56,16 @@ Rows = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
+class Check:
+    """sign: the verdict's, for those who see no colours."""
+
+    name: str
+    verdict: str
+    sign: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Notice:
     """What has to be read before anything else."""
 
@@ -84,7 +94,7 @@ class Content:
     points: Table | None
     pictures: list[Picture]
     missing: str
-    checks: list[dict[str, str]]
+    checks: list[Check]
     scales: Table | None
     fit: Rows
     readings: Table | None
@@ -334,28 +344,34 @@ def _data(record: Record, observed: Observed | None) -> Rows:
     return rows
 
 
-def _checks(record: Record) -> list[dict[str, str]]:
+def _checks(record: Record) -> list[Check]:
     return [
-        {
-            "name": str(check.get("name", "")),
-            "measure": str(check.get("measure") or ""),
-            "figure": state_one(check["figure"], 3) if check.get("figure") is not None else "",
-            "p": state_one(check["p"], 2) if check.get("p") is not None else "",
-            "verdict": str(check.get("verdict", "")),
-            "sign": VERDICTS.get(str(check.get("verdict")), "?"),
-            "sentence": str(check.get("sentence") or ""),
-        }
+        Check(
+            name=_capital(str(check.get("name", ""))),
+            verdict=str(check.get("verdict", "")),
+            sign=VERDICTS.get(str(check.get("verdict")), "?"),
+            sentence=_sentence(check),
+        )
         for check in record.values.get("checks") or ()
     ]
+
+
+def _sentence(check: Mapping[str, Any]) -> str:
+    text = _capital(str(check.get("sentence") or ""))
+    return f"{text}." if text[-1:].isalnum() or text[-1:] == ")" else text
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _notice(record: Record, curve: Curve) -> Notice | None:
     """Why the curve should not be used, or not without a second look."""
     what = "line" if curve.is_line else "curve"
     checks = record.values.get("checks") or ()
-    failed = [str(check.get("sentence")) for check in checks if check.get("verdict") == "fails"]
-    doubtful = [str(check.get("sentence")) for check in checks if check.get("verdict") == "doubtful"]
-    lost = _lost(record)
+    failed = [_sentence(check) for check in checks if check.get("verdict") == "fails"]
+    doubtful = [_sentence(check) for check in checks if check.get("verdict") == "doubtful"]
+    lost = [] if checks else _lost(record)  # checks judge the descent, too
     if record.values.get("usable") is False or lost:
         reasons = [*lost, *failed] or ["Its checks say so."]
         return Notice("fails", f"This {what} should not be used", reasons)

@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from tempfit.config import format_ratio
 from tempfit.curve import Curve
 from tempfit.record import Record
 from tempfit.report.observed import Observed
@@ -170,9 +171,7 @@ def _extremes(observed: Observed) -> NDArray[np.intp]:
 def _remarks(record: Record, observed: Observed) -> list[str]:
     set_aside = set((record.values.get("robust") or {}).get("set_aside") or ())
     return [
-        ", ".join(
-            remark for remark, applies in (("held out", not trained), ("weighed less", row in set_aside)) if applies
-        )
+        ", ".join(remark for remark, applies in (("held out", not trained), ("set aside", row in set_aside)) if applies)
         for row, trained in enumerate(observed.trained_on, start=1)
     ]
 
@@ -183,10 +182,14 @@ def scales_table(record: Record) -> Table | None:
         return None
     rows = []
     for scale in scales:
-        numbers = [scale.get(key) for key in ("w", "b", "F", "p")]
-        digits = (5, 5, 3, 2)
-        cells = [state_one(value, n) if value is not None else NONE for value, n in zip(numbers, digits, strict=True)]
+        w, b, f, p = (scale.get(key) for key in ("w", "b", "F", "p"))
+        told = ((w, lambda x: state_one(x, 5)), (b, lambda x: state_one(x, 5)), (f, format_ratio), (p, _p_value))
+        cells = [NONE if value is None else write(value) for value, write in told]
         verdict = "compatible" if scale.get("compatible") else "not compatible"
         rows.append(Row((f"{scale.get('scale', '')} ({scale.get('symbol', '')})", *cells, verdict)))
     headings = ("Scale", "<i>w</i>", "<i>b</i>", "<i>F</i>", "<i>p</i>", "Verdict")
     return Table(tuple(Markup(heading) for heading in headings), rows, n_text=1, named=True)
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -23,9 +23,8 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tempfit.compare import SHORT_ID, RecordedData, RecordedLoss, RecordedRun
 from tempfit.errors import RunsError, ServiceError
-from tempfit.record import Record, as_record
+from tempfit.record import CALIBRATION_FILE, Record, as_record
 from tempfit.status import Status
-from tempfit.tracking.runs import CALIBRATION_FILE
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"

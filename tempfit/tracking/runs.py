@@ -22,6 +22,7 @@ from mlflow.utils import environment
 
 from tempfit import leases
 from tempfit.calibration import Calibration
+from tempfit.checks import Verdict
 from tempfit.compare import FAILED_TAG
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
@@ -29,10 +30,10 @@ from tempfit.explain import why
 from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
+from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
-CALIBRATION_FILE, RESIDUALS_FILE = "calibration.json", "residuals.parquet"
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 MOST_RESIDUALS = 100_000  # readings: beyond it, a run would keep a copy of data that are large themselves
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
@@ -243,9 +244,19 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         "w_scaled": values["scaled"].get("w"),
         "b_scaled": values["scaled"].get("b"),
         **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
+        "chi_squared": values["chi_squared"],
+        **_uncertainty_metrics(values["uncertainty"] or {}),
+        **{f"check/{check.name}": check.figure for check in calibration.checks},
+        **{f"check_p/{check.name}": check.p for check in calibration.checks},
     }
     metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
     return [metric for metric in metrics if math.isfinite(metric.value)]
+
+
+def _uncertainty_metrics(uncertainty: Mapping[str, Any]) -> dict[str, float | None]:
+    names = {"w": "u_w", "b": "u_b", "observation_sd": "observation_sd", "residual_sd": "residual_sd"}
+    names |= {"correlation": "correlation", "coverage_factor": "coverage_factor"}
+    return {metric: uncertainty.get(key) for key, metric in names.items()}
 
 
 def result_tags(calibration: Calibration) -> dict[str, str]:
@@ -254,7 +265,12 @@ def result_tags(calibration: Calibration) -> dict[str, str]:
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
     told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
     failed = {FAILED_TAG: "true"} if calibration.failed else {}
-    return {**told, **failed, "advice": advice, "mlflow.note.content": note}
+    checks = {f"check.{check.name}": f"{check.verdict.value}: {check.sentence}" for check in calibration.checks}
+    refusals = [check.sentence for check in calibration.checks if check.verdict is Verdict.FAILS]
+    if refusals:
+        note = "\n\n".join([note, *(f"**Do not use:** {sentence}." for sentence in refusals)])
+    usable = {"usable": str(calibration.usable).lower()}
+    return {**told, **usable, **failed, **checks, "advice": advice, "mlflow.note.content": note}
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:
@@ -327,7 +343,7 @@ def _log_model(run: Run, calibration: Calibration) -> None:
 def _model_config(calibration: Calibration) -> dict[str, Any]:
     """What `model_code` predicts from: coefficients (a polynomial's of scaled powers), or an mlp's layers."""
     if calibration.config.model == "line":
-        return {"coefficients": calibration.coefficients.tolist(), "factor": 1.0, "center": 0.0}
+        return {"coefficients": calibration.coefficients.tolist(), "factor": 1.0, "center": calibration.config.t0}
     basis, params = calibration.problem.basis, calibration.fit.params
     scaling = {"factor": basis.scaling.factor, "center": basis.scaling.center}
     if calibration.is_linear:

@@ -168,7 +168,7 @@ NETWORKS = [
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"scaling": "factor", "learning_rate": 1e-2}, *POLYNOMIALS, *NETWORKS], ids=str
+    "settings", [{}, {"scaling": "factor", "learning_rate": 1e-2}, {"t0": 50.0}, *POLYNOMIALS, *NETWORKS], ids=str
 )
 def test_a_stored_model_predicts_what_the_calibration_does(
     settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,81 @@
+"""`tempfit export`: a recorded calibration for a device or another program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Literal
+
+import typer
+from rich.markup import escape
+
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, stderr
+from tempfit.errors import SettingsError
+
+
+@app.command()
+def export(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Id of a run, the first 4 digits of it or more, its exact name, models:/NAME/VERSION, or a "
+            "calibration.json.",
+        ),
+    ],
+    *,
+    target: Annotated[
+        Literal["esphome", "home-assistant", "tasmota", "c-header", "json"],
+        typer.Option("--format", help="What to write it for.", show_default=False),
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="Write into this file.", metavar="FILE", show_default="standard output")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the sensor; of tasmota, that which is read; of c-header, what all names begin with.",
+            show_default="one for each format",
+        ),
+    ] = None,
+    mlruns: Mlruns = DEFAULT_MLRUNS,
+) -> None:
+    """Write a calibration for ESPHome, Home Assistant, Tasmota, C or as JSON."""
+    from tempfit import export as exports
+
+    if output is not None and not output.parent.is_dir():
+        raise SettingsError(f"--output: {output}: there is no folder {output.parent}; make it, or choose another")
+    if name is not None:
+        exports.check_name(target, name)
+    with stderr.status("reading the run …"), redirect_stdout(sys.stderr):  # what libraries print is no result
+        record, _ = open_record(run, mlruns)
+    text = exports.export(record, target, name)
+    if output is None:
+        print(text, end="")
+    else:
+        _write(output, text)
+    for reason in exports.warnings(record):
+        stderr.print(f"[bold yellow]warning:[/] {escape(reason)}", soft_wrap=True, highlight=False)
+
+
+def _write(path: Path, text: str) -> None:
+    """All of the text, or what was there before. Raises SettingsError where that fails."""
+    temporary = None
+    try:
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".tempfit-", delete=False
+        ) as file:
+            temporary = file.name
+            file.write(text)
+        mask = os.umask(0)  # a temporary file is its owner's alone; this one is to be as any other
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+        raise SettingsError(f"--output: {path}: cannot be written ({error.strerror}); name another file") from None

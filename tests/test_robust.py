@@ -1,0 +1,102 @@
+"""Huber's fit: its optimum, its scale, its uncertainty, and what it sets aside."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tempfit.calibration import calibrate
+from tempfit.readings import Readings
+from tests.conftest import T_C, T_U
+
+
+def with_outliers(rng, n=25, rows=(3, 9)):
+    t_u = np.sort(rng.uniform(0, 50, n))
+    t_c = 0.5 * t_u + 2 + rng.normal(0, 0.1, n)
+    t_c[list(rows)] += rng.choice([-1, 1], len(rows)) * rng.uniform(3, 20, len(rows))
+    return t_u, t_c
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), delta=st.sampled_from([None, 0.05, 0.5, 100.0]))
+def test_the_loop_and_reweighting_find_the_lowest_huber_loss(seed, delta):
+    t_u, t_c = with_outliers(np.random.default_rng(seed))
+    result = calibrate((t_u, t_c), loss="huber", huber_delta=delta, n_epochs=200_000)
+    robust = result.problem.robust
+    assert delta is None or robust.delta == delta
+
+    def loss(params):
+        size = np.abs(params[0] * t_u + params[1] - t_c)
+        return float(np.where(size <= robust.delta, size**2 / 2, robust.delta * (size - robust.delta / 2)).mean())
+
+    w, b = result.problem.standard.to_raw(result.problem.optimum)
+    found = scipy.optimize.minimize(
+        loss, [w + 0.1, b - 1], method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-14}
+    )
+    assert loss((w, b)) <= found.fun + 1e-12
+    assert loss((result.w, result.b)) == pytest.approx(loss((w, b)), rel=1e-6)
+    descent = next(check for check in result.checks if check.name == "descent")
+    assert descent.verdict == "passes"
+
+
+def test_the_scale_is_that_of_the_good_readings():
+    """1.345 × the median absolute residual / 0.6745 at the robust line, whatever the unit."""
+    t_u, t_c = with_outliers(np.random.default_rng(2))
+    for unit in (1.0, 1e-3, 1e6):
+        result = calibrate((t_u, unit * t_c), loss="huber")
+        residual = unit * t_c - np.polyval((result.w, result.b), t_u)
+        assert result.problem.robust.delta == pytest.approx(1.345 * np.median(np.abs(residual)) / 0.6745, rel=1e-3)
+        assert result.as_dict()["robust"]["set_aside"] == [4, 10]
+        assert result.w == pytest.approx(0.5 * unit, rel=0.05)
+
+
+def test_what_is_set_aside_is_said():
+    t_u, t_c = with_outliers(np.random.default_rng(2))
+    result = calibrate((t_u, t_c), loss="huber")
+    (check,) = [check for check in result.checks if check.name == "outliers"]
+    assert check.sentence == "Huber's loss set aside readings 4 and 10: far from the line, and counted less than half"
+    assert (check.verdict, result.usable) == ("doubtful", True)
+    held_out = calibrate((t_u, t_c), loss="huber", holdout_rows="0")
+    assert held_out.as_dict()["robust"]["set_aside"] == [4, 10]
+
+
+def test_the_uncertainty_is_that_of_the_simulated_scatter():
+    """1,000 robust lines through readings of which one in ten is 20 standard deviations off."""
+    rng = np.random.default_rng(5)
+    t_u = np.linspace(0, 50, 20)
+    slopes, stated = [], []
+    for _ in range(1000):
+        t_c = 0.5 * t_u + rng.normal(0, 0.1, 20)
+        t_c[rng.choice(20, 2, replace=False)] += 2.0 * rng.choice([-1, 1])
+        result = calibrate((t_u, t_c), loss="huber", n_epochs=1)
+        slopes.append(result.problem.standard.to_raw(result.problem.optimum)[0])
+        stated.append(result.curve.u_w)
+    assert np.mean(slopes) == pytest.approx(0.5, abs=4 * np.std(slopes) / 1000**0.5)
+    assert np.sqrt(np.mean(np.square(stated))) == pytest.approx(np.std(slopes), rel=0.15)
+    # Least squares is several times as uncertain there.
+    plain = calibrate((t_u, t_c)).curve.u_w
+    assert plain > 2 * np.mean(stated)
+
+
+def test_readings_on_a_line_but_for_a_few():
+    t_u = np.arange(12.0)
+    t_c = 2 * t_u + 1
+    t_c[5] += 30
+    result = calibrate((t_u, t_c), loss="huber", n_epochs=200_000)
+    assert result.problem.standard.to_raw(result.problem.optimum) == pytest.approx([2, 1], abs=0.02)
+    assert result.as_dict()["robust"]["set_aside"] == [6]
+    perfect = calibrate((t_u, 2 * t_u + 1), loss="huber")
+    assert (perfect.w, perfect.b) == pytest.approx((2, 1), rel=1e-9)
+    assert perfect.as_dict()["robust"]["set_aside"] == []
+
+
+def test_without_outliers_it_is_nearly_least_squares():
+    weighted = Readings(T_U, T_C, u_c=np.linspace(0.5, 1.5, 11))
+    for data in ((T_U, T_C), weighted):
+        squared, huber = calibrate(data, uncertainty_from="residuals"), calibrate(data, loss="huber")
+        assert huber.w == pytest.approx(squared.w, abs=squared.curve.u_w)
+        assert huber.curve.u_w == pytest.approx(squared.curve.u_w, rel=0.3)
+        assert huber.as_dict()["uncertainty"]["from"] == "residuals"
