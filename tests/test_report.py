@@ -252,7 +252,7 @@ def test_stated_uncertainties_and_huber_are_named_as_what_they_are():
 def test_the_checks_of_a_calibration_are_told_in_sentences(line):
     text = text_of(page_of(line))
     assert "Curvature ✓ passes No curvature seen beyond the line (F(1, 8) = 3.2, p = 0.111)." in text
-    assert "Celsius (°C) 1.0000 0 2,707 < 0.001 not compatible" in text
+    assert "Celsius (°C) 1.0000 0 2,707 < 0.001 no" in text
 
 
 def test_a_polynomial_with_readings_held_out():
@@ -272,8 +272,8 @@ def test_checks_scales_and_what_was_set_aside(line):
     assert "Row 5 is off." in text
     assert "✗ fails" in text
     assert "✓ passes" in text
-    assert "Fahrenheit (°F) 0.55556 −17.778 0.4 0.680 compatible" in text
-    assert "Réaumur (°Ré) 1.2500 0 812 < 0.001 not compatible" in text
+    assert "Fahrenheit (°F) 0.55556 −17.778 0.4 0.680 yes" in text
+    assert "Réaumur (°Ré) 1.2500 0 812 < 0.001 no" in text
     assert "set aside" in text
     doubtful = text_of(page_of(line, extra={**CHECKS, "usable": True, "checks": CHECKS["checks"][2:]}))
     assert "Use this line with care Wide." in doubtful

@@ -183,12 +183,16 @@ def scales_table(record: Record) -> Table | None:
     rows = []
     for scale in scales:
         w, b, f, p = (scale.get(key) for key in ("w", "b", "F", "p"))
-        told = ((w, lambda x: state_one(x, 5)), (b, lambda x: state_one(x, 5)), (f, format_ratio), (p, _p_value))
+        told = ((w, lambda x: state_one(x, 5)), (b, lambda x: state_one(x, 5)), (f, _f_value), (p, _p_value))
         cells = [NONE if value is None else write(value) for value, write in told]
-        verdict = "compatible" if scale.get("compatible") else "not compatible"
+        verdict = "yes" if scale.get("compatible") else "no"
         rows.append(Row((f"{scale.get('scale', '')} ({scale.get('symbol', '')})", *cells, verdict)))
-    headings = ("Scale", "<i>w</i>", "<i>b</i>", "<i>F</i>", "<i>p</i>", "Verdict")
+    headings = ("Scale", "<i>w</i>", "<i>b</i>", "<i>F</i>", "<i>p</i>", "Compatible")
     return Table(tuple(Markup(heading) for heading in headings), rows, n_text=1, named=True)
+
+
+def _f_value(f: float) -> str:
+    return format_ratio(f) if f < 1e6 else state_one(f, 3)
 
 
 def _p_value(p: float) -> str:
