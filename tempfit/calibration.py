@@ -106,8 +106,8 @@ class Calibration:
     def checks(self) -> tuple[Check, ...]:
         """What speaks against using the result; of a network, only that it diverged."""
         if self.is_linear:
-            return (*self.reading_checks, check_descent(self.curve, self.problem))
-        return (check_descent(None, self.problem),) if self.fit.diverged_at is not None else ()
+            return (*self.reading_checks, check_descent(self.curve, self.problem, self.config))
+        return (check_descent(None, self.problem, self.config),) if self.fit.diverged_at is not None else ()
 
     @property
     def usable(self) -> bool:

@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from tempfit.config import CalibrationConfig
 from tempfit.curve import Curve
 from tempfit.problem import Problem
 from tempfit.readings import Readings
@@ -26,6 +27,7 @@ DECIDING = 0.5  # leverage, where there are enough readings for less
 NEAR, FAR = 0.1, 1.0  # standard uncertainties of the exact line: descent that arrived, and that did not
 MANY_SET_ASIDE = 0.25  # of the readings: a line that does not fit them
 ROUNDING = 1e-13  # of the largest temperature: residuals of a perfect fit
+TOLERANCE = 1e-11  # of the error at the start: what training by default leaves of the way to a perfect fit
 LARGE = 100_000  # readings from which a beta distribution is normal
 MOST_NAMED = 10  # readings that a sentence lists
 
@@ -112,7 +114,7 @@ def check_readings(readings: Readings, problem: Problem) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def check_descent(curve: Curve | None, problem: Problem) -> Check:
+def check_descent(curve: Curve | None, problem: Problem, config: CalibrationConfig) -> Check:
     """How far gradient descent ended from the exact optimum, in standard uncertainties of the latter.
 
     curve: what it found; None where it diverged.
@@ -121,11 +123,11 @@ def check_descent(curve: Curve | None, problem: Problem) -> Check:
         return Check("descent", "distance in u", math.inf, None, Verdict.FAILS, "gradient descent diverged")
     exact = problem.exact
     low, high = problem.t_u_range
-    x = exact.basis.features(np.linspace(low, high, 2 if exact.is_line else 50))
-    largest = float(np.abs(x @ problem.optimum).max())
+    t_u = np.linspace(low, high, 2 if exact.is_line else 50)
+    x = exact.basis.features(t_u)
     off = np.abs(x @ (curve.params - problem.optimum))
-    u = np.hypot(exact.u_mean(np.linspace(low, high, len(x))), ROUNDING * largest)
-    figure = float((off / u).max()) if bool(np.isfinite(u).all()) else math.nan
+    rounding = ROUNDING * float(np.abs(x @ problem.optimum).max()) + TOLERANCE * math.sqrt(problem.start_error(config))
+    figure = float((off / np.maximum(exact.u_mean(t_u), max(rounding, np.finfo(float).tiny))).max())
     distance = f"gradient descent ended {figure:.2g} standard uncertainties from the exact optimum"
     if figure < NEAR:
         return Check("descent", "distance in u", figure, None, Verdict.PASSES, distance)

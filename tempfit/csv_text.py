@@ -2,6 +2,8 @@
 
 Two parsers share one grammar: Arrow's, for speed, and one in Python that finds the first culprit and names its line.
 Arrow's result is kept only where nothing in the text could be read differently; a test holds them to each other.
+
+Text of any length is read block by block: as every row is a line, blocks that end with lines are tables of their own.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import difflib
 import io
 import re
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NoReturn
 
 import numpy as np
@@ -23,6 +26,9 @@ from tempfit.errors import ReadingsError
 
 SMALL = 64 * 1024
 """Bytes up to which reading row by row is quicker than to import Arrow."""
+
+LONGEST = 16 * 1024 * 1024
+"""Bytes of the longest line in text that is read block by block."""
 
 LARGEST = 1e100
 """Largest magnitude of a value; the square of a sum of ten million such is still finite in float64."""
@@ -72,8 +78,58 @@ def parse_csv(data: bytes, source: str, config: ReadingsConfig, wanted: Sequence
     """
     _refuse_other_than_utf8(data, source)
     table = _open_table(data, source, config, wanted)
-    mark = _decimal_mark(table)
-    fast = parse_fast(table, mark) if len(data) > SMALL else None
+    return _parse(table, _told_mark(table) or ".")
+
+
+def parse_blocks(
+    pieces: Iterable[bytes], source: str, config: ReadingsConfig, wanted: Sequence[Wanted]
+) -> Iterator[Columns]:
+    """The wanted columns of CSV text of any length, block by block: `pieces` are its bytes, cut anywhere.
+
+    Accepts what `parse_csv` accepts, less lines of more than 16 MiB, and says the same about the first line that cannot
+    be used. The decimal mark is that of the first block that tells it; a `1,234` in an earlier one is refused.
+    Raises ReadingsError where a block is reached that is no such table.
+    """
+    table: _Table | None = None
+    mark: str | None = None
+    for block, n_bytes, n_lines in _whole_lines(pieces, source):
+        _refuse_other_than_utf8(block, source, n_bytes, n_lines)
+        if table is None:
+            table = _open_table(block, source, config, wanted)
+        else:
+            table = replace(table, data=block, body=0, line=n_lines)
+        mark = mark or _told_mark(table)
+        yield _parse(table, mark or ".")
+
+
+def _whole_lines(pieces: Iterable[bytes], source: str) -> Iterator[tuple[bytes, int, int]]:
+    """Blocks that end with a line's end (but for the file's last), and the numbers of bytes and of lines before each.
+
+    The first is not blank, unless all the text is.
+    """
+    n_bytes = n_lines = 0
+    rest = b""
+    for piece in pieces:
+        data = rest + piece
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, -1)) + 1  # after a \r that is the last byte, \n may follow
+        if n_bytes == 0 and _first_row(data[:end]) is None:
+            end = 0
+        if end:
+            yield data[:end], n_bytes, n_lines
+            n_bytes += end
+            n_lines += _line_number(data, end) - 1
+        rest = data[end:]
+        if len(rest) > LONGEST:
+            raise ReadingsError(
+                f"{source}: no row ends within {LONGEST:,} bytes from line {n_lines + 1}; "
+                "a table of readings has shorter lines"
+            )
+    if rest or n_bytes == 0:
+        yield rest, n_bytes, n_lines
+
+
+def _parse(table: _Table, mark: str) -> Columns:
+    fast = parse_fast(table, mark) if len(table.data) > SMALL else None
     return fast or parse_slowly(table, mark)
 
 
@@ -148,13 +204,14 @@ class _Table:
         stream = io.BytesIO(self.data)
         stream.seek(self.body)
         lines = io.TextIOWrapper(stream, encoding="utf-8", newline=None)
-        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
+        # An empty line more, so that a quotation mark still open at the end runs over a line's end as any other does.
+        reader = csv.reader(chain(lines, [""]), delimiter=self.delimiter, skipinitialspace=True, strict=True)
         positions = list(self.columns.values())
         n_read = 0
         try:
             for cells in reader:
                 if reader.line_num > n_read + 1:
-                    self._refuse_line(n_read + 1, "has a quotation mark that is not closed on it; close or remove it")
+                    self._refuse_open_quotation(n_read + 1)
                 n_read += 1
                 if len(cells) == self.n_columns:
                     yield self.line + n_read, [cells[position].strip() for position in positions]
@@ -162,6 +219,8 @@ class _Table:
                     counts = f"{len(cells)} {'cell' if len(cells) == 1 else 'cells'} where the header has"
                     self._refuse_line(n_read, f"has {counts} {self.n_columns}; check for missing or surplus separators")
         except csv.Error as error:
+            if reader.line_num > n_read + 1:
+                self._refuse_open_quotation(n_read + 1)
             self._refuse_line(
                 n_read + 1, f"cannot be split into cells ({printable(str(error))}); check its quotation marks"
             )
@@ -170,17 +229,21 @@ class _Table:
         """Where the cell of the column `name` is."""
         return f"{self.source}: line {line}, column {shown(name)}"
 
+    def _refuse_open_quotation(self, n: int) -> NoReturn:
+        self._refuse_line(n, "has a quotation mark that is not closed on it; close or remove it")
+
     def _refuse_line(self, n: int, what: str) -> NoReturn:
         raise ReadingsError(f"{self.source}: line {self.line + n} {what}")
 
 
-def _refuse_other_than_utf8(data: bytes, source: str) -> None:
+def _refuse_other_than_utf8(data: bytes, source: str, n_bytes: int = 0, n_lines: int = 0) -> None:
+    """n_bytes, n_lines: what of the text comes before `data`."""
     for magic, name in _NOT_TEXT.items():
-        if data.startswith(magic):
+        if data.startswith(magic) and n_bytes == 0:
             raise ReadingsError(f"{source}: not CSV text: the file is {name}")
     if (byte := data.find(b"\0")) >= 0:
         raise ReadingsError(
-            f"{source}: line {_line_number(data, byte)} holds a NUL byte (byte {byte}); "
+            f"{source}: line {n_lines + _line_number(data, byte)} holds a NUL byte (byte {n_bytes + byte}); "
             "the file is binary or UTF-16: save it as CSV in UTF-8"
         )
     if data.isascii():
@@ -189,8 +252,8 @@ def _refuse_other_than_utf8(data: bytes, source: str) -> None:
         data.decode()
     except UnicodeDecodeError as error:
         raise ReadingsError(
-            f"{source}: line {_line_number(data, error.start)} is not UTF-8 "
-            f"(byte {error.start} is 0x{data[error.start]:02x}); save the file as CSV in UTF-8"
+            f"{source}: line {n_lines + _line_number(data, error.start)} is not UTF-8 "
+            f"(byte {n_bytes + error.start} is 0x{data[error.start]:02x}); save the file as CSV in UTF-8"
         ) from None
 
 
@@ -200,9 +263,17 @@ def _line_number(data: bytes, byte: int) -> int:
     return ends + 1
 
 
+def _first_row(data: bytes) -> re.Match[bytes] | None:
+    """The first line that is not blank, from its first character on."""
+    return _REST_OF_FIRST_LINE.search(data, _text_start(data))
+
+
+def _text_start(data: bytes) -> int:
+    return len(_BOM) if data.startswith(_BOM) else 0
+
+
 def _open_table(data: bytes, source: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> _Table:
-    text = len(_BOM) if data.startswith(_BOM) else 0
-    rest = _REST_OF_FIRST_LINE.search(data, text)
+    text, rest = _text_start(data), _first_row(data)
     if rest is None:
         raise ReadingsError(f"{source}: the file is empty; expected a header with the columns' names, then rows")
     start = max(data.rfind(b"\n", text, rest.start()) + 1, data.rfind(b"\r", text, rest.start()) + 1, text)
@@ -230,8 +301,8 @@ def _split_header(header: str, place: str, config: ReadingsConfig, wanted: Seque
     return max(found, key=lambda item: (required <= set(item[1]), len(item[1])))
 
 
-def _decimal_mark(table: _Table) -> str:
-    """The decimal mark: as told, or as the first number with a mark has it.
+def _told_mark(table: _Table) -> str | None:
+    """The decimal mark: as told, or as the first number with a mark has it; None where no number has one.
 
     `1,234` may also be 1234 with a separator of thousands, unless semicolons separate the columns, which is done
     because the comma is taken. It does not count; in a file with no plainer number it is refused later.
@@ -240,7 +311,7 @@ def _decimal_mark(table: _Table) -> str:
         return _MARKS[table.config.decimal]
     commas_in_cells = table.delimiter != "," or table.data.find(b'"', table.body) >= 0
     if not commas_in_cells or table.data.find(b",", table.body) < 0:
-        return "."
+        return "." if table.data.find(b".", table.body) >= 0 else None
     try:
         for _, cells in table.rows():
             for cell in cells:
@@ -251,7 +322,7 @@ def _decimal_mark(table: _Table) -> str:
                     return ","
     except ReadingsError:
         pass  # whatever the mark, parsing meets the same broken line, or an earlier fault
-    return "."
+    return None
 
 
 def parse_fast(table: _Table, mark: str) -> Columns | None:

@@ -138,7 +138,7 @@ class Curve:
         if self.u_common and math.isfinite(freedom):
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = 1 - (self.u_common / u) ** 2  # of u², from the fit
-                freedom = np.where(u > self.u_common, freedom / share**2, freedom)
+                freedom = np.where(u > 0, freedom / np.square(share), freedom)
         return np.broadcast_to(stdtrit(freedom, (1 + self.coverage) / 2), u.shape)
 
     def invert(self, t_c: ArrayLike) -> Inverse:
@@ -146,7 +146,7 @@ class Curve:
 
         The interval holds every reading whose prediction band holds t_c (Fieller, Some problems in interval estimation,
         J. R. Stat. Soc. B 16, 1954; Draper and Smith, Applied Regression Analysis, 3rd ed., section 3.2). Where the
-        slope is not significant, it has no ends: −inf and inf.
+        slope is not significant, it has no ends: −inf and inf. Where nothing tells the uncertainty, u and ends are NaN.
         Raises SettingsError for a polynomial.
         """
         if not self.is_line:
@@ -154,23 +154,19 @@ class Curve:
                 f"a polynomial of degree {self.basis.n_terms - 1} is not inverted: calibrate the other way round, with "
                 "the names of --x and --y exchanged"
             )
-        t_c = np.asarray(t_c, dtype=np.float64)
         w, b = self.params
-        (ww, wb), (_, bb) = self.params_covariance
+        (ww, wb), _ = self.params_covariance
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = (t_c - b) / w  # the scaled reading
-            u = np.hypot(
-                self._with_common(self._variance(np.stack([z, np.ones_like(z)], axis=-1))), self.observation_sd
-            )
+            z = (np.asarray(t_c, dtype=np.float64) - b) / w  # the scaled reading
+            variance = self._variance(np.stack([z, np.ones_like(z)], axis=-1))
+            u = np.hypot(self._with_common(variance), self.observation_sd)
             k = self.coverage_factor(u)
-            rest = bb + self.observation_sd**2 + self.u_common**2
-            # (t_c - w z - b)² = k² u²(z), about its center: a z² - 2 h z + c = 0
+            # (w d)² = k² u²(z + d), for the distance d from z to an end: a d² - 2 h d - (k u)² = 0
             a = w**2 - k**2 * ww
-            h = w * (t_c - b) + k**2 * wb
-            c = (t_c - b) ** 2 - k**2 * rest
-            half = np.sqrt(np.maximum(h**2 - a * c, 0.0))
-            ends = np.stack([(h - half) / a, (h + half) / a])
-        ends = np.where(a > 0, ends, np.array([-np.inf, np.inf]).reshape(2, *[1] * t_c.ndim))
+            h = k**2 * (ww * z + wb)
+            half = np.sqrt(h**2 + a * (k * u) ** 2)
+            ends = np.stack([z + (h - half) / a, z + (h + half) / a])
+        ends = np.where(a <= 0, np.array([-np.inf, np.inf]).reshape(2, *[1] * z.ndim), ends)
         scaling = self.basis.scaling
         low, high = ends / scaling.factor + scaling.center
         return Inverse(z / scaling.factor + scaling.center, u / abs(w * scaling.factor), low, high)
@@ -190,7 +186,7 @@ class Curve:
         return np.asarray((values < low) | (values > high))
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as JSON values, to be read back by `from_dict` to the last bit; inf and NaN are None."""
+        """All of it, for `curve_from_dict` to read back to the last bit, with None for what is not finite, too."""
         return {
             "factor": self.basis.scaling.factor,
             "center": self.basis.scaling.center,
@@ -207,7 +203,7 @@ class Curve:
 
     def _variance(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(…,), of the curve at terms x (…, terms), without u_common."""
-        return np.einsum("...i,ij,...j->...", x, self.params_covariance, x)
+        return np.einsum("...i,...i->...", x @ self.params_covariance, x)
 
     def _with_common(self, variance: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.sqrt(variance + self.u_common**2)

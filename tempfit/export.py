@@ -75,13 +75,8 @@ def export(record: Record, target: Format, name: str | None = None) -> str:
     return WRITERS[target](_Export(record, curve, name))
 
 
-def warnings(record: Record) -> list[str]:
-    """Why the calibration should not be used, by its own checks; empty where they have nothing against it."""
-    if record.values.get("usable") is not False:
-        return []
-    failed = [check for check in record.values.get("checks") or [] if str(check.get("verdict")).startswith("fail")]
-    reasons = [one_line(f"{check.get('name')}: {check.get('sentence')}") for check in failed]
-    return ["by its own checks, this calibration should not be used", *reasons]
+def _warnings(record: Record) -> list[str]:
+    return [one_line(reason) for reason in record.warnings]
 
 
 def one_line(text: object) -> str:
@@ -157,7 +152,7 @@ class _Export:
             f"calibrated range: {x} from {low:g} to {high:g} ({x_unit})",
             f"U at {x} = {middle:g}: {self._expanded(of_curve)} of the {model}, {self._expanded(of_reading)} of a "
             f"single reading (coverage {curve.coverage:.4g})",
-            *(f"WARNING: {reason}" for reason in warnings(record)),
+            *(f"WARNING: {reason}" for reason in _warnings(record)),
         ]
         return [one_line(line) for line in lines]
 
@@ -342,7 +337,7 @@ def _json(export: _Export) -> str:
         "units": {"t_u": record.setting("x_unit"), "t_c": record.setting("y_unit")},
         "data_sha256": export.sha256,
         "run_id": record.run_id,
-        "warnings": warnings(record),
+        "warnings": _warnings(record),
     }
     text = json.dumps(finite(values), ensure_ascii=False, allow_nan=False, indent=2)
     return (text if _is_plain(text) else json.dumps(finite(values), allow_nan=False, indent=2)) + "\n"

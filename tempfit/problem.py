@@ -103,6 +103,10 @@ class Problem:
 
         Of readings that lie on a line exactly, 1e-12 of where training starts (of the mean of t_c², for an mlp).
         """
+        return self.exact.loss + max(CLOSE * self.exact.loss, ROUNDING * self.start_error(config))
+
+    def start_error(self, config: CalibrationConfig) -> float:
+        """The mean squared error where training starts; the mean of t_c² for an mlp, and where it is beyond float64."""
         targets, n_readings = self.design.targets[0].numpy(), float(self.design.n_readings[0])
         start = float(targets @ targets) / n_readings
         if config.model != "mlp":
@@ -110,7 +114,7 @@ class Problem:
             with np.errstate(over="ignore"):
                 squares = float(residual @ residual) / n_readings
             start = squares if math.isfinite(squares) else start
-        return self.exact.loss + max(CLOSE * self.exact.loss, ROUNDING * start)
+        return start
 
 
 def settle(readings: Readings, config: CalibrationConfig) -> CalibrationConfig:

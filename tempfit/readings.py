@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from functools import cached_property
+from io import SEEK_END, BufferedIOBase
+from itertools import chain
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import NO_COLUMN, ReadingsConfig
-from tempfit.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns, parse_csv, printable, shown, value_error
+from tempfit.csv_text import (
+    LARGEST,
+    SMALL,
+    Columns,
+    Wanted,
+    find_columns,
+    parse_blocks,
+    parse_csv,
+    printable,
+    shown,
+    value_error,
+)
 from tempfit.errors import ReadingsError
 
 if TYPE_CHECKING:
@@ -27,6 +42,8 @@ MIN_ROWS = 3
 
 SMALLEST = 1e-100
 """Smallest standard uncertainty of a reference; the sum of squares of its inverse is still finite in float64."""
+
+BLOCK_BYTES, BLOCK_ROWS = 1024 * 1024, 65_536  # of CSV text, of Parquet: what is read at once of a large file
 
 DEFAULTS = ReadingsConfig()
 
@@ -187,7 +204,7 @@ def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Read
     if data.startswith(b"PAR1"):
         columns = _parse_parquet(data, place, config)
     elif name.lower().endswith(".parquet"):
-        raise ReadingsError(f"{place}: not a Parquet file, whatever its name says; rename it to .csv if it is CSV")
+        raise _not_parquet(place)
     else:
         columns = parse_csv(data, place, config, wanted_columns(config))
     return _named(columns, name, config)
@@ -206,6 +223,68 @@ def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
         small = True
     if small:
         load_readings(source, config)
+
+
+@contextmanager
+def open_table(source: str) -> Iterator[BufferedIOBase]:
+    """A file for `read_blocks`, to be read from its start; `-` is standard input. Raises ReadingsError."""
+    if source == "-":
+        if sys.stdin is None:
+            raise _no_stdin()
+        yield cast(BufferedIOBase, sys.stdin.buffer)
+    else:
+        try:
+            file = open(source, "rb")  # noqa: SIM115
+        except (OSError, ValueError) as error:
+            raise _unreadable(source, error) from None
+        with file:
+            yield file
+
+
+def read_blocks(
+    file: BufferedIOBase,
+    source: str,
+    config: ReadingsConfig,
+    wanted: Sequence[Wanted],
+    on_bytes: Callable[[int], None],
+) -> Iterator[Columns]:
+    """The wanted columns of a table of any size, in blocks of any number of rows: as `load_readings` reads them.
+
+    file: as `open_table` gives it. on_bytes: called with the number of bytes read so far.
+    Raises ReadingsError, as `load_readings`, where a block is reached that cannot be used.
+    """
+    name = "<stdin>" if source == "-" else source
+    place = printable(name)
+    pieces = _pieces(file, source, on_bytes)
+    first = next(pieces, b"")
+    if first.startswith(b"PAR1"):
+        if file.seekable():
+            yield from _parquet_blocks(file, place, config, wanted, on_bytes)
+        else:  # a pipe: Parquet is read from its end
+            with TemporaryFile() as copy:
+                copy.writelines(chain([first], pieces))
+                yield from _parquet_blocks(copy, place, config, wanted, on_bytes)
+    elif name.lower().endswith(".parquet"):
+        raise _not_parquet(place)
+    else:
+        yield from parse_blocks(chain([first], pieces), place, config, wanted)
+
+
+def _pieces(file: BufferedIOBase, source: str, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
+    """A pipe hands out little at a time: what makes a block of it is waited for here, where Ctrl-C is heard."""
+    n_bytes, block, ended = 0, bytearray(), False
+    while not ended:
+        try:
+            read = file.read1(BLOCK_BYTES)
+        except (OSError, ValueError) as error:
+            raise _no_stdin() if source == "-" else _unreadable(source, error) from None
+        ended = not read
+        block += read
+        if ended or len(block) >= BLOCK_BYTES:
+            n_bytes += len(block)
+            on_bytes(n_bytes)
+            yield bytes(block)
+            block.clear()
 
 
 def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
@@ -273,41 +352,91 @@ def _read_stdin() -> bytes:
     try:
         return sys.stdin.buffer.read()
     except (OSError, ValueError, AttributeError):  # closed, or there is none
-        raise ReadingsError("<stdin>: nothing can be read from standard input; pipe a file into it") from None
+        raise _no_stdin() from None
+
+
+def _no_stdin() -> ReadingsError:
+    return ReadingsError("<stdin>: nothing can be read from standard input; pipe a file into it")
 
 
 def _read_file(path: Path) -> bytes:
-    place = printable(str(path))
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise ReadingsError(f"{place}: no such file; check the path") from None
-    except IsADirectoryError:
-        raise ReadingsError(f"{place}: this is a directory; name a CSV or Parquet file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise ReadingsError(f"{place}: cannot be read ({reason}); check the path and its permissions") from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: str | Path, error: OSError | ValueError) -> ReadingsError:
+    """ValueError: a NUL in the path."""
+    place = printable(str(path))
+    if isinstance(error, FileNotFoundError):
+        return ReadingsError(f"{place}: no such file; check the path")
+    if isinstance(error, IsADirectoryError):
+        return ReadingsError(f"{place}: this is a directory; name a CSV or Parquet file")
+    reason = error.strerror if isinstance(error, OSError) else error
+    return ReadingsError(f"{place}: cannot be read ({reason}); check the path and its permissions")
+
+
+def _not_parquet(place: str) -> ReadingsError:
+    return ReadingsError(f"{place}: not a Parquet file, whatever its name says; rename it to .csv if it is CSV")
 
 
 def _parse_parquet(data: bytes, place: str, config: ReadingsConfig) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _refusing_damage(place):
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        schema = file.schema_arrow
-        names = [name.strip() for name in schema.names]
-        positions = find_columns(names, wanted_columns(config), place)
-        for position in positions.values():
-            _refuse_type(schema.field(position), place)
-        table = file.read(columns=[schema.names[position] for position in positions.values()])
-        values = {name: _parquet_values(table.column(schema.names[i])) for name, i in positions.items()}
+        columns = _parquet_columns(file, place, wanted_columns(config))
+        table = file.read(columns=list(columns.values()))
+        values = {name: _parquet_values(table.column(column)) for name, column in columns.items()}
+    return _without_missing(values, place, config)
+
+
+def _parquet_blocks(
+    file: BufferedIOBase | BinaryIO,
+    place: str,
+    config: ReadingsConfig,
+    wanted: Sequence[Wanted],
+    on_bytes: Callable[[int], None],
+) -> Iterator[Columns]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    n_bytes, n_rows = file.seek(0, SEEK_END), 0
+    with _refusing_damage(place):
+        parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=BLOCK_BYTES)
+        columns = _parquet_columns(parquet, place, wanted)
+        for batch in parquet.iter_batches(BLOCK_ROWS, columns=list(columns.values())):
+            table = pa.Table.from_batches([batch])
+            values = {name: _parquet_values(table.column(column)) for name, column in columns.items()}
+            _refuse_values(values, place, drop_missing=config.drop_missing, n_rows=n_rows)
+            yield _without_missing(values, place, config)
+            n_rows += batch.num_rows
+            on_bytes(n_bytes * n_rows // parquet.metadata.num_rows)
+
+
+@contextmanager
+def _refusing_damage(place: str) -> Iterator[None]:
+    """Arrow's errors as ReadingsError."""
+    import pyarrow as pa
+
+    try:
+        yield
     except ReadingsError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = shown(str(error).partition("\n")[0], 60)
         raise ReadingsError(f"{place}: damaged or incomplete Parquet file ({reason}); write or copy it again") from None
-    return _without_missing(values, place, config)
+
+
+def _parquet_columns(file: Any, place: str, wanted: Sequence[Wanted]) -> dict[str, str]:
+    """Name → name in the file, which may have spaces around it, of the wanted columns. Raises ReadingsError."""
+    schema = file.schema_arrow
+    positions = find_columns([name.strip() for name in schema.names], wanted, place)
+    for position in positions.values():
+        _refuse_type(schema.field(position), place)
+    return {name: schema.names[position] for name, position in positions.items()}
 
 
 def _refuse_type(field: Any, place: str) -> None:
@@ -369,15 +498,20 @@ def _without_missing(values: Mapping[str, NDArray[np.float64]], place: str, conf
     return Columns({name: column[present] for name, column in values.items()}, int(len(present) - present.sum()))
 
 
-def _refuse_values(values: Mapping[str, NDArray[np.float64]], place: str, *, drop_missing: bool) -> None:
-    """Raise ReadingsError at the first row, and in it the first column, with a value that is not usable."""
+def _refuse_values(
+    values: Mapping[str, NDArray[np.float64]], place: str, *, drop_missing: bool, n_rows: int = 0
+) -> None:
+    """Raise ReadingsError at the first row, and in it the first column, with a value that is not usable.
+
+    n_rows: what of the table comes before `values`.
+    """
     usable = {name: (np.abs(column) <= LARGEST) | (np.isnan(column) & drop_missing) for name, column in values.items()}
     all_usable = np.logical_and.reduce(list(usable.values()))
     if all_usable.all():
         return
     row = int(all_usable.argmin())
     name = next(name for name in usable if not usable[name][row])
-    raise value_error(f"{place}: row {row + 1}, column {shown(name)}", float(values[name][row]))
+    raise value_error(f"{place}: row {n_rows + row + 1}, column {shown(name)}", float(values[name][row]))
 
 
 def axis_label(quantity: str, name: str, unit: str) -> str:

@@ -47,6 +47,15 @@ class Record:
             why = "it was recorded by a tempfit without uncertainties; calibrate again"
         raise RunsError(f"{self.name}: {why}")
 
+    @property
+    def warnings(self) -> list[str]:
+        """Why the calibration should not be used, by its own checks; empty where they have nothing against it."""
+        if self.values.get("usable") is not False:
+            return []
+        failed = [check for check in self.values.get("checks") or [] if str(check.get("verdict")).startswith("fail")]
+        reasons = [f"{check.get('name')}: {check.get('sentence')}" for check in failed]
+        return ["by its own checks, this calibration should not be used", *reasons]
+
     def setting(self, name: str) -> Any:
         """A setting of the calibration; the default where it was recorded before there was such a setting."""
         return self.values["config"].get(name, CalibrationConfig.model_fields[name].default)

@@ -90,13 +90,17 @@ def test_page_and_pdf_of_a_certificate_on_letter(recorded, mlruns, here, capsys)
     assert document.get_metadata_value("Title") == "Certificate of calibration K-17"
 
 
-def test_a_file_alone_and_a_warning(recorded, here, capsys, tmp_path):
-    values = json.loads(Path(recorded[1]).read_text(encoding="utf-8"))
-    (here / "old.json").write_text(json.dumps({**values, "checks": [], "outcome": "crawls"}), encoding="utf-8")
-    out = ok(capsys, "old.json")
-    assert out.splitlines()[0] == "report   report-old.html"
-    assert out.splitlines()[1].startswith("warning  This line should not be used: The fit was still on its way")
-    assert "from a calibration.json alone" in (here / "report-old.html").read_text(encoding="utf-8")
+def test_a_file_alone_and_a_warning(recorded, here, capsys):
+    failed = {"name": "curvature", "verdict": "fails", "sentence": "curved"}
+    values = json.loads(Path(recorded[1]).read_text(encoding="utf-8")) | {"usable": False, "checks": [failed]}
+    (here / "old.json").write_text(json.dumps(values), encoding="utf-8")
+    code, out, err = run(capsys, "report", "old.json")
+    assert (code, out) == (0, "report  report-old.html\n")
+    assert "warning: by its own checks, this calibration should not be used" in err
+    assert "warning: curvature: curved" in err
+    page = (here / "report-old.html").read_text(encoding="utf-8")
+    assert "from a calibration.json alone" in page
+    assert '<li dir="auto">Curved.</li>' in page
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,7 @@ def test_a_file_alone_and_a_warning(recorded, here, capsys, tmp_path):
         (["--fields", "typo.toml"], "typo.toml: 'refernce': no such field; did you mean reference?"),
         (["--certificate"], "give reference.identity and reference.uncertainty"),
         (["--certificate", "--fields", "half.toml"], "half.toml: a certificate says what the thermometer"),
-        (["--output", "folder.html"], "--output: folder.html: cannot be written (Is a directory)"),
+        (["--output", "folder.html"], "--output: folder.html: this is no file; name another"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_leaves_nothing(recorded, mlruns, here, capsys, options, words):

@@ -485,7 +485,10 @@ def test_a_warning_is_said_too(file, capsys):
     ("options", "words"),
     [
         (["--format", "json", "--output", "no/file.json"], "no/file.json: there is no folder no; make it"),
-        (["--format", "json", "--output", "folder"], "folder: cannot be written (Is a directory); name another file"),
+        (
+            ["--format", "json", "--output", "folder"],
+            "folder: this is no file; name one, or leave it out for standard output",
+        ),
         (["--format", "c-header", "--name", "a b"], "--name: 'a b' cannot begin the names of C functions"),
         (["--format", "tasmota", "--name", "a b"], "--name: 'a b' is no sensor of Tasmota"),
     ],

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import itertools
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit import csv_text
 from tempfit.config import ReadingsConfig
+from tempfit.csv_text import Columns, Wanted, parse_blocks, parse_csv
 from tempfit.errors import ReadingsError
-from tempfit.readings import Readings, as_readings, load_readings, peek, wanted_columns
+from tempfit.readings import Readings, as_readings, load_readings, open_table, peek, read_blocks, wanted_columns
 from tests.broken_inputs import parquet
 from tests.conftest import T_C, T_U, THERMOMETER
 
@@ -217,6 +221,125 @@ def test_the_fast_parser_never_contradicts_the_slow_one(rows, delimiter, end, dr
                 name: column.tolist() for name, column in slow.values.items()
             }
             assert fast.n_dropped == slow.n_dropped
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[start : start + size] for start in range(0, len(data), size)]
+
+
+def joined(blocks: list[Columns]) -> tuple[dict[str, list[float]], int]:
+    names = blocks[0].values
+    values = {name: [value for block in blocks for value in block.values[name].tolist()] for name in names}
+    return values, sum(block.n_dropped for block in blocks)
+
+
+def outcome(parse: Callable[[], list[Columns]]) -> tuple[dict[str, list[float]], int] | str:
+    """The columns and how many rows were dropped, or the message."""
+    try:
+        return joined(parse())
+    except ReadingsError as error:
+        return str(error)
+
+
+headers = st.sampled_from(
+    ["t_u{0}t_c", "\ufefft_u{0}t_c", "\n \nt_u{0}t_c", "note{0}t_c{0}t_u", "t_u", "", "1{0}2", '"t_u{0}t_c']
+)
+marked = st.sampled_from(["1,5", "1.5", '"1,5"', "1,234", '"1,234"', "7", '"7', '"7"x', "1.234,5", "-,5e0", "12.30"])
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    header=headers,
+    rows=st.lists(st.lists(cells | marked, min_size=2, max_size=3), max_size=8),
+    delimiter=st.sampled_from([",", ";", "\t"]),
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]), min_size=9, max_size=9),
+    size=st.integers(1, 40),
+    drop_missing=st.booleans(),
+    decimal=st.sampled_from(["auto", "point", "comma"]),
+    spoiled=st.none() | st.tuples(st.integers(0, 100), st.sampled_from([b"\0", b"\xff"])),
+)
+def test_blocks_of_any_size_are_read_as_the_whole(header, rows, delimiter, ends, size, drop_missing, decimal, spoiled):
+    lines = [header.format(delimiter), *(delimiter.join(row) for row in rows)]
+    data = "".join(line + end for line, end in zip(lines, ends, strict=False)).encode()
+    if spoiled is not None:
+        position = min(spoiled[0], len(data))
+        data = data[:position] + spoiled[1] + data[position:]
+    wanted = [Wanted("t_u"), Wanted("t_c", required=False)]
+
+    def both(decimal: str) -> tuple[object, object]:
+        config = ReadingsConfig(drop_missing=drop_missing, decimal=decimal)
+        return (
+            outcome(lambda: [parse_csv(data, "x.csv", config, wanted)]),
+            outcome(lambda: list(parse_blocks(pieces(data, size), "x.csv", config, wanted))),
+        )
+
+    whole, blocks = both(decimal)
+    if isinstance(whole, str) and ("NUL byte" in whole or "not UTF-8" in whole):
+        assert isinstance(blocks, str)  # that, or the fault of an earlier line: the whole is searched for bytes first
+    elif decimal == "auto" and whole != blocks:  # the number that tells the mark stands in a later block
+        assert isinstance(blocks, str)
+        assert "--decimal" in blocks
+        told = [both(decimal) for decimal in ("point", "comma")]
+        assert (whole, whole) in told
+    else:
+        assert whole == blocks
+
+
+def test_blocks_large_enough_for_the_fast_parser(monkeypatch):
+    rng = np.random.default_rng(5)
+    values = rng.normal(50, 20, 3000)
+    data = ("t_u;note\n" + "".join(f"{value!r};a\n" for value in values.tolist())).encode()
+    config, wanted = ReadingsConfig(), [Wanted("t_u")]
+    for small in (0, csv_text.SMALL):
+        monkeypatch.setattr(csv_text, "SMALL", small)
+        blocks = list(parse_blocks(pieces(data, 10_000), "x.csv", config, wanted))
+        assert len(blocks) > 3
+        assert joined(blocks)[0]["t_u"] == values.tolist()
+    broken = data.replace(b"\n", b"\nwarm;a\n", 2001).replace(b"\nwarm;a\n", b"\n", 2000)
+    with pytest.raises(ReadingsError, match="line 2002, column 't_u': 'warm' is not a number"):
+        list(parse_blocks(pieces(broken, 10_000), "x.csv", config, wanted))
+
+
+def test_text_without_rows_is_refused_before_it_fills_the_memory(monkeypatch):
+    monkeypatch.setattr(csv_text, "LONGEST", 1000)
+    for endless in (b"x", b"\n"):
+        with pytest.raises(ReadingsError, match="no row ends within 1,000 bytes from line 1; a table"):
+            list(parse_blocks(itertools.repeat(endless * 64), "x.csv", ReadingsConfig(), [Wanted("t_u")]))
+
+
+def test_tables_of_any_size_in_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfit.readings.BLOCK_ROWS", 4)
+    monkeypatch.setattr("tempfit.readings.BLOCK_BYTES", 16)
+    table, read = tmp_path / "readings", []
+
+    def blocks(content: bytes, **settings: object) -> list[Columns]:
+        table.write_bytes(content)
+        with open_table(str(table)) as file:
+            return list(read_blocks(file, str(table), ReadingsConfig(**settings), [Wanted("t_u")], read.append))
+
+    for content in (THERMOMETER.read_bytes(), parquet(t_c=T_C, t_u=T_U)):
+        read.clear()
+        found = blocks(content)
+        assert len(found) > 2
+        assert joined(found)[0] == {"t_u": T_U.tolist()}
+        assert read[-1] == len(content)
+    assert blocks(parquet(t_u=pa.array([], pa.float64()))) == []
+    hole = parquet(t_u=[1.0, 2.0, 3.0, 4.0, 5.0, None, 7.0])
+    assert joined(blocks(hole, drop_missing=True)) == ({"t_u": [1, 2, 3, 4, 5, 7]}, 1)
+    for content, words in (
+        (hole, "row 6, column 't_u': the value is missing"),
+        (parquet(t_u=["a"]), "column 't_u' holds 'string', not numbers"),
+        (parquet(t_c=[1.0]), "no column 't_u'"),
+        (hole[:-20], "damaged or incomplete Parquet file"),
+        (b"", "the file is empty"),
+    ):
+        with pytest.raises(ReadingsError, match=words):
+            blocks(content)
+    with pytest.raises(ReadingsError, match=r"x\.parquet: not a Parquet file"):
+        list(read_blocks(io.BytesIO(b"t_u\n1\n"), "x.parquet", ReadingsConfig(), [Wanted("t_u")], read.append))
+    for name, words in (("nowhere.csv", "no such file"), (".", "this is a directory"), ("nul\0byte", "cannot be read")):
+        with pytest.raises(ReadingsError, match=words), open_table(name):
+            pass
 
 
 def test_a_file_large_enough_for_the_fast_parser(tmp_path):

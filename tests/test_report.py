@@ -296,7 +296,7 @@ def test_a_perfect_fit_claims_no_uncertainty():
     assert "with care The readings lie on the curve to within rounding" in text
     assert "1.5 3 — " in text
     common = text_of(page_of(calibrate(([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]), u_common=0.1)))
-    assert "1.5 3.0 0.10 " in common
+    assert "1.5 3.00 0.10 1.96 0.20 0.20" in common  # all of it has infinitely many degrees of freedom
 
 
 def test_many_readings_are_shown_by_their_extremes():

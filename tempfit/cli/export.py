@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, stderr
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_warnings, stderr
 from tempfit.errors import SettingsError
 
 
@@ -45,6 +42,7 @@ def export(
 ) -> None:
     """Write a calibration for ESPHome, Home Assistant, Tasmota, C or as JSON."""
     from tempfit import export as exports
+    from tempfit.output import whole_file
 
     if output is not None and not output.parent.is_dir():
         raise SettingsError(f"--output: {output}: there is no folder {output.parent}; make it, or choose another")
@@ -56,26 +54,6 @@ def export(
     if output is None:
         print(text, end="")
     else:
-        _write(output, text)
-    for reason in exports.warnings(record):
-        stderr.print(f"[bold yellow]warning:[/] {escape(reason)}", soft_wrap=True, highlight=False)
-
-
-def _write(path: Path, text: str) -> None:
-    """All of the text, or what was there before. Raises SettingsError where that fails."""
-    temporary = None
-    try:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".tempfit-", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(text)
-        mask = os.umask(0)  # a temporary file is its owner's alone; this one is to be as any other
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
-        raise SettingsError(f"--output: {path}: cannot be written ({error.strerror}); name another file") from None
+        with whole_file(output) as file:
+            file.write(text.encode())
+    show_warnings(record)

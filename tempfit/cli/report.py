@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_lines, stderr, stdout
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_lines, show_warnings, stderr, stdout
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -64,6 +63,7 @@ def report(
     with stderr.status("reading the run …") as status, redirect_stdout(sys.stderr):  # what libraries print is no result
         record, observed = _open(run, mlruns)
         status.update("drawing …")
+        from tempfit.output import whole_file
         from tempfit.report import gather, read_observed, to_page
 
         content = gather(
@@ -72,11 +72,11 @@ def report(
         page = to_page(content, paper)
         outputs = output or [Path(f"report-{_short_name(record)}.html")]
         written = {path: _render(path, page) for path in outputs}
-    for path, content_bytes in written.items():
-        _write(path, content_bytes)
-    lines = [("report", str(path)) for path in written]
-    lines += [("warning", f"{content.notice.headline}: {content.notice.sentences[0]}")] if content.notice else []
-    show_lines(stdout, lines)
+    for path, rendered in written.items():
+        with whole_file(path) as file:
+            file.write(rendered)
+    show_lines(stdout, [("report", str(path)) for path in written])
+    show_warnings(record)
 
 
 def parse_readings(text: str) -> list[float]:
@@ -102,6 +102,8 @@ def _check_output(path: Path) -> None:
         raise SettingsError(f"--output: {path}: a report is HTML or PDF; name a file that ends in .html or .pdf")
     if not path.parent.is_dir():
         raise SettingsError(f"--output: {path}: there is no folder {path.parent}; make it, or choose another")
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"--output: {path}: this is no file; name another")
 
 
 def _read_fields(path: Path | None, certificate: bool) -> Fields:
@@ -138,16 +140,3 @@ def _render(path: Path, page: str) -> bytes:
     from tempfit.report.pdf import to_pdf
 
     return to_pdf(page)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write beside the file and rename, so that nobody ever finds half of it. Raises SettingsError."""
-    temporary = path.with_name(f".tempfit-{os.getpid()}{path.suffix}")
-    try:
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(f"--output: {path}: cannot be written ({error.strerror}); name another file") from None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tempfit.record import Record
     from tempfit.tracking.store import Store
 
-EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
+EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_PIPE = 1, 2, 3, 141
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -96,6 +96,14 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
 
     store = open_existing_store(Path(mlruns))
     return load_record(store, name), store
+
+
+def show_warnings(record: Record) -> None:
+    """A line on stderr for each reason not to use the calibration."""
+    from tempfit.csv_text import printable
+
+    for reason in record.warnings:
+        stderr.print(f"[bold yellow]warning:[/] {escape(printable(reason))}", soft_wrap=True, highlight=False)
 
 
 def browse_command(mlruns: str) -> str:

@@ -30,7 +30,7 @@ from tempfit.explain import why
 from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
-from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE
+from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, finite
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
@@ -317,6 +317,9 @@ def _log_model(run: Run, calibration: Calibration) -> None:
     from mlflow.types import ColSpec, DataType, Schema
 
     client, readings = run.store.client, calibration.readings
+    told = ("u_mean", "u_prediction", "lower", "upper") if calibration.is_linear else ()
+    outputs = {readings.y: DataType.double, **dict.fromkeys(told, DataType.double)}
+    outputs.setdefault("extrapolated", DataType.boolean)
     with TemporaryDirectory(prefix="tempfit-") as folder:
         logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
         example = pd.DataFrame({readings.x: readings.t_u[:3]})
@@ -330,10 +333,10 @@ def _log_model(run: Run, calibration: Calibration) -> None:
                 mlflow_model=Model(artifact_path=logged.artifact_location, run_id=run.run_id, model_id=logged.model_id),
                 signature=ModelSignature(
                     inputs=Schema([ColSpec(DataType.double, readings.x)]),
-                    outputs=Schema([ColSpec(DataType.double, readings.y)]),
+                    outputs=Schema([ColSpec(kind, name) for name, kind in outputs.items()]),
                 ),
                 input_example=example,
-                pip_requirements=[f"{library}=={version(library)}" for library in ("mlflow", "pandas")],
+                pip_requirements=[f"{library}=={version(library)}" for library in ("mlflow", "pandas", "scipy")],
             )
         client.log_model_artifacts(logged.model_id, f"{folder}/model")
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
@@ -341,15 +344,18 @@ def _log_model(run: Run, calibration: Calibration) -> None:
 
 
 def _model_config(calibration: Calibration) -> dict[str, Any]:
-    """What `model_code` predicts from: coefficients (a polynomial's of scaled powers), or an mlp's layers."""
-    if calibration.config.model == "line":
-        return {"coefficients": calibration.coefficients.tolist(), "factor": 1.0, "center": calibration.config.t0}
-    basis, params = calibration.problem.basis, calibration.fit.params
-    scaling = {"factor": basis.scaling.factor, "center": basis.scaling.center}
-    if calibration.is_linear:
-        return {"coefficients": basis.to_powers(params).tolist(), **scaling}
-    layers = MLP(calibration.config).unpack(params)
-    return {"layers": layers, "activation": calibration.config.activation, **scaling}
+    """What `model_code` predicts from: the curve, or an mlp's layers."""
+    if calibration.curve is not None:
+        config: dict[str, Any] = finite(calibration.curve.as_dict())
+        return config
+    scaling = calibration.problem.basis.scaling
+    return {
+        "factor": scaling.factor,
+        "center": scaling.center,
+        "t_u_range": list(calibration.problem.t_u_range),
+        "layers": MLP(calibration.config).unpack(calibration.fit.params),
+        "activation": calibration.config.activation,
+    }
 
 
 def _terminate(run: Run, status: str, reason: str | None) -> None:

@@ -18,10 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.design import build_design, compress
 from tempfit.grid import make_grid
@@ -32,6 +35,10 @@ from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 
 SWEEP = ["learning_rate=1e-5..1e-1:64", "scaling=none,factor,minmax,standardize"]
 LIBRARIES = "import torch, mlflow, prefect, pandas, matplotlib"
+MEMORY = (
+    "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+)
 console = Console(width=110)
 
 
@@ -110,6 +117,51 @@ def bench_sweep(rounds: int) -> list[tuple[str, str, str]]:
     return [(what, f"{ratio(ours, tutorial):.2f}", "≤ 2")]
 
 
+def bench_predict(rounds: int, n_rows: int, few_rows: int = 100_000) -> list[tuple[str, str, str]]:
+    """Whole processes, from the start of Python to the end: `tempfit predict` of a CSV of readings into another, with
+    all uncertainties, against numpy's reading, line and writing without any; and its memory against that of few rows.
+    """
+    console.print(f"timing the prediction of {n_rows:,} readings …")
+    result = calibrate(THERMOMETER)
+    with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
+        folder = Path(name)
+        (folder / "calibration.json").write_text(json.dumps(result.as_dict()))
+        t_u = np.random.default_rng(0).uniform(20, 80, n_rows)
+        for file, values in (("many.csv", t_u), ("few.csv", t_u[:few_rows])):
+            pyarrow.csv.write_csv(pa.table({"t_u": values}), folder / file)
+
+        def run(*command: str) -> int:
+            """Largest memory of the command, in MiB; of a child of a small program, lest it inherit ours."""
+            measured = [sys.executable, "-c", MEMORY, sys.executable, "-m", *command]
+            done = subprocess.run(
+                measured, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True
+            )
+            return int(done.stdout) // 1024
+
+        def predict(file: str) -> int:
+            return run("tempfit", "predict", "calibration.json", file, "--output", "told.csv")
+
+        plain, ours = alternate(
+            lambda: run("tests.benchmarks.plain", "many.csv", "plain.csv", repr(result.w), repr(result.b)),
+            lambda: predict("many.csv"),
+            rounds,
+        )
+        few, many = predict("few.csv"), predict("many.csv")
+    rate = n_rows / statistics.median(ours)
+    return [
+        (
+            f"seconds, numpy's loadtxt, w * t_u + b, savetxt of {n_rows:,} rows : tempfit predict, uncertainties too",
+            f"{ratio(plain, ours):.2f}",
+            f"≥ 1 ({rate:,.0f} rows/s)",
+        ),
+        (
+            f"memory, tempfit predict of {n_rows:,} rows : of {few_rows:,}",
+            f"{many / few:.2f}",
+            f"< 2 ({many} and {few} MiB)",
+        ),
+    ]
+
+
 def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as folder:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT", "MLFLOW"))}
@@ -185,6 +237,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lines = bench_loops(2 * arguments.rounds + 1, arguments.epochs, arguments.rows)
     lines += bench_sweep(2 * arguments.rounds + 1)
+    lines += bench_predict(min(arguments.rounds, 3), arguments.rows)
     more, shares = bench_commands(arguments.rounds)
     table = Table("what : compared with what", "measured", "wanted")
     for line in [*lines, *more]:

@@ -6,6 +6,7 @@ import json
 import math
 import signal
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -15,6 +16,7 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
 from tempfit.calibration import Calibration, calibrate
 from tempfit.config import CalibrationConfig
@@ -37,9 +39,11 @@ def record(mlruns: Path, **settings: object) -> tuple[Run, Calibration, dict[str
     return run, result, artifacts
 
 
-def load_stored(result: Calibration, folder: Path, monkeypatch: pytest.MonkeyPatch) -> mlflow.pyfunc.PyFuncModel:
+def load_stored(
+    result: Calibration, folder: Path, monkeypatch: pytest.MonkeyPatch, y: str = "t_c"
+) -> mlflow.pyfunc.PyFuncModel:
     """The model as `model_code` makes it from its config alone, saved and loaded by MLflow without a pickle."""
-    config = {**runs._model_config(result), "x": "t_u", "y": "t_c"}
+    config = {**runs._model_config(result), "x": "t_u", "y": y}
     code = str(Path(runs.__file__).with_name("model_code.py"))
     mlflow.pyfunc.save_model(folder / "model", python_model=code, model_config=config, pip_requirements=["mlflow"])
 
@@ -144,12 +148,16 @@ def test_the_model_loads_without_a_pickle_and_predicts(mlruns: Path, monkeypatch
     monkeypatch.setattr("cloudpickle.load", refuse)
     monkeypatch.setattr("pickle.load", refuse)
     model = mlflow.pyfunc.load_model(str(folder))
-    assert model.predict(pd.DataFrame({"t_u": T_U}))["t_c"].tolist() == (result.w * T_U + result.b).tolist()
+    told = model.predict(pd.DataFrame({"t_u": T_U}))
+    assert told["t_c"].to_numpy() == pytest.approx(result.w * T_U + result.b, rel=1e-14)
     assert model.metadata.signature.inputs.input_names() == ["t_u"]
-    assert model.metadata.signature.outputs.input_names() == ["t_c"]
+    outputs = model.metadata.signature.outputs
+    assert outputs.input_names() == list(told) == ["t_c", *COLUMNS]
+    assert [kind.name for kind in outputs.input_types()] == ["double"] * 5 + ["boolean"]
     assert model.input_example["t_u"].tolist() == T_U[:3].tolist()
 
 
+COLUMNS = ["u_mean", "u_prediction", "lower", "upper", "extrapolated"]
 ADAM = {"optimizer": "adam", "learning_rate": 0.01, "n_epochs": 50}
 POLYNOMIALS = [
     {"model": "polynomial", "degree": 3, "scaling": scaling, "learning_rate": rate, "n_epochs": 300}
@@ -185,6 +193,103 @@ def test_a_stored_model_predicts_what_the_calibration_does(
     expected = result.predict(t_u)
     assert predicted == pytest.approx(expected, rel=1e-12, abs=1e-12 * np.abs(expected).max())
     assert np.ptp(expected) > 0.01
+
+
+def stated() -> pd.DataFrame:
+    return pd.DataFrame({"t_u": T_U, "t_c": T_C, "u_c": np.linspace(0.5, 2.5, 11)})
+
+
+CURVES = {
+    "line": (THERMOMETER, {}),
+    "weighted line": (stated(), {"uncertainty_from": "residuals"}),
+    "line with uncertainties stated": (stated(), {}),
+    "line with a common uncertainty": (THERMOMETER, {"u_common": 0.7}),
+    "line with stated and common uncertainties": (stated(), {"u_common": 0.7, "coverage": 0.5}),
+    "line about a reference point": (THERMOMETER, {"t0": 50.0, "scaling": "minmax", "learning_rate": 0.1}),
+    "line by Huber's loss": (THERMOMETER, {"loss": "huber", "huber_delta": 1.0}),
+    "polynomial": (THERMOMETER, {"model": "polynomial", "degree": 3}),
+    "polynomial with a common uncertainty": (stated(), {"model": "polynomial", "degree": 3, "u_common": 0.1}),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_stored_model_tells_the_uncertainty_of_the_curve(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, settings = CURVES[name]
+    result = calibrate(data, **settings)
+    curve = result.curve
+    assert curve is not None
+    model = load_stored(result, tmp_path, monkeypatch)
+    t_u = np.concatenate([T_U, [-30.0, 21.7, 82.0, 130.0]])
+    told = model.predict(pd.DataFrame({"t_u": t_u}))
+    lower, upper = curve.prediction_band(t_u)
+    expected = dict(zip(COLUMNS, (curve.u_mean(t_u), curve.u_prediction(t_u), lower, upper), strict=False))
+    for column, values in {"t_c": curve.predict(t_u), **expected}.items():
+        assert told[column].to_numpy() == pytest.approx(values, rel=1e-12, abs=1e-12 * np.abs(values).max()), column
+        assert np.isfinite(values).all()
+    assert told["extrapolated"].tolist() == curve.is_extrapolated(t_u).tolist() == [False] * 11 + [True] * 4
+    assert list(told) == ["t_c", *COLUMNS]
+
+
+def test_a_stored_network_tells_what_is_extrapolated_and_no_uncertainty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_stored(calibrate(THERMOMETER, model="mlp", **ADAM), tmp_path, monkeypatch)
+    told = model.predict(pd.DataFrame({"t_u": [21.7, 50.0, 82.0]}))
+    assert list(told) == ["t_c", "extrapolated"]
+    assert told["extrapolated"].tolist() == [True, False, True]
+
+
+def test_a_temperature_of_any_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = calibrate(pd.DataFrame({"t_u": T_U, "upper": T_C}), y="upper")
+    told = load_stored(result, tmp_path, monkeypatch, y="upper").predict(pd.DataFrame({"t_u": [50.0]}))
+    assert list(told) == ["upper", "u_mean", "u_prediction", "lower", "extrapolated"]
+    assert told["upper"][0] == pytest.approx(result.w * 50 + result.b)
+
+
+def answer(model: Path, given: str, content_type: str) -> list[dict[str, object]]:
+    """What MLflow's scoring server makes of a request: its parsing, and its JSON, strictly read."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    (model / "given").write_text(given)
+    scoring_server._predict(str(model), str(model / "given"), str(model / "told"), content_type)
+    return json.loads((model / "told").read_text(), parse_constant=refuse)["predictions"]
+
+
+def test_a_served_model_tells_value_and_interval_in_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = calibrate(THERMOMETER)
+    assert result.curve is not None
+    lower, upper = result.curve.prediction_band([50.0, 100.0])
+    load_stored(result, tmp_path, monkeypatch)
+    for content_type, given in (
+        ("json", '{"dataframe_split": {"columns": ["t_u"], "data": [[50], [100.0]]}}'),
+        ("json", '{"dataframe_records": [{"t_u": 50.0}, {"t_u": 100.0}]}'),
+        ("csv", "t_u\n50\n100\n"),
+    ):
+        told = answer(tmp_path / "model", given, content_type)
+        assert [row["t_c"] for row in told] == pytest.approx(result.predict([50.0, 100.0]).tolist(), rel=1e-12)
+        assert [row["lower"] for row in told] == pytest.approx(lower.tolist(), rel=1e-12)
+        assert [row["upper"] for row in told] == pytest.approx(upper.tolist(), rel=1e-12)
+        assert [row["extrapolated"] for row in told] == [False, True]
+
+
+def test_what_is_no_finite_number_is_null_in_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading that is missing or beyond float64, and a fit that nothing tells the uncertainty of."""
+    result = calibrate(THERMOMETER, model="polynomial")
+    load_stored(result, tmp_path / "known", monkeypatch)
+    given = '{"dataframe_split": {"columns": ["t_u"], "data": [[null], [50.0], [1e300]]}}'
+    missing, usual, far = answer(tmp_path / "known" / "model", given, "json")
+    assert (missing["t_c"], missing["u_mean"], missing["lower"], missing["extrapolated"]) == (None, None, None, False)
+    assert all(isinstance(usual[column], float) for column in ("t_c", *COLUMNS[:-1]))
+    assert (far["t_c"], far["upper"], far["extrapolated"]) == (None, None, True)
+    assert result.curve is not None
+    monkeypatch.setitem(result.__dict__, "curve", replace(result.curve, observation_sd=math.nan))
+    load_stored(result, tmp_path / "unknown", monkeypatch)
+    (told,) = answer(tmp_path / "unknown" / "model", '{"dataframe_records": [{"t_u": 50.0}]}', "json")
+    assert told == {"t_c": usual["t_c"], **dict.fromkeys(COLUMNS[:-1]), "extrapolated": False}
 
 
 @pytest.mark.filterwarnings("error")
