@@ -16,6 +16,7 @@ from tempfit.curve import Curve, curve_from_dict
 from tempfit.errors import RunsError
 
 CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
+RESIDUALS_FILE = "residuals.parquet"  # the artifact with its readings, where there are not too many
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,3 +50,12 @@ def listener() -> Iterator[str]:
     """The address of something that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def pango() -> None:
+    """Skips where the system cannot make PDFs."""
+    try:
+        import weasyprint  # noqa: F401
+    except OSError:
+        pytest.skip("no Pango here")

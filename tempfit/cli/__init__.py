@@ -7,11 +7,20 @@ import sys
 
 from rich.markup import escape
 
-from tempfit.cli import calibrate, compare, export, forecast, predict, services, sweep  # each registers its commands
+from tempfit.cli import (  # each registers its commands
+    calibrate,
+    compare,
+    export,
+    forecast,
+    predict,
+    report,
+    services,
+    sweep,
+)
 from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, stderr
 from tempfit.errors import InputError, ServiceError
 
-__all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "services", "sweep"]
+__all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
 
 QUIET = {  # unless the user says otherwise
     "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business

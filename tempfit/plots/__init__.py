@@ -1,7 +1,7 @@
-"""Figures as PNG: the only home of matplotlib.
+"""Figures as PNG, or as SVG for a report: the only home of matplotlib.
 
 `canvas` is what all share; `calibration` draws one calibration, `sweep` many configurations, `runs` recorded runs
-beside each other, `forecast` what a learning rate will do.
+beside each other, `forecast` what a learning rate will do, `curve` a calibration curve with its bands.
 """
 
 from tempfit.plots.calibration import draw_figures

@@ -30,11 +30,12 @@ from tempfit.explain import why
 from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
-from tempfit.record import CALIBRATION_FILE, finite
+from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, finite
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
+MOST_RESIDUALS = 100_000  # readings: beyond it, a run would keep a copy of data that are large themselves
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
 
@@ -285,7 +286,26 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
         table |= {"w_scaled": history.params[:, 0], "b_scaled": history.params[:, 1]}
         table |= {"gradient_w": history.gradient[:, 0], "gradient_b": history.gradient[:, 1]}
     pd.DataFrame(table).to_parquet(folder / "history.parquet", index=False)
+    if calibration.fit.diverged_at is None and calibration.readings.n <= MOST_RESIDUALS:
+        _residuals(calibration).to_parquet(folder / RESIDUALS_FILE, index=False)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def _residuals(calibration: Calibration) -> pd.DataFrame:
+    """The readings as they were used, in their order, what the fit makes of them (t_p), and t_c − t_p."""
+    readings = calibration.readings
+    t_p = calibration.predict(readings.t_u)
+    stated = {"u_c": readings.u_c, "u_u": readings.u_u}
+    return pd.DataFrame(
+        {
+            "t_u": readings.t_u,
+            "t_c": readings.t_c,
+            **{name: values for name, values in stated.items() if values is not None},
+            "t_p": t_p,
+            "residual": readings.t_c - t_p,
+            "trained_on": calibration.problem.mask,
+        }
+    )
 
 
 def _log_model(run: Run, calibration: Calibration) -> None:

@@ -77,7 +77,7 @@ def test_a_run_has_everything(mlruns: Path) -> None:
     (dataset,) = stored.inputs.dataset_inputs
     assert dataset.dataset.name == "thermometer.csv"
     assert result.readings.sha256.startswith(dataset.dataset.digest)
-    assert set(artifacts) == {"calibration.json", "figures/line.png", "history.parquet"}
+    assert set(artifacts) == {"calibration.json", "figures/line.png", "history.parquet", "residuals.parquet"}
     assert json.loads(Path(artifacts["calibration.json"]).read_text())["w"] == result.w
     assert Path(artifacts["figures/line.png"]).read_bytes() == FIGURES["line.png"]
 
@@ -94,6 +94,32 @@ def test_the_history_is_sampled_for_the_ui_and_whole_in_the_artifact(mlruns: Pat
         assert (min(steps), max(steps)) == (0, 1000)
     sampled = {point.step: point.value for point in run.store.client.get_metric_history(run.run_id, "loss")}
     assert all(value == result.fit.history.loss[step] for step, value in sampled.items())
+
+
+def test_the_residuals_are_kept_row_by_row(mlruns: Path) -> None:
+    _, result, artifacts = record(mlruns, holdout_rows="2,10")
+    table = pd.read_parquet(artifacts["residuals.parquet"])
+    assert list(table) == ["t_u", "t_c", "t_p", "residual", "trained_on"]
+    assert table["t_u"].tolist() == T_U.tolist()
+    assert table["residual"].to_numpy() == pytest.approx(T_C - (result.w * T_U + result.b), abs=1e-12)
+    assert np.flatnonzero(~table["trained_on"]).tolist() == [2, 10]
+
+
+def test_stated_uncertainties_are_kept_with_the_residuals() -> None:
+    frame = pd.DataFrame({"t_u": T_U, "t_c": T_C, "u_c": 0.5, "u_u": 0.1})
+    table = runs._residuals(calibrate(frame))
+    assert list(table) == ["t_u", "t_c", "u_c", "u_u", "t_p", "residual", "trained_on"]
+    assert table["u_u"].tolist() == [0.1] * 11
+
+
+def test_a_run_keeps_no_residuals_of_very_many_readings_or_of_a_diverged_fit(
+    mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, artifacts = record(mlruns, scaling="none", learning_rate=1e-2)
+    assert "residuals.parquet" not in artifacts
+    monkeypatch.setattr(runs, "MOST_RESIDUALS", 10)
+    _, _, artifacts = record(mlruns)
+    assert "residuals.parquet" not in artifacts
 
 
 def test_a_diverged_run_has_finite_metrics_and_no_model(mlruns: Path) -> None:

@@ -1,0 +1,142 @@
+"""`tempfit report`: a calibration as a report or certificate for a person, HTML or PDF."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_lines, show_warnings, stderr, stdout
+from tempfit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from tempfit.record import Record
+    from tempfit.report.fields import Fields
+
+MOST_READINGS = 1000  # of --at
+ID_DIGITS = 8  # of a run, in the name of a file
+
+
+@app.command()
+def report(
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="Id of a run, 4 digits of it or more, exact name, models:/ URI, or a .json."
+        ),
+    ],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File to write, .html or .pdf; may be given for both.",
+            metavar="FILE",
+            show_default="report-ID.html",
+        ),
+    ] = None,
+    fields: Annotated[
+        Path | None,
+        typer.Option(help="What only you know: thermometer, reference, client, conditions, …", metavar="FILE.toml"),
+    ] = None,
+    certificate: Annotated[
+        bool,
+        typer.Option("--certificate", help="Call it a certificate; --fields has to name reference and uncertainty."),
+    ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            help="Readings to tabulate the temperature at: 0,25,50.",
+            metavar="READINGS",
+            show_default="round ones over the calibrated range",
+        ),
+    ] = None,
+    paper: Annotated[Literal["a4", "letter"], typer.Option(help="Paper that it is set for.")] = "a4",
+    mlruns: Mlruns = DEFAULT_MLRUNS,
+) -> None:
+    """Write the report of a recorded calibration, for a person: what to use, how uncertain it is, and why."""
+    for path in output or ():
+        _check_output(path)
+    readings = None if at is None else parse_readings(at)
+    told = _read_fields(fields, certificate)
+    with stderr.status("reading the run …") as status, redirect_stdout(sys.stderr):  # what libraries print is no result
+        record, observed = _open(run, mlruns)
+        status.update("drawing …")
+        from tempfit.output import whole_file
+        from tempfit.report import gather, read_observed, to_page
+
+        content = gather(
+            record, told, None if observed is None else read_observed(observed), at=readings, certificate=certificate
+        )
+        page = to_page(content, paper)
+        outputs = output or [Path(f"report-{_short_name(record)}.html")]
+        written = {path: _render(path, page) for path in outputs}
+    for path, rendered in written.items():
+        with whole_file(path) as file:
+            file.write(rendered)
+    show_lines(stdout, [("report", str(path)) for path in written])
+    show_warnings(record)
+
+
+def parse_readings(text: str) -> list[float]:
+    """`0,25,50` as numbers. Raises SettingsError where they are none."""
+    from tempfit.csv_text import LARGEST, shown  # brings numpy
+
+    try:
+        values = [float(item) for item in text.split(",")]
+    except ValueError:
+        raise SettingsError(
+            f"--at: {shown(text)} is no list of readings; separate numbers by commas: 0,25,50"
+        ) from None
+    if not all(abs(value) <= LARGEST for value in values):
+        raise SettingsError(f"--at: {shown(text)}: readings are finite numbers, at most {LARGEST:g}")
+    if len(values) > MOST_READINGS:
+        raise SettingsError(f"--at: {len(values):,} readings; a table takes {MOST_READINGS:,} at most")
+    return values
+
+
+def _check_output(path: Path) -> None:
+    """What can be told before anything is read. Raises SettingsError."""
+    if path.suffix.lower() not in (".html", ".pdf"):
+        raise SettingsError(f"--output: {path}: a report is HTML or PDF; name a file that ends in .html or .pdf")
+    if not path.parent.is_dir():
+        raise SettingsError(f"--output: {path}: there is no folder {path.parent}; make it, or choose another")
+    if path.exists() and not path.is_file():
+        raise SettingsError(f"--output: {path}: this is no file; name another")
+
+
+def _read_fields(path: Path | None, certificate: bool) -> Fields:
+    """The user's fields. Raises SettingsError where a certificate is wanted and they do not allow it."""
+    from tempfit.report.fields import Fields, read_fields
+
+    fields = Fields() if path is None else read_fields(path)
+    if certificate and (missing := fields.missing_for_certificate()):
+        raise SettingsError(
+            f"--certificate: {'--fields FILE.toml' if path is None else path}: a certificate says what the thermometer "
+            f"was compared with: give {' and '.join(missing)}, or leave --certificate out for a report"
+        )
+    return fields
+
+
+def _open(run: str, mlruns: str) -> tuple[Record, bytes | None]:
+    """The record, and the table of its readings where the run keeps one."""
+    record, store = open_record(run, mlruns)
+    if store is None or record.run_id is None:
+        return record, None
+    from tempfit.record import RESIDUALS_FILE
+    from tempfit.tracking.queries import load_artifact
+
+    return record, load_artifact(store, record.run_id, RESIDUALS_FILE)
+
+
+def _short_name(record: Record) -> str:
+    return record.run_id[:ID_DIGITS] if record.run_id else Path(record.name).stem
+
+
+def _render(path: Path, page: str) -> bytes:
+    if path.suffix.lower() == ".html":
+        return page.encode("utf-8")
+    from tempfit.report.pdf import to_pdf
+
+    return to_pdf(page)

@@ -1,0 +1,32 @@
+"""A report's page as a PDF, by WeasyPrint; it is slow to load and needs a library of the system, hence apart."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import redirect_stdout
+from importlib import import_module
+from io import StringIO
+
+from tempfit.errors import SettingsError
+
+NO_PANGO = (
+    "PDFs need the system's library Pango (Debian, Ubuntu: apt install libpango-1.0-0 libpangoft2-1.0-0 "
+    "libharfbuzz-subset0; Fedora: dnf install pango; macOS: brew install pango); or write HTML and print that from a "
+    "browser"
+)
+
+
+def to_pdf(page: str) -> bytes:
+    """The PDF of a self-contained page, the same bytes for the same page. Nothing but `data:` is ever fetched.
+
+    Raises SettingsError where Pango is missing.
+    """
+    try:
+        with redirect_stdout(StringIO()):  # it prints half a page of advice before it fails
+            weasyprint = import_module("weasyprint")
+    except OSError:  # it opens Pango's library as it is imported
+        raise SettingsError(NO_PANGO) from None
+    logging.getLogger("weasyprint").setLevel(logging.ERROR)  # of CSS that is for browsers, it says what it ignores
+    fetcher = weasyprint.urls.URLFetcher(allowed_protocols=["data"], allow_redirects=False, fail_on_errors=True)
+    pdf: bytes = weasyprint.HTML(string=page, url_fetcher=fetcher).write_pdf(pdf_tags=True)
+    return pdf
