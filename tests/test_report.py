@@ -92,7 +92,9 @@ class Cells(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attrs = [item for item in attrs if item != ("class", "long")]  # such a row may go on on the next page
+        # What is long may go on on the next page.
+        attrs = [(name, (value or "").removesuffix("long").strip()) for name, value in attrs]
+        attrs = [item for item in attrs if item != ("class", "")]
         self.found.append(("tag", f"{tag} {attrs}"))
 
     def handle_endtag(self, tag: str) -> None:
