@@ -46,7 +46,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
     run = tasks.start_run(readings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
     with ended(run):
         problem = tasks.normalize(readings, config)
-        forecast = make_forecast(problem.design, problem.settle(config))
+        forecast = make_forecast(problem.design, problem.start_config(config))
         if forecast.warns:
             logger.warning(forecast.advice)
         if watcher := tasks.WATCHER.get():

@@ -41,7 +41,7 @@ def fit_problems(
     Folds are members, too. on_epochs sees a block's members by their position in `problems`; folds come behind them.
     keep: as for `train`; histories of networks are thinned in any case. Raises SettingsError as `train` does.
     """
-    configs = [problem.settle(config) for problem, config in zip(problems, configs, strict=True)]
+    configs = [problem.start_config(config) for problem, config in zip(problems, configs, strict=True)]
     members = list(zip(problems, configs, strict=True))
     judges: list[range] = []  # positions of each problem's folds among the members
     for problem, config in zip(problems, configs, strict=True):

@@ -40,7 +40,7 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Calibration:
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
-    `w` and `b` are in raw units: `t_c = w * t_u + b`. Of a diverged fit they are the last finite ones.
+    `w` and `b` are in raw units: `t_c = w * (t_u - t0) + b`. Of a diverged fit they are the last finite ones.
     reading_checks: what the readings say of the model, whatever the fit. validation: what the readings held out say;
     None where none were.
     """
@@ -74,13 +74,10 @@ class Calibration:
         if not self.is_linear or self.fit.diverged_at is not None:
             return None
         params = self.problem.standard.change_to(self.problem.basis) @ self.fit.params
-        if self.problem.is_stated:
-            sd = self.exact.observation_sd
-        elif self.problem.robust is not None:
-            sd = self.problem.robust.observation_sd
-        else:
-            sd = self.residual_sd
-        return replace(self.exact, params=params, observation_sd=sd)
+        best = self.problem.best
+        if self.problem.is_stated or self.problem.robust is not None:
+            return replace(best, params=params)
+        return replace(best, params=params, observation_sd=self.residual_sd * math.sqrt(self.problem.spread))
 
     @cached_property
     def scales(self) -> tuple[Scale, ...]:
@@ -91,10 +88,7 @@ class Calibration:
         """
         if not self.is_linear or self.config.y_unit != REFERENCE_UNIT:
             return ()
-        robust = self.problem.robust
-        if robust is None:
-            return identify(self.exact)
-        return identify(replace(self.exact, params=robust.params, observation_sd=robust.observation_sd))
+        return identify(self.problem.best)
 
     @property
     def residual_sd(self) -> float:
@@ -285,13 +279,13 @@ class Calibration:
         values = self.coefficients if coefficients is None else coefficients
         if not np.isfinite(values).all():
             return f"{y} = polynomial of degree {len(values) - 1} in {x}, whose coefficients are beyond float64"
-        terms = []
+        terms, best = [], self.problem.best
         powers, t0 = np.arange(len(values))[::-1], self.config.t0
         x = f"({x} {'−' if t0 > 0 else '+'} {abs(t0):g})" if t0 else x
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             largest = np.abs(self.readings.t_u - t0).max() ** powers
             # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
-            telling = np.fmin(self.exact.uncertainties, self.exact.residual_sd / largest)
+            telling = np.fmin(best.uncertainties, best.observation_sd / largest)
             is_rounding = np.abs(values) * largest < ROUNDING * np.abs(self.readings.t_c).max()
         for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), telling, strict=True):
             number = f"{abs(value):.{_digits(value, resolution, least=4 if power else 5)}g}"
@@ -466,7 +460,7 @@ def calibrate(
     data = as_readings(readings, checked)
     checked = settle(data, checked)
     problem = normalize(data, checked)
-    forecast = make_forecast(problem.design, problem.settle(checked))
+    forecast = make_forecast(problem.design, problem.start_config(checked))
     (trained,) = fit_problems([problem], [checked], on_epochs)
     return judge(data, checked, problem, forecast, trained)
 

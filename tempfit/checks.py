@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.config import CalibrationConfig
+from tempfit.config import MOST_DEGREE, CalibrationConfig
 from tempfit.curve import Curve
 from tempfit.problem import Problem
 from tempfit.readings import Readings
 
 DOUBT, REFUSE = 0.01, 0.001  # p-values below which a check is doubtful, and below which it fails
+SLOPE = 0.05  # p-value from which on the reading tells nothing of the temperature
 INCONSISTENT = 0.05  # of χ²: ISO/TS 28037 takes the quantile of 95 %
 NEGLIGIBLE, MATERIAL = 0.1, 0.5  # standard deviations of an observation: curvature that does no harm, and that does
 INFLUENTIAL, MOVED = 1.0, 0.05  # Cook's distance that an outlier may have, and the p-value of any reading's
-DECIDING = 0.5  # leverage, where there are enough readings for less
+DECIDING = 0.5  # leverage
 NEAR, FAR = 0.1, 1.0  # standard uncertainties of the exact line: descent that arrived, and that did not
-MANY_SET_ASIDE = 0.25  # of the readings: a line that does not fit them
+MANY_SET_ASIDE, FEWEST_SET_ASIDE = 0.25, 3  # of the readings, and readings: the line does not fit them
 ROUNDING = 1e-13  # of the largest temperature: residuals of a perfect fit
 TOLERANCE = 1e-11  # of the error at the start: what training by default leaves of the way to a perfect fit
+LEAST_P = 1e-12  # that is written out
 LARGE = 100_000  # readings from which a beta distribution is normal
 MOST_NAMED = 10  # readings that a sentence lists
 
@@ -38,6 +40,7 @@ class Verdict(StrEnum):
     PASSES = "passes"
     DOUBTFUL = "doubtful"
     FAILS = "fails"
+    NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,11 @@ class Check:
 class Sample:
     """The readings trained on, as their exact fit sees them; rows in the order of the file.
 
-    rows: (n,), their numbers among all readings, from 1. t_u: (n,). z: (n,), scaled. root_weights: (n,).
-    x: (n, terms), weighted terms. residual: (n,), weighted, t_c − fit. leverage: (n,).
+    rows: (n,), their numbers among all readings, from 1. z: (n,), scaled readings. root_weights: (n,).
+    x: (n, terms), weighted terms. residual: (n,), weighted, t_c − fit. leverage: (n,). largest: of all t_c, by size.
     """
 
     rows: NDArray[np.int_]
-    t_u: NDArray[np.float64]
     z: NDArray[np.float64]
     root_weights: NDArray[np.float64]
     x: NDArray[np.float64]
@@ -73,6 +75,10 @@ class Sample:
     @property
     def n(self) -> int:
         return len(self.residual)
+
+    @property
+    def is_weighted(self) -> bool:
+        return bool(self.root_weights.min() < self.root_weights.max())
 
     @property
     def rss(self) -> float:
@@ -87,7 +93,12 @@ class Sample:
     @property
     def is_perfect(self) -> bool:
         """Whether the residuals are rounding, so that nothing can be tested."""
-        return math.sqrt(self.rss / self.n) <= ROUNDING * self.largest
+        return self.rss <= self.n * self.rounding
+
+    @property
+    def rounding(self) -> float:
+        """Square of a residual that is rounding."""
+        return (ROUNDING * self.largest) ** 2
 
     def without_terms(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,), what the fit's terms cannot make of values (n,); twice, since once leaves rounding."""
@@ -100,16 +111,19 @@ class Sample:
 def check_readings(readings: Readings, problem: Problem) -> tuple[Check, ...]:
     """What the readings say of the model, by the exact solution of `problem` (Huber's, where that is trained)."""
     sample = _take_sample(readings, problem)
-    checks = []
-    if not sample.is_perfect and sample.freedom >= 2:
-        checks.append(_check_curvature(sample, problem, readings))
+    checks = [_check_slope(sample, problem, readings)]
+    if sample.is_perfect or sample.freedom < 2:
+        checks += _not_checked(sample, problem)
+    else:
+        neighbours = _check_autocorrelation(sample)
+        checks.append(_check_curvature(sample, problem, readings, neighbours))
         checks += (
             [_check_set_aside(sample, problem)] if problem.robust is not None else [_check_outliers(sample, readings)]
         )
         checks.append(_check_influence(sample))
-        checks.append(_check_autocorrelation(sample))
+        checks.append(neighbours)
         checks.append(_check_scatter(sample))
-    if not math.isnan(problem.variance):
+    if problem.is_stated:
         checks.append(_check_consistency(problem))
     return tuple(checks)
 
@@ -121,18 +135,21 @@ def check_descent(curve: Curve | None, problem: Problem, config: CalibrationConf
     """
     if curve is None:
         return Check("descent", "distance in u", math.inf, None, Verdict.FAILS, "gradient descent diverged")
-    exact = problem.exact
+    best = replace(problem.best, u_common=0.0)  # what the references have in common is no leeway
     low, high = problem.t_u_range
-    t_u = np.linspace(low, high, 2 if exact.is_line else 50)
-    x = exact.basis.features(t_u)
-    off = np.abs(x @ (curve.params - problem.optimum))
-    rounding = ROUNDING * float(np.abs(x @ problem.optimum).max()) + TOLERANCE * math.sqrt(problem.start_error(config))
-    figure = float((off / np.maximum(exact.u_mean(t_u), max(rounding, np.finfo(float).tiny))).max())
+    t_u = np.linspace(low, high, 2 if best.is_line else 50)
+    off = np.abs(best.basis.features(t_u) @ (curve.params - best.params))
+    rounding = ROUNDING * float(np.abs(best.predict(t_u)).max()) + TOLERANCE * math.sqrt(problem.start_error(config))
+    figure = float((off / np.maximum(best.u_mean(t_u), max(rounding, np.finfo(float).tiny))).max())
     distance = f"gradient descent ended {figure:.2g} standard uncertainties from the exact optimum"
     if figure < NEAR:
         return Check("descent", "distance in u", figure, None, Verdict.PASSES, distance)
+    if config.l1 or config.l2:
+        advice = "the penalty holds it away (l1, l2)"
+    else:
+        advice = "train longer" if config.scaling == "standardize" else "train longer, or scale the readings"
     verdict = Verdict.DOUBTFUL if figure < FAR else Verdict.FAILS
-    return Check("descent", "distance in u", figure, None, verdict, f"{distance}: train longer, or scale the readings")
+    return Check("descent", "distance in u", figure, None, verdict, f"{distance}: {advice}")
 
 
 def is_usable(checks: Sequence[Check]) -> bool:
@@ -141,8 +158,8 @@ def is_usable(checks: Sequence[Check]) -> bool:
 
 
 def _take_sample(readings: Readings, problem: Problem) -> Sample:
-    rows = np.flatnonzero(problem.mask)
-    t_u, t_c = readings.t_u[rows], readings.t_c[rows]
+    rows, points = np.flatnonzero(problem.mask), problem.points
+    t_u, t_c = (readings.t_u[rows], readings.t_c[rows]) if points is None else (points.t_u, points.t_c)
     root_weights = np.ones(len(rows)) if problem.root_weights is None else problem.root_weights
     if problem.robust is not None:  # least squares with these weights is Huber's optimum
         root_weights = root_weights * np.sqrt(problem.robust.weights)
@@ -151,40 +168,76 @@ def _take_sample(readings: Readings, problem: Problem) -> Sample:
     inverse = np.linalg.inv(x.T @ x)
     return Sample(
         rows=rows + 1,
-        t_u=t_u,
         z=problem.standard.scaling.apply(t_u),
         root_weights=root_weights,
         x=x,
-        residual=root_weights * (t_c - terms @ problem.optimum),
+        residual=root_weights * (t_c - terms @ problem.best.params),
         leverage=np.einsum("ij,ij->i", x @ inverse, x),
         freedom=len(rows) - problem.standard.n_terms,
         largest=float(np.abs(t_c).max()),
     )
 
 
-def _check_curvature(sample: Sample, problem: Problem, readings: Readings) -> Check:
-    """F test of the model against one of the next degree."""
+def _check_slope(sample: Sample, problem: Problem, readings: Readings) -> Check:
+    """F test of the model against a constant: whether the reading tells anything of the temperature."""
+    between, constant = problem.standard.n_terms - 1, sample.x[:, -1]
+    fitted = sample.x @ problem.best.params
+    about_mean = fitted - constant * float(constant @ fitted) / float(constant @ constant)
+    explained = float(about_mean @ about_mean)
+    what = f"the reading {readings.x} tells nothing of {readings.y}"
+    if explained <= sample.n * sample.rounding:
+        sentence = f"{what}: all references are the same"
+        return Check("slope", "F", math.nan, None, Verdict.FAILS, sentence)
+    figure = explained / between / max(sample.rss / sample.freedom, sample.rounding)
+    p = _f_tail(between, sample.freedom, figure)
+    test = f"F({between}, {sample.freedom:,}) = {figure:.3g}, {_p(p)}"
+    if p < SLOPE:
+        return Check("slope", "F", figure, p, Verdict.PASSES, f"the temperature depends on the reading ({test})")
+    return Check("slope", "F", figure, p, Verdict.FAILS, f"{what} beyond their mean ({test})")
+
+
+def _not_checked(sample: Sample, problem: Problem) -> list[Check]:
+    """Of a perfect fit nothing can be tested, and nothing with one degree of freedom."""
+    why = "the readings lie on it to rounding" if sample.is_perfect else "too few readings"
+    names = ("curvature", "outliers", "influence", "autocorrelation", "heteroscedasticity")
+    checks = [Check(name, "", math.nan, None, Verdict.NOT_CHECKED, f"not checked: {why}") for name in names]
+    if sample.is_perfect and not problem.is_stated:
+        sentence = f"{why}: their scatter tells nothing of the uncertainty"
+        checks.append(Check("scatter", "", math.nan, None, Verdict.DOUBTFUL, sentence))
+    return checks
+
+
+def _check_curvature(sample: Sample, problem: Problem, readings: Readings, neighbours: Check) -> Check:
+    """F test of the model against one of the next degree.
+
+    It fails sooner where residuals that are alike (`neighbours`) say the same: a large misfit hides itself in its own
+    scatter.
+    """
     n_terms = problem.standard.n_terms
     power = sample.without_terms(sample.root_weights * sample.z**n_terms)
     squares = float(power @ power)
     if squares <= (1e-10 * sample.n) ** 2:  # too few different readings for the next degree
-        return Check("curvature", "F", math.nan, None, Verdict.PASSES, "too few different readings to see a curvature")
+        sentence = "not checked: too few different readings to see one"
+        return Check("curvature", "F", math.nan, None, Verdict.NOT_CHECKED, sentence)
     coefficient = float(power @ sample.residual) / squares
     explained = coefficient**2 * squares
-    figure = explained / max((sample.rss - explained) / (sample.freedom - 1), np.finfo(float).tiny)
+    figure = explained / max((sample.rss - explained) / (sample.freedom - 1), sample.rounding)
     p = _f_tail(1, sample.freedom - 1, figure)
     deviation = float(np.abs(coefficient * power / sample.root_weights).max())
+    times = float(np.abs(coefficient * power).max()) / sample.sd  # of each reading's own standard deviation
     model, other = ("line", "quadratic") if n_terms == 2 else (f"degree {n_terms - 1}", f"degree {n_terms}")
-    test = f"F(1, {sample.freedom - 1}) = {figure:.3g}, p = {_p(p)}"
+    test = f"F(1, {sample.freedom - 1}) = {figure:.3g}, {_p(p)}"
     if p >= DOUBT:
         return Check("curvature", "F", figure, p, Verdict.PASSES, f"no curvature seen beyond the {model} ({test})")
     size = f"{deviation:.2g} {readings.y_unit}"
-    if deviation < NEGLIGIBLE * sample.sd:
+    if times < NEGLIGIBLE:
         sentence = f"curvature beyond the {model} is certain ({test}), but at most {size}, which the scatter hides"
         return Check("curvature", "F", figure, p, Verdict.PASSES, sentence)
-    sentence = f"a {other} fits better than the {model}, which is off by up to {size} ({test}): use --model polynomial"
-    sentence += f" --degree {n_terms}"
-    fails = p < REFUSE and deviation > MATERIAL * sample.sd
+    sentence = f"a {other} fits better than the {model}, which is off by up to {size} ({test})"
+    if n_terms <= MOST_DEGREE and readings.u_u is None:
+        sentence += f": use --model polynomial --degree {n_terms}"
+    alike = neighbours.p is not None and neighbours.p < DOUBT
+    fails = (p < REFUSE or alike) and times > MATERIAL
     return Check("curvature", "F", figure, p, Verdict.FAILS if fails else Verdict.DOUBTFUL, sentence)
 
 
@@ -199,12 +252,13 @@ def _check_outliers(sample: Sample, readings: Readings) -> Check:
     worst = int(np.argmax(np.abs(t)))
     figure = float(abs(t[worst]))
     p = min(1.0, 2 * sample.n * float(stdtr(sample.freedom - 1, -figure)))
-    test = f"largest studentized residual {figure:.3g}, p = {_p(p)}"
+    test = f"largest studentized residual {figure:.3g}, {_p(p)}"
     if p >= DOUBT:
         return Check("outliers", "studentized residual", figure, p, Verdict.PASSES, f"no outlier ({test})")
     far = np.flatnonzero(2 * sample.n * stdtr(sample.freedom - 1, -np.abs(t)) < DOUBT)
     lie = "lies" if len(far) == 1 else "lie"
-    sentence = f"{_name(sample.rows[far])} {lie} off the line ({test}): look what happened there, or use --loss huber"
+    sentence = f"{_name(sample.rows[far])} {lie} off the line ({test}): look what happened there"
+    sentence += ", or use --loss huber" if readings.u_u is None else ""
     fails = p < REFUSE and _cook(sample)[worst] > INFLUENTIAL
     verdict = Verdict.FAILS if fails else Verdict.DOUBTFUL
     return Check("outliers", "studentized residual", figure, p, verdict, sentence)
@@ -217,9 +271,9 @@ def _check_set_aside(sample: Sample, problem: Problem) -> Check:
     share = len(aside) / sample.n
     if not len(aside):
         return Check("outliers", "share set aside", 0.0, None, Verdict.PASSES, "Huber's loss set no reading aside")
-    sentence = f"Huber's loss set aside {_name(aside)}: far from the line, and counted less than half"
+    sentence = f"Huber's loss set aside {_name(aside)}: too far from the line for chance, and counted less"
     verdict = Verdict.DOUBTFUL
-    if share > MANY_SET_ASIDE:
+    if share > MANY_SET_ASIDE and len(aside) >= FEWEST_SET_ASIDE:
         verdict, sentence = Verdict.FAILS, f"{sentence}: too many for outliers"
     return Check("outliers", "share set aside", share, None, verdict, sentence)
 
@@ -237,9 +291,10 @@ def _check_influence(sample: Sample) -> Check:
     figure = float(distance[worst])
     p = float(fdtrc(n_terms, sample.freedom, figure))
     leading = int(np.argmax(sample.leverage))
+    deciding = max(DECIDING, n_terms**2 / sample.n)  # at the ends of a polynomial, leverage grows with n_terms²
     if p < MOVED:
         sentence = f"without reading {sample.rows[worst]:,} the line would be another (Cook's distance {figure:.2g})"
-    elif sample.leverage[leading] > max(DECIDING, 3 * n_terms / sample.n):
+    elif sample.leverage[leading] > deciding and not sample.is_weighted:  # weights are meant to decide
         share = f"leverage {sample.leverage[leading]:.2g}"
         sentence = f"the line follows reading {sample.rows[leading]:,} wherever it lies ({share})"
     else:
@@ -269,7 +324,7 @@ def _check_autocorrelation(sample: Sample) -> Check:
     mean = trace / (n - k)
     variance = 2 * (trace_of_square - trace * mean) / ((n - k) * (n - k + 2))
     p = _two_sided_beta(d / 4, mean / 4, variance / 16, n)
-    test = f"Durbin–Watson {d:.3g}, expected {mean:.3g}, p = {_p(p)}"
+    test = f"Durbin–Watson {d:.3g}, expected {mean:.3g}, {_p(p)}"
     if p >= DOUBT:
         sentence = f"residuals do not depend on their neighbours in the file ({test})"
         return Check("autocorrelation", "Durbin–Watson", d, p, Verdict.PASSES, sentence)
@@ -298,31 +353,29 @@ def _check_scatter(sample: Sample) -> Check:
     total = float(z @ z) * float(squares @ squares)
     figure = sample.n * slope**2 / total if total > 0 else 0.0
     p = float(chdtrc(1, figure))
-    test = f"Breusch–Pagan {figure:.3g}, p = {_p(p)}"
+    test = f"Breusch–Pagan {figure:.3g}, {_p(p)}"
     name, measure = "heteroscedasticity", "Breusch–Pagan"
     if p >= DOUBT:
         return Check(name, measure, figure, p, Verdict.PASSES, f"the scatter is the same everywhere ({test})")
     way = "grows" if slope > 0 else "shrinks"
-    sentence = f"the scatter {way} with the reading ({test}): weight the readings by a column u_c"
+    advice = "correct the column u_c" if sample.is_weighted else "weight the readings by a column u_c"
+    sentence = f"the scatter {way} with the reading ({test}): {advice}"
     return Check(name, measure, figure, p, Verdict.DOUBTFUL, sentence)
 
 
 def _check_consistency(problem: Problem) -> Check:
-    """Whether the residuals are as large as the stated uncertainties say (ISO/TS 28037:2010, clause 6.4)."""
+    """Whether the residuals are as large as the stated uncertainties say (ISO/TS 28037:2010, clause 6)."""
     from scipy.special import chdtrc
 
     exact = problem.exact
     figure, freedom = exact.chi_squared, exact.residual_freedom
     p = float(chdtrc(freedom, figure))
-    test = f"χ² = {figure:.4g} for {freedom:,} degrees of freedom, p = {_p(p)}"
+    test = f"χ² = {figure:.4g} for {freedom:,} degrees of freedom, {_p(p)}"
     if p < INCONSISTENT:
-        sentence = (
-            f"the residuals are larger than the stated uncertainties allow ({test}): a line does not explain them"
-        )
-        if not problem.is_stated:
-            sentence += "; the result's uncertainties are made from the residuals"
-        fails = p < REFUSE and problem.is_stated
-        return Check("consistency", "χ²", figure, p, Verdict.FAILS if fails else Verdict.DOUBTFUL, sentence)
+        sentence = f"the residuals are larger than the stated uncertainties allow ({test}): "
+        sentence += "those are too small, or the model does not fit"
+        verdict = Verdict.FAILS if p < REFUSE else Verdict.DOUBTFUL
+        return Check("consistency", "χ²", figure, p, verdict, sentence)
     if p > 1 - REFUSE:
         sentence = f"the residuals are smaller than the stated uncertainties ({test}): those look too large"
         return Check("consistency", "χ²", figure, p, Verdict.DOUBTFUL, sentence)
@@ -334,9 +387,8 @@ def _check_consistency(problem: Problem) -> Check:
 def _studentized(sample: Sample) -> NDArray[np.float64]:
     """(n,), each residual by the standard deviation that the other readings give it."""
     left = np.maximum(1 - sample.leverage, np.finfo(float).eps)
-    others = np.maximum(sample.rss - np.square(sample.residual) / left, 0.0) / (sample.freedom - 1)
-    with np.errstate(divide="ignore"):
-        t: NDArray[np.float64] = sample.residual / np.sqrt(left * np.maximum(others, np.finfo(float).tiny))
+    others = (sample.rss - np.square(sample.residual) / left) / (sample.freedom - 1)
+    t: NDArray[np.float64] = sample.residual / np.sqrt(left * np.maximum(others, sample.rounding))
     return np.where(sample.leverage > 1 - 1e-9, 0.0, t)  # a reading that the line must pass has no residual
 
 
@@ -369,7 +421,9 @@ def _two_sided_beta(value: float, mean: float, variance: float, n: int) -> float
 
 def _p(p: float) -> str:
     """A p-value as people read it."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+    if p >= 0.001:
+        return f"p = {p:.3f}"
+    return f"p = {p:.1e}" if p >= LEAST_P else f"p < {LEAST_P:g}"
 
 
 def _name(rows: NDArray[np.int_]) -> str:

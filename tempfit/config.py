@@ -169,8 +169,9 @@ class TrainingConfig(ModelConfig):
     )
     huber_delta: float | None = setting(
         None,
-        "Residual beyond which --loss huber grows linearly, in the reference's unit; none takes 1.345 times the robust "
-        "standard deviation of the residuals, and starts the training at the line of least squares.",
+        "Residual beyond which --loss huber grows linearly, in the reference's unit (of a reading of mean weight); by "
+        "default, 1.345 times the robust standard deviation of the residuals, and training starts at the line of least "
+        "squares.",
         unit="y_unit",
         gt=0,
     )
@@ -225,7 +226,7 @@ class UncertaintyConfig(Settings):
     uncertainty_from: Literal["auto", "residuals", "stated"] = setting(
         "auto",
         "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of --u-c "
-        "(auto: those stated, if there are any).",
+        "(auto: those stated, if there are any, but after Huber's loss, the residuals).",
     )
     coverage: float = setting(0.95, "Coverage probability of intervals.", gt=0, lt=1)
 

@@ -183,11 +183,14 @@ def _what_there_is(column: Wanted, names: Sequence[str]) -> str:
     if all(_NUMBER["."].fullmatch(item) or _NUMBER[","].fullmatch(item) for item in names):
         return "the first line holds numbers; put the columns' names above them"
     if len(names) == 1:
-        return f"the only column is {shown(names[0])}; separate columns by comma, semicolon or tab"
+        return (
+            f"the only column is {shown(names[0])}; choose it with {column.options}, or separate columns by comma, "
+            "semicolon or tab"
+        )
     by_lower = {item.lower(): item for item in names}
     close = difflib.get_close_matches(column.name.lower(), by_lower, n=1)
     guess = f" (did you mean {shown(by_lower[close[0]])}?)" if close else ""
-    return f"the columns are {shown(', '.join(names), 60)}; choose with {column.options}{guess}"
+    return f"the columns are {shown(', '.join(names), 160)}; choose with {column.options}{guess}"
 
 
 @dataclass(frozen=True, eq=False)

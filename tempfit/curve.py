@@ -37,9 +37,9 @@ class Curve:
     """A line or polynomial with its standard uncertainties, after JCGM 100:2008 (GUM).
 
     basis: the terms, where they are best conditioned. params: (terms,), of those terms.
-    cofactor: (terms, terms), the covariance of params for observations of variance 1 and mean weight, (XᵀX)⁻¹.
-    observation_sd: standard uncertainty of one observation of t_c of mean weight: the residuals' s, or as stated; NaN
-    where nothing tells it.
+    cofactor: (terms, terms), the covariance of params in units of observation_sd²: (XᵀX)⁻¹ where all weigh the same.
+    observation_sd: standard uncertainty of one observation of t_c: the residuals' s, or as stated; where those stated
+    differ, their root mean square, as of a new observation nothing else is known; NaN where nothing tells it.
     degrees_of_freedom: of observation_sd; inf where it was stated.
     u_common: standard uncertainty that all references have in common. It adds to the intercept, whatever the readings.
     coverage: probability of the intervals. t_u_range: lowest and highest reading that the curve was fitted to.
@@ -145,7 +145,8 @@ class Curve:
         """The reading at which a single new observation of a line would be t_c, any shape, with its interval.
 
         The interval holds every reading whose prediction band holds t_c (Fieller, Some problems in interval estimation,
-        J. R. Stat. Soc. B 16, 1954; Draper and Smith, Applied Regression Analysis, 3rd ed., section 3.2). Where the
+        J. R. Stat. Soc. B 16, 1954; Draper and Smith, Applied Regression Analysis, 3rd ed., section 3.2), with the
+        coverage factor at the reading itself, which differs from those at the ends where there is a u_common. Where the
         slope is not significant, it has no ends: −inf and inf. Where nothing tells the uncertainty, u and ends are NaN.
         Raises SettingsError for a polynomial.
         """
@@ -214,18 +215,24 @@ class Curve:
 
 
 def curve_from_dict(values: Mapping[str, Any]) -> Curve:
-    """The curve that `Curve.as_dict` wrote. Raises KeyError or TypeError where `values` is no such thing."""
+    """The curve that `Curve.as_dict` wrote. Raises KeyError, TypeError or ValueError where `values` is none."""
     sd, freedom = values["observation_sd"], values["degrees_of_freedom"]
     low, high = values["t_u_range"]
-    return Curve(
+    curve = Curve(
         basis=Basis(
-            Scaling(values["factor"], values["center"]), np.array(values["matrix"], dtype=np.float64), values["t0"]
+            Scaling(float(values["factor"]), float(values["center"])),
+            np.array(values["matrix"], dtype=np.float64),
+            values["t0"],
         ),
         params=np.array(values["params"], dtype=np.float64),
         cofactor=np.array(values["cofactor"], dtype=np.float64),
-        observation_sd=math.nan if sd is None else sd,
-        degrees_of_freedom=math.inf if freedom is None else freedom,
-        u_common=values["u_common"],
-        coverage=values["coverage"],
-        t_u_range=(-math.inf if low is None else low, math.inf if high is None else high),
+        observation_sd=math.nan if sd is None else float(sd),
+        degrees_of_freedom=math.inf if freedom is None else float(freedom),
+        u_common=float(values["u_common"]),
+        coverage=float(values["coverage"]),
+        t_u_range=(-math.inf if low is None else float(low), math.inf if high is None else float(high)),
     )
+    n_terms = len(curve.params)
+    if curve.basis.matrix.shape != (n_terms, n_terms) or curve.cofactor.shape != (n_terms, n_terms):
+        raise ValueError("params, matrix and cofactor do not fit together")
+    return curve

@@ -83,9 +83,13 @@ def _cause_of_over_correction(calibration: Calibration) -> str:
     critical, rate = forecast.critical_learning_rate, config.learning_rate
     curvature = forecast.eigenvalues[-1] - 2 * config.l2
     alone = 2 * (1 + config.momentum) / curvature
-    if config.loss != "squared":
+    if config.loss == "york":
+        return (
+            f"the learning rate is {format_ratio(rate / critical)} times what is critical where York's loss is lowest"
+        )
+    if config.loss == "huber":
         times = f"{format_ratio(rate / critical)} times {format_rate(critical)}"
-        return f"the learning rate is {times}, below which {config.loss.capitalize()}'s loss is safe"
+        return f"the learning rate is {times}, below which Huber's loss is safe"
     if config.l2 and rate < alone:
         return f"L2 brings the critical learning rate down from {format_rate(alone)} to {format_rate(critical)}"
     if config.l2:

@@ -193,7 +193,7 @@ def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float
     critical = float(2 * (1 + config.momentum) / axes.eigenvalues[-1])
     plain = config.optimizer == "sgd" and config.clip_norm is None
     stable = config.learning_rate < critical if plain else None
-    if config.loss != "squared" and stable is False:
+    if config.loss == "york" or (config.loss == "huber" and stable is False):
         stable = None
     untold = _untold(config)
     curve = _loss_curve(axes, design, config) if untold is None else None
@@ -352,7 +352,9 @@ def _advice(
             f"{config.optimizer} adapts its step, so {limit} of plain gradient descent does not bound it; "
             "how close it comes to the optimum depends on how small the learning rate is."
         )
-    if config.loss == "york" and config.learning_rate >= critical:
+    if config.loss == "york":
+        if config.learning_rate < critical:
+            return f"{rate} is below {limit} where York's loss is lowest: near it, no over-correction."
         return f"{times} where York's loss is lowest: near it, updates over-correct. To be safe, take {smaller}."
     if config.loss == "huber" and config.learning_rate >= critical:
         return (

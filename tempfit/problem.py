@@ -19,16 +19,17 @@ from tempfit.config import (
     UncertaintyConfig,
     ValidationConfig,
 )
+from tempfit.curve import Curve
 from tempfit.design import Design, compress, design_of
 from tempfit.errors import ReadingsError, SettingsError
 from tempfit.forecast import CLOSE
 from tempfit.model import build_model
+from tempfit.points import Points, weigh
 from tempfit.readings import Readings
 from tempfit.robust import Robust, fit_huber
 from tempfit.statistics import LeastSquares, solve
 from tempfit.training import needs_rows
 from tempfit.validation import held_out_rows
-from tempfit.york import adjust
 
 ROUNDING = 1e-12  # of the mean squared error at the start: what rounding leaves of it in a perfect fit
 
@@ -42,9 +43,10 @@ class Problem:
     compressed). rows: what the loop runs on: design, or all rows where the loss needs them. held_out: the readings not
     to train on, in `basis`; one design per fold. folds: with k-fold cross-validation, the k problems of which each
     leaves one fold out. mask: (readings,), which of the readings are trained on.
-    root_weights: (rows,), square roots of the weights of those; None where all weigh the same. variance: of an
-    observation of mean weight, by the uncertainties stated; NaN where none are. robust: where Huber's loss is lowest,
-    if it is what is trained, in `standard` (a line's, for an mlp). t_u_range: lowest and highest reading trained on.
+    points: the weighted points of those; None where all weigh the same. variance: of an observation of weight 1, by the
+    uncertainties stated; NaN where none are. robust: where Huber's loss is lowest, if it is what is trained, in
+    `standard` (a line's, for an mlp). start: (terms,), in `basis`, where the training of a loss that is no quadratic
+    starts unless a start is given; None for others. t_u_range: lowest and highest reading trained on.
     """
 
     standard: Basis
@@ -55,9 +57,10 @@ class Problem:
     held_out: tuple[Design, ...]
     folds: tuple[Problem, ...]
     mask: NDArray[np.bool_]
-    root_weights: NDArray[np.float64] | None
+    points: Points | None
     variance: float
     robust: Robust | None
+    start: NDArray[np.float64] | None
     t_u_range: tuple[float, float]
     uncertainty: UncertaintyConfig
 
@@ -65,7 +68,17 @@ class Problem:
     def is_stated(self) -> bool:
         """Whether the uncertainties of the result are made from those stated, and not from the residuals."""
         wanted = self.uncertainty.uncertainty_from
-        return wanted == "stated" or (wanted == "auto" and not math.isnan(self.variance) and self.robust is None)
+        return wanted == "stated" or (wanted == "auto" and self.points is not None and self.robust is None)
+
+    @property
+    def root_weights(self) -> NDArray[np.float64] | None:
+        """(rows,), square roots of the weights; None where all weigh the same."""
+        return None if self.points is None else self.points.root_weights(self.variance)
+
+    @property
+    def spread(self) -> float:
+        """How much larger the variance of an observation is on average than that of one of weight 1."""
+        return 1.0 if self.points is None else float(self.points.variances.mean()) / self.variance
 
     @cached_property
     def exact(self) -> LeastSquares:
@@ -73,29 +86,33 @@ class Problem:
         solution = solve(self.factor, self.standard, variance=self.variance, stated=self.is_stated)
         return replace(
             solution,
+            cofactor=solution.cofactor / self.spread,
+            observation_sd=solution.observation_sd * math.sqrt(self.spread),
             u_common=self.uncertainty.u_common,
             coverage=self.uncertainty.coverage,
             t_u_range=self.t_u_range,
         )
 
-    @property
-    def optimum(self) -> NDArray[np.float64]:
-        """(terms,), in `standard`, where the loss that is trained is lowest without penalties; of an mlp, a line's."""
-        return self.exact.params if self.robust is None else self.robust.params
+    @cached_property
+    def best(self) -> Curve:
+        """Where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's."""
+        if self.robust is None:
+            return self.exact
+        sd = self.robust.observation_sd * math.sqrt(self.spread)
+        return replace(self.exact, params=self.robust.params, observation_sd=sd)
 
-    def settle(self, config: CalibrationConfig) -> CalibrationConfig:
-        """The config to train with: a huber_delta that was left to the readings is what they made of it.
+    def start_config(self, config: CalibrationConfig) -> CalibrationConfig:
+        """The config to train with: what was left to the readings is what they made of it.
 
-        Huber's gradient is at most delta, so from afar a small one takes many thousand epochs: unless a start is given,
-        training then starts where least squares ends.
+        That is Huber's delta, and where to start on a loss that is no quadratic. From afar, Huber's takes as many
+        epochs as there are deltas on the way, and York's χ² has no valley, but grows flat where w is large.
         """
-        if self.robust is None or config.huber_delta is not None:
-            return config
-        settled: dict[str, float] = {"huber_delta": self.robust.delta}
+        settled: dict[str, float] = {}
+        if self.robust is not None and config.huber_delta is None:
+            settled["huber_delta"] = self.robust.delta
         defaults = TrainingConfig()
-        if config.model != "mlp" and (config.w_start, config.b_start) == (defaults.w_start, defaults.b_start):
-            start = self.basis.change_to(self.standard) @ self.exact.params
-            settled |= {"w_start": float(start[-2]), "b_start": float(start[-1])}
+        if self.start is not None and (config.w_start, config.b_start) == (defaults.w_start, defaults.b_start):
+            settled |= {"w_start": float(self.start[-2]), "b_start": float(self.start[-1])}
         return config.model_copy(update=settled)
 
     def goal(self, config: CalibrationConfig) -> float:
@@ -126,6 +143,11 @@ def settle(readings: Readings, config: CalibrationConfig) -> CalibrationConfig:
         raise SettingsError(f"loss: york needs the columns u_c and u_u; {readings.source} has {_stated(readings)}")
     if config.uncertainty_from == "stated" and readings.u_c is None:
         raise SettingsError(f"uncertainty_from: stated needs the column u_c; {readings.source} has no uncertainties")
+    if config.uncertainty_from == "stated" and config.loss == "huber":
+        raise SettingsError(
+            "uncertainty_from: after Huber's loss, which takes outliers into account, uncertainties are made from the "
+            "residuals; leave it at auto, or use the squared loss"
+        )
     if readings.u_u is None:
         return config
     if config.loss == "huber" or config.model != "line":
@@ -156,23 +178,29 @@ def normalize(readings: Readings, config: CalibrationConfig) -> Problem:
     masks, none = held_out_rows(readings.n, config), np.zeros(readings.n, dtype=bool)
     if not config.folds:
         return _problem(readings, config, masks[0] if masks else none)
-    folds = tuple(_problem(readings, config, mask) for mask in masks)
-    return _problem(readings, config, none, folds)
+    whole = _problem(readings, config, none)
+    folds = tuple(_problem(readings, config, mask, whole.variance) for mask in masks)
+    return replace(whole, folds=folds, held_out=tuple(fold.held_out[0] for fold in folds))
 
 
 def _problem(
-    readings: Readings, config: CalibrationConfig, held_out: NDArray[np.bool_], folds: tuple[Problem, ...] = ()
+    readings: Readings, config: CalibrationConfig, held_out: NDArray[np.bool_], judged_by: float | None = None
 ) -> Problem:
-    points, variance = _points(readings, ~held_out)
-    _refuse_too_few(points.t_u, readings, config)
-    t_u, t_c, root_weights = points.t_u, points.t_c, points.root_weights
+    """judged_by: the variance that weighs 1 among the readings held out, which folds share, so that their losses add
+    up; None for that of the readings trained on."""
+    mask = ~held_out
+    points = weigh(readings, mask)
+    t_u, t_c = (readings.t_u[mask], readings.t_c[mask]) if points is None else (points.t_u, points.t_c)
+    _refuse_too_few(t_u, readings, config)
+    variance = math.nan if points is None else points.mean_variance
+    root_weights = None if points is None else points.root_weights(variance)
     standard, basis = standard_basis(t_u, config, root_weights), fit_basis(t_u, config, root_weights)
     standard_rows = design_of(standard.features(t_u), t_c, root_weights)
     factor = compress(standard_rows)
     by_rows = needs_rows(config)
-    rows = _rows(readings, ~held_out, basis, variance) if by_rows else None
+    rows = _rows(readings, mask, basis, variance) if by_rows else None
     design = rows if rows and config.model == "mlp" else factor.linear_map(standard.change_to(basis))
-    validation = _rows(readings, held_out, basis, variance) if held_out.any() else None
+    validation = _rows(readings, held_out, basis, judged_by or variance) if held_out.any() else None
     if validation is not None and not by_rows:
         validation = compress(validation)
     return Problem(
@@ -181,51 +209,28 @@ def _problem(
         basis=basis,
         design=design,
         rows=rows or design,
-        held_out=(validation,) if validation is not None else tuple(fold.held_out[0] for fold in folds),
-        folds=folds,
-        mask=~held_out,
-        root_weights=root_weights,
+        held_out=(validation,) if validation is not None else (),
+        folds=(),
+        mask=mask,
+        points=points,
         variance=variance,
         robust=fit_huber(standard_rows, config.huber_delta) if config.loss == "huber" else None,
-        t_u_range=(float(readings.t_u[~held_out].min()), float(readings.t_u[~held_out].max())),
+        start=_start(factor, standard, basis, rows, config),
+        t_u_range=(float(readings.t_u[mask].min()), float(readings.t_u[mask].max())),
         uncertainty=UncertaintyConfig(**config.model_dump(include=set(UncertaintyConfig.model_fields))),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Points:
-    """What least squares fits a line to: (rows,) each; root_weights as in Problem."""
-
-    t_u: NDArray[np.float64]
-    t_c: NDArray[np.float64]
-    root_weights: NDArray[np.float64] | None
-
-
-def _points(readings: Readings, mask: NDArray[np.bool_]) -> tuple[_Points, float]:
-    """The readings of the mask, adjusted to York's line where both axes are uncertain; and the stated variance of an
-    observation of mean weight, NaN where none is stated."""
-    t_u, t_c = readings.t_u[mask], readings.t_c[mask]
-    if readings.u_c is None:
-        return _Points(t_u, t_c, None), math.nan
-    variances = readings.u_c[mask] ** 2
-    if readings.u_u is not None:
-        adjusted = adjust(t_u, t_c, readings.u_u[mask], readings.u_c[mask])
-        t_u, t_c, variances = adjusted.t_u, adjusted.t_c, adjusted.variance
-    variance = 1 / float((1 / variances).mean())
-    _refuse_one_sided(t_u, variances, readings)
-    return _Points(t_u, t_c, np.sqrt(variance / variances)), variance
-
-
-def _refuse_one_sided(t_u: NDArray[np.float64], variances: NDArray[np.float64], readings: Readings) -> None:
-    """Raise ReadingsError where the uncertainties leave all the weight to readings at one place."""
-    weights = 1 / variances
-    center = float(np.average(t_u, weights=weights))
-    spread = math.sqrt(float(np.average((t_u - center) ** 2, weights=weights)))
-    if spread <= 1e-12 * float(np.abs(t_u).max()) or spread <= 1e-6 * float(np.ptp(t_u)):
-        raise ReadingsError(
-            f"{readings.source}: by the uncertainties in column u_c, (nearly) all the weight is on readings of "
-            f"{center:g}; a line needs weight at different temperatures: correct the column, or use --u-c none"
-        )
+def _start(
+    factor: Design, standard: Basis, basis: Basis, rows: Design | None, config: CalibrationConfig
+) -> NDArray[np.float64] | None:
+    """Least squares' parameters: for York's loss, with the references alone uncertain; for Huber's, if delta is left to
+    the readings."""
+    if config.loss == "york" and rows is not None:
+        return solve(compress(replace(rows, features=rows.features[..., :2])), basis).params
+    if config.loss == "huber" and config.huber_delta is None and config.model != "mlp":
+        return basis.change_to(standard) @ solve(factor, standard).params
+    return None
 
 
 def _rows(readings: Readings, mask: NDArray[np.bool_], basis: Basis, variance: float) -> Design:

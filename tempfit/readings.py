@@ -119,14 +119,15 @@ class Readings:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of the values, t_u then t_c (then u_c and u_u, if stated) as little-endian float64: equal for CSV
-        and Parquet of equal values.
+        """Hex digest of the values, t_u then t_c as little-endian float64, then u_c and u_u, each behind its name, if
+        stated: equal for CSV and Parquet of equal values.
 
         -0.0 counts as 0.0; names and source do not count.
         """
         digest = hashlib.sha256()
-        for values in (self.t_u, self.t_c, self.u_c, self.u_u):
+        for name, values in (("", self.t_u), ("", self.t_c), ("u_c", self.u_c), ("u_u", self.u_u)):
             if values is not None:
+                digest.update(name.encode())
                 digest.update((values + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
         return digest.hexdigest()
 

@@ -38,7 +38,11 @@ class Record:
         """The line or polynomial with its uncertainty. Raises RunsError where the calibration has none."""
         values = self.values.get("curve")
         if values is not None:
-            return curve_from_dict(values)
+            try:
+                return curve_from_dict(values)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+                raise RunsError(f"{self.name}: its curve is damaged ({reason}); calibrate again") from None
         if self.values.get("diverged_at") is not None:
             why = "its fit diverged, so that there is nothing to use"
         elif self.values.get("model") == "mlp":
@@ -76,6 +80,9 @@ def as_record(values: Any, name: str, **run: Any) -> Record:
     """`values`, read from JSON, as a Record. Raises RunsError where they are no calibration's."""
     if not isinstance(values, dict) or not isinstance(values.get("config"), dict) or "data" not in values:
         raise RunsError(f"{name}: holds no calibration; name a run, or its calibration.json")
+    checks = values.get("checks") or []
+    if not isinstance(checks, list) or not all(isinstance(check, dict) for check in checks):
+        raise RunsError(f"{name}: its checks are damaged; calibrate again")
     return Record(values, name, **run)
 
 

@@ -19,6 +19,7 @@ NORMAL_MAD = 0.6745  # median of the absolute value of a standard normal variabl
 MOST_ITERATIONS, SCALE_ITERATIONS = 500, 50
 CONVERGED = 1e-14  # of the residuals' root mean square at the start
 SMALLEST_DELTA = 1e-2  # of the same: where most readings lie on a line exactly, descent needs some slope all the same
+FALSE_ALARM = 0.01  # probability to set aside any reading of a good line
 ROUNDING = 1e-12  # of the targets' root mean square: smaller residuals are those of a perfect fit
 
 
@@ -27,19 +28,16 @@ class Robust:
     """Where Huber's loss is lowest.
 
     params: (terms,). delta: the residual beyond which it grows linearly. weights: (rows,), by which least squares would
-    end at the same params: 1 up to delta, less beyond.
+    end at the same params: 1 up to delta, less beyond. set_aside: (rows,), which readings lie so far from the line that
+    chance does not explain it.
     observation_sd: what takes the place of s in the covariance s² (XᵀX)⁻¹; NaN where nothing tells it.
     """
 
     params: NDArray[np.float64]
     delta: float
     weights: NDArray[np.float64]
+    set_aside: NDArray[np.bool_]
     observation_sd: float
-
-    @property
-    def set_aside(self) -> NDArray[np.bool_]:
-        """(rows,), which readings count less than half: those more than twice delta away."""
-        return self.weights < 0.5
 
 
 def fit_huber(design: Design, delta: float | None) -> Robust:
@@ -53,12 +51,14 @@ def fit_huber(design: Design, delta: float | None) -> Robust:
     residual = targets - features @ params
     scale = math.sqrt(float(residual @ residual) / len(targets))
     size = math.sqrt(float(targets @ targets) / len(targets)) or 1.0
-    smallest = SMALLEST_DELTA * scale if scale > ROUNDING * size else size  # a perfect fit sets nothing aside
-    fixed = delta
+    fixed, n_terms = delta, features.shape[1]
     for iteration in range(MOST_ITERATIONS):
         if fixed is None and iteration < SCALE_ITERATIONS:
-            deviation = float(np.median(np.abs(residual))) / NORMAL_MAD
-            delta = max(TUNING * deviation, smallest)
+            deviation = _robust_sd(residual, n_terms)
+            if deviation > ROUNDING * size:
+                delta = TUNING * deviation
+            else:  # most lie on the line exactly; where all do, nothing is to be set aside
+                delta = SMALLEST_DELTA * scale if scale > ROUNDING * size else size
         assert delta is not None
         weights = np.minimum(1.0, delta / np.maximum(np.abs(residual), delta))
         before, params = params, _solve(features, targets, weights)
@@ -67,7 +67,22 @@ def fit_huber(design: Design, delta: float | None) -> Robust:
             break
     assert delta is not None
     weights = np.minimum(1.0, delta / np.maximum(np.abs(residual), delta))
-    return Robust(params, delta, weights, _observation_sd(residual, weights, features.shape[1]))
+    far = _far(np.abs(residual), max(_robust_sd(residual, n_terms), ROUNDING * size), n_terms)
+    return Robust(params, delta, weights, far & (weights < 1), _observation_sd(residual, weights, n_terms))
+
+
+def _robust_sd(residual: NDArray[np.float64], n_terms: int) -> float:
+    """The median absolute residual (about 0) as a standard deviation, with the residuals' degrees of freedom."""
+    n = len(residual)
+    return float(np.median(np.abs(residual))) / NORMAL_MAD * math.sqrt(n / max(n - n_terms, 1))
+
+
+def _far(size: NDArray[np.float64], sd: float, n_terms: int) -> NDArray[np.bool_]:
+    """(rows,), which absolute residuals are too large for their number: Student's t, by Bonferroni."""
+    from scipy.special import stdtrit
+
+    n = len(size)
+    return np.asarray(size > sd * stdtrit(max(n - n_terms, 1), 1 - FALSE_ALARM / (2 * n)))
 
 
 def _observation_sd(residual: NDArray[np.float64], weights: NDArray[np.float64], n_terms: int) -> float:

@@ -71,9 +71,11 @@ def describe_uncertainty(calibration: Calibration, curve: Curve) -> str:
     if calibration.problem.is_stated:
         parts.append(f"as stated: χ² = {calibration.exact.chi_squared:.4g}, ν = {calibration.exact.residual_freedom:,}")
     else:
-        parts.append(f"s = {calibration.residual_sd:.4g}{unit}, ν = {calibration.exact.residual_freedom:,}")
+        robust = calibration.problem.robust
+        sd, whose = (calibration.residual_sd, "") if robust is None else (robust.observation_sd, " (Huber’s)")
+        parts.append(f"s = {sd:.4g}{unit}{whose}, ν = {calibration.exact.residual_freedom:,}")
     if curve.u_common:
-        parts.append(f"{curve.u_common:g}{unit} of them common to all references")
+        parts.append(f"with {curve.u_common:g}{unit} common to all references")
     return ", ".join(parts)
 
 
@@ -96,8 +98,9 @@ def _describe_checks(calibration: Calibration) -> list[tuple[str, str]]:
     """What passed in a line, and a line for everything that did not."""
     found = {verdict: [check for check in calibration.checks if check.verdict is verdict] for verdict in Verdict}
     lines = [(LABELS[verdict], check.sentence) for verdict in LABELS for check in found[verdict]]
-    if found[Verdict.PASSES]:
-        lines.append(("checks passed", ", ".join(check.name for check in found[Verdict.PASSES])))
+    for verdict, label in ((Verdict.PASSES, "checks passed"), (Verdict.NOT_CHECKED, "not checked")):
+        if found[verdict]:
+            lines.append((label, ", ".join(check.name for check in found[verdict])))
     return lines
 
 
@@ -123,7 +126,7 @@ def describe_distance(calibration: Calibration) -> str:
             return f"mean squared error {1 + excess:.3g} times that of the best line"
         return f"mean squared error {abs(excess):.2%} {'above' if excess > 0 else 'below'} that of the best line"
     problem = calibration.problem
-    off = np.abs(calibration.coefficients - problem.standard.to_raw(problem.optimum))
+    off = np.abs(calibration.coefficients - problem.standard.to_raw(problem.best.params))
     names = calibration.coefficient_names
     parts = [
         f"{name} {'off by' if i == 0 else 'by'} {d:.2g}" for i, (name, d) in enumerate(zip(names, off, strict=True))

@@ -144,12 +144,15 @@ def plan_sweep(readings: Readings, grid: Grid) -> Plan:
             settled = settle(readings, trial.config)
             if settled.loss != trial.config.loss:
                 trial = Trial(trial.name.replace("loss squared", "loss york"), settled)
+                key = problem_key(settled)
+            if any(trial.name == other.name for other, _ in trials):  # squared and york are one here
+                continue
             if key not in problems:
                 problems[key] = normalize(readings, trial.config)
             problem = problems[key]
             if isinstance(problem, InputError):
                 raise problem
-            check_start(problem.rows, problem.settle(trial.config))
+            check_start(problem.rows, problem.start_config(trial.config))
         except InputError as error:
             problems.setdefault(key, error)
             first = first or error
@@ -192,7 +195,7 @@ def _forecasts(plan: Plan) -> list[Forecast]:
     for trial, problem in zip(plan.grid.trials, plan.problems, strict=True):
         config = trial.config
         key = id(problem), config.seed, config.hidden, config.activation, config.loss, config.huber_delta
-        forecast = make_forecast(problem.design, problem.settle(config), curvature=curvatures.get(key))
+        forecast = make_forecast(problem.design, problem.start_config(config), curvature=curvatures.get(key))
         if config.model == "mlp":
             curvatures[key] = float(forecast.eigenvalues[-1]) - 2 * config.l2
         forecasts.append(forecast)

@@ -279,8 +279,9 @@ class _Batch:
                 "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
             )
         rounding = 8 * float(torch.finfo(self.params.dtype).eps)
-        tolerance = np.array([max(c.tolerance, rounding) if c.tolerance else -1.0 for c in configs])
-        return np.where(tolerance > 0, tolerance * scale, -1.0)
+        tolerance = np.array([c.tolerance for c in configs])
+        least = rounding * np.maximum(scale, self.loss.largest_gradient(self.features, self.targets))
+        return np.where(tolerance > 0, np.maximum(tolerance * scale, least), -1.0)
 
     def drop(self, ended: NDArray[np.bool_]) -> None:
         """Take members out of the batch; the others' numbers do not change by it."""

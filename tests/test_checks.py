@@ -28,19 +28,20 @@ def check(result, name):
 def test_a_good_line_passes_all():
     result = calibrate((T, line(np.random.default_rng(3))))
     assert [check.name for check in result.checks] == [
-        "curvature", "outliers", "influence", "autocorrelation", "heteroscedasticity", "descent"
+        "slope", "curvature", "outliers", "influence", "autocorrelation", "heteroscedasticity", "descent"
     ]  # fmt: skip
     assert {check.verdict for check in result.checks} == {Verdict.PASSES}
     assert result.usable
     values = result.as_dict()
     assert values["usable"] is True
-    assert values["checks"][0] == {
+    curvature = check(result, "curvature")
+    assert values["checks"][1] == {
         "name": "curvature",
         "measure": "F",
-        "figure": result.checks[0].figure,
-        "p": result.checks[0].p,
+        "figure": curvature.figure,
+        "p": curvature.p,
         "verdict": "passes",
-        "sentence": result.checks[0].sentence,
+        "sentence": curvature.sentence,
     }
 
 
@@ -154,7 +155,7 @@ def test_consistency_with_the_stated_uncertainties():
     assert not small.usable
     assert "look too large" in check(large, "consistency").sentence
     scatter = calibrate(Readings(T, t_c, u_c=np.full(N, 0.03)), uncertainty_from="residuals")
-    assert check(scatter, "consistency").verdict is Verdict.DOUBTFUL
+    assert [found.name for found in scatter.checks if found.name == "consistency"] == []  # weights without a size
     assert scatter.usable
 
 
@@ -176,15 +177,42 @@ def test_a_descent_that_did_not_arrive_should_not_be_used(options, verdict):
 
 def test_a_perfect_line_has_nothing_to_test():
     result = calibrate(([1.0, 2.0, 3.0, 4.0], [3.0, 5.0, 7.0, 9.0]))
-    assert [check.name for check in result.checks] == ["descent"]
     assert result.usable
+    assert check(result, "scatter").verdict is Verdict.DOUBTFUL
     three = calibrate(([1.0, 2.0, 3.0], [3.0, 5.0, 7.1]))  # one degree of freedom: an F test has none left
-    assert [check.name for check in three.checks] == ["descent"]
+    for found in (result, three):
+        not_checked = [check.name for check in found.checks if check.verdict is Verdict.NOT_CHECKED]
+        assert not_checked == ["curvature", "outliers", "influence", "autocorrelation", "heteroscedasticity"]
+    assert three.usable
+
+
+def test_a_thermometer_that_tells_nothing():
+    rng = np.random.default_rng(12)
+    for t_c in (rng.normal(20, 1, N), np.full(N, 20.0)):
+        result = calibrate((T, t_c))
+        assert check(result, "slope").verdict is Verdict.FAILS
+        assert "the reading t_u tells nothing of t_c" in check(result, "slope").sentence
+        assert not result.usable
+    # F of the slope is the square of Student's t of scipy's linregress.
+    found, reference = check(calibrate((T_U, T_C)), "slope"), scipy.stats.linregress(T_U, T_C)
+    assert found.figure == pytest.approx((reference.slope / reference.stderr) ** 2, rel=1e-9)
+    assert found.p == pytest.approx(reference.pvalue, rel=1e-6)
+
+
+def test_misfit_that_hides_in_its_own_scatter():
+    """A thermistor as a line: eleven readings are too few for the F test alone, but their residuals are alike."""
+    t_c = np.linspace(0, 100, 11)
+    kelvin = t_c + 273.15
+    resistance = 10_000 * np.exp(3950 * (1 / kelvin - 1 / 298.15))
+    result = calibrate((resistance, t_c))
+    assert not result.usable
+    assert check(result, "curvature").verdict is Verdict.FAILS
 
 
 def test_two_temperatures_show_no_curvature():
     result = calibrate(([0.0, 0.0, 0.0, 10.0, 10.0, 10.0], [1.0, 1.1, 0.9, 6.0, 6.1, 5.8]))
     assert "too few different readings" in check(result, "curvature").sentence
+    assert check(result, "curvature").verdict is Verdict.NOT_CHECKED
     assert check(result, "curvature").p is None
     assert tempfit.calibrate(result.readings).usable
 

@@ -156,3 +156,27 @@ def test_weasyprint_is_imported_for_pdfs_alone(recorded, mlruns, here):
     command = [sys.executable, "-c", code, "report", recorded[0], "--mlruns", str(mlruns)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     assert subprocess.run(command, check=False, env=environment, capture_output=True).returncode == 0
+
+
+def test_no_certificate_of_what_should_not_be_used(recorded, here, capsys):
+    (here / "fields.toml").write_text(FIELDS, encoding="utf-8")
+    values = json.loads(Path(recorded[1]).read_text(encoding="utf-8")) | {"usable": False}
+    (here / "bent.json").write_text(json.dumps(values), encoding="utf-8")
+    code, out, err = run(capsys, "report", "bent.json", "--fields", "fields.toml", "--certificate")
+    assert (code, out) == (2, "")
+    assert "--certificate: by its own checks, bent.json should not be used" in err.replace("\n", " ")
+    assert sorted(path.name for path in here.iterdir()) == ["bent.json", "fields.toml"]
+
+
+@pytest.mark.parametrize("key", ["factor", "matrix", "params", "cofactor", "observation_sd", "t_u_range"])
+def test_a_damaged_record_is_told_in_one_line(recorded, here, capsys, key):
+    values = json.loads(Path(recorded[1]).read_text(encoding="utf-8"))
+    for damage in ("gone", "text"):
+        curve = {name: value for name, value in values["curve"].items() if name != key}
+        curve |= {} if damage == "gone" else {key: "x"}
+        (here / "cut.json").write_text(json.dumps(values | {"curve": curve}), encoding="utf-8")
+        code, out, err = run(capsys, "report", "cut.json")
+        assert (code, out) == (2, "")
+        assert "cut.json: its curve is damaged" in err
+    (here / "cut.json").write_text(json.dumps(values | {"checks": "x"}), encoding="utf-8")
+    assert "its checks are damaged" in run(capsys, "report", "cut.json")[2]

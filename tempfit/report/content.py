@@ -50,7 +50,7 @@ from tempfit.report.units import Units, unit_of, with_unit
 from tempfit.status import Outcome, Status
 
 NEARLY_NONE = 1e-12  # of the largest temperature: a scatter that is nothing but rounding
-VERDICTS = {"passes": "✓", "doubtful": "!", "fails": "✗"}
+VERDICTS = {"passes": "✓", "doubtful": "!", "fails": "✗", "not checked": "–"}
 
 Rows = list[tuple[str, str]]
 
@@ -275,17 +275,17 @@ def _budget(record: Record, curve: Curve, units: Units) -> Rows:
     freedom = f"ν = {curve.degrees_of_freedom:g}" if math.isfinite(curve.degrees_of_freedom) else "ν = ∞"
     rows = [("Made from", source)]
     residual_sd = told.get("residual_sd")
-    if residual_sd is not None:
+    if residual_sd is not None and record.setting("loss") != "huber":
         sd = with_unit(state_one(residual_sd, 2), units.y)
         rows.append(("Standard deviation of the residuals", f"s = {sd}"))
     if curve.observation_sd > 0 and (stated or curve.observation_sd != residual_sd):
         sd = with_unit(state_one(curve.observation_sd, 2), units.y)
-        rows.append(("Standard uncertainty of one observation", f"{sd} (of mean weight)"))
+        rows.append(("Standard uncertainty of one observation", sd))
     rows.append(("Degrees of freedom", freedom))
     rows.append(("Coverage probability", f"{100 * curve.coverage:g}{NO_BREAK}%"))
     if curve.is_line and curve.observation_sd > 0:
         covariance = state_one(float(curve.covariance[0, 1]), 3)
-        unit = f"{units.y}²{f'/{units.x}' if units.x else ''}"
+        unit = f"{units.y}²/{units.x or 'unit'}"
         r = state([curve.correlation], -3).texts[0]
         rows.append(("Covariance, correlation", f"u(w, b) = {with_unit(covariance, unit)}, r(w, b) = {r}"))
     if curve.u_common:
@@ -296,13 +296,11 @@ def _budget(record: Record, curve: Curve, units: Units) -> Rows:
                 f"u_common = {common}; included in u(b) and in the uncertainty of every temperature",
             )
         )
+    elif stated:
+        rows.append(("Common to all references", "nothing stated beside what those of each reading hold"))
     else:
-        rows.append(
-            (
-                "Common to all references",
-                "none stated (u_common = 0): the reference’s own uncertainty comes in addition",
-            )
-        )
+        missing = "none stated (u_common = 0): the reference’s own uncertainty comes in addition"
+        rows.append(("Common to all references", missing))
     return rows
 
 
@@ -314,6 +312,8 @@ def _particulars(record: Record, fields: Fields, observed: Observed | None, unit
         reference.append(("Included in this calibration", f"standard uncertainty common to all references: {common}"))
     elif fields.reference.uncertainty:
         what = "no common uncertainty was stated to the calibration; that of the reference is to be added"
+        if (record.values.get("uncertainty") or {}).get("from") == "stated":
+            what = "as far as those stated for each reading hold it; nothing common to all (u_common = 0)"
         reference.append(("Included in this calibration", what))
     people = fields.people.rows()
     due = [("Recalibration due", fields.report.recalibration_due)] if fields.report.recalibration_due else []
@@ -358,6 +358,8 @@ def _checks(record: Record) -> list[Check]:
 
 def _sentence(check: Mapping[str, Any]) -> str:
     text = _capital(str(check.get("sentence") or ""))
+    said, colon, advice = text.rpartition(": ")
+    text = said if colon and " --" in f" {advice}" else text  # what to type is not for who reads the report
     return f"{text}." if text[-1:].isalnum() or text[-1:] == ")" else text
 
 
@@ -396,6 +398,8 @@ def _doubts(record: Record, curve: Curve) -> list[str]:
         doubts.append(
             "The readings lie on the curve to within rounding: their scatter tells nothing of how uncertain it is."
         )
+    if "checks" not in record.values:
+        doubts.append("Its checks are not recorded.")
     if record.setting("l1") or record.setting("l2"):
         doubts.append("It was fitted with a penalty (l1 or l2), which draws the coefficients towards 0.")
     if record.values.get("status") == Status.STOPPED:
@@ -407,7 +411,12 @@ def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
     """How gradient descent found it, and how far that is from the exact solution."""
     values = record.values
     rate = format_rate(record.setting("learning_rate"))
-    losses = {"squared": "mean squared error", "huber": "Huber’s loss", "york": "York’s loss, both axes uncertain"}
+    weighted = "weighted " if values.get("chi_squared") is not None else ""
+    losses = {
+        "squared": f"{weighted}mean squared error",
+        "huber": "Huber’s loss",
+        "york": "York’s loss, both axes uncertain",
+    }
     method = (
         f"gradient descent ({record.setting('optimizer')}, learning rate {rate}, scaling {record.setting('scaling')})"
     )
@@ -416,12 +425,9 @@ def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
         ("Minimized", losses.get(record.setting("loss"), str(record.setting("loss")))),
         ("Ended", f"{values.get('status')}, after {count(values.get('n_epochs') or 0, 'epoch')}"),
     ]
-    exact = (values.get("exact") or {}).get("coefficients")
-    if exact is not None and all(value is not None for value in exact) and curve.observation_sd > 0:
-        off = np.abs(curve.coefficients - np.asarray(exact, dtype=np.float64))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = float(np.nan_to_num(off / curve.uncertainties).max())
-        rows.append(("Distance to the exact least-squares solution", _share(share)))
+    figures = {check.get("name"): check.get("figure") for check in values.get("checks") or ()}
+    if figures.get("descent") is not None and curve.observation_sd > 0:
+        rows.append(("Distance from the exact optimum", _share(float(figures["descent"]))))
     seen = values.get("validation")
     if seen:
         rows.append(("Validation", f"{seen.get('method')}: root mean squared residual {_root(seen.get('loss'))}"))
@@ -430,7 +436,7 @@ def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
 
 def _share(share: float) -> str:
     how_many = "less than a millionth of" if share < 1e-6 else f"{state_one(share, 2)} times"
-    return f"{how_many} the standard uncertainty"
+    return f"{how_many} its standard uncertainty"
 
 
 def _root(loss: float | None) -> str:

@@ -15,7 +15,7 @@ from tempfit.curve import Curve
 from tempfit.record import Record
 from tempfit.report.observed import Observed
 from tempfit.report.rounding import NO_BREAK, NONE, last_place, measured, power_of_ten, state, state_one, state_pair
-from tempfit.report.units import Units
+from tempfit.report.units import Units, unit_of
 
 MOST_ROWS, EXTREMES = 200, 10  # readings listed; of more, the largest residuals
 T_U, T_C = Markup("<i>t</i><sub>u</sub>"), Markup("<i>t</i><sub>c</sub>")
@@ -178,7 +178,7 @@ def _remarks(record: Record, observed: Observed) -> list[str]:
 
 def scales_table(record: Record) -> Table | None:
     scales = record.values.get("scales") or ()
-    if not scales:
+    if not scales or unit_of(record, "x"):  # where the unit is known, there is no question
         return None
     rows = []
     for scale in scales:
