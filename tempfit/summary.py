@@ -166,7 +166,7 @@ def to_html(calibration: Calibration) -> str:
     return f"<div><table>{rows}</table>{pictures}</div>"
 
 
-Calibration._repr_html_ = to_html  # the arrow stays report → calibration
+Calibration._repr_html_ = to_html  # the arrow stays summary → calibration
 
 
 def _cell(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The readings of a run, as its artifact residuals.parquet keeps them."""
+"""What a report shows of the readings themselves."""
 
 from __future__ import annotations
 

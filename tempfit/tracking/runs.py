@@ -37,7 +37,7 @@ from tempfit.tracking.ui import TRAINING_VIEW
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 MOST_RESIDUALS = 100_000  # readings: beyond it, a run would keep a copy of data that are large themselves
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
-LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy")
+LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
