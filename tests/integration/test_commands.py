@@ -51,7 +51,7 @@ def test_twenty_processes_on_an_mlruns_that_does_not_exist_yet(place: Place) -> 
         assert run.data.metrics["w"] == result["w"]
         assert run.outputs.model_outputs
         assert all(Path(path).stat().st_size > 0 for path in result["artifacts"].values())
-        assert len(result["artifacts"]) == 6
+        assert len(result["artifacts"]) == 7
     home = place.folder / "prefect" / "tempfit"
     wait_for(lambda: not leases.any_held(home / "servers"), 60, "the end of the shared server")
     assert not (home / "server.json").exists()
