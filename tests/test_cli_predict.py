@@ -80,8 +80,8 @@ def test_readings_of_temperatures(model, capsys):
 @pytest.mark.parametrize("given", [".csv", ".parquet"])
 @pytest.mark.parametrize("kept", [".csv", ".parquet"])
 def test_files(given, kept, model, capsys, monkeypatch):
-    monkeypatch.setattr("tempfit.readings.BLOCK_BYTES", 1000)
-    monkeypatch.setattr("tempfit.readings.BLOCK_ROWS", 64)
+    monkeypatch.setattr("tempfit.table_files.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("tempfit.table_files.BLOCK_ROWS", 64)
     values = np.random.default_rng(1).normal(50, 20, 500)
     frame = pd.DataFrame({"note": "a", "t_u": values})
     frame.to_csv("in.csv", index=False) if given == ".csv" else frame.to_parquet("in.parquet")
@@ -200,7 +200,7 @@ def test_calibrations_that_predict_nothing(model, capsys):
 
 
 def test_a_fault_far_down_leaves_what_was_there(model, capsys, monkeypatch):
-    monkeypatch.setattr("tempfit.readings.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("tempfit.table_files.BLOCK_BYTES", 1000)
     Path("in.csv").write_text("t_u\n" + "50.5\n" * 5000 + "warm\n")
     for name in ("out.csv", "out.parquet"):
         Path(name).write_text("from before")

@@ -20,7 +20,8 @@ from tempfit import csv_text
 from tempfit.config import ReadingsConfig
 from tempfit.csv_text import Columns, Wanted, parse_blocks, parse_csv
 from tempfit.errors import ReadingsError
-from tempfit.readings import Readings, as_readings, load_readings, open_table, peek, read_blocks, wanted_columns
+from tempfit.readings import Readings, as_readings, load_readings, peek, wanted_columns
+from tempfit.table_files import open_table, read_blocks
 from tests.broken_inputs import parquet
 from tests.conftest import T_C, T_U, THERMOMETER
 
@@ -308,8 +309,8 @@ def test_text_without_rows_is_refused_before_it_fills_the_memory(monkeypatch):
 
 
 def test_tables_of_any_size_in_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfit.readings.BLOCK_ROWS", 4)
-    monkeypatch.setattr("tempfit.readings.BLOCK_BYTES", 16)
+    monkeypatch.setattr("tempfit.table_files.BLOCK_ROWS", 4)
+    monkeypatch.setattr("tempfit.table_files.BLOCK_BYTES", 16)
     table, read = tmp_path / "readings", []
 
     def blocks(content: bytes, **settings: object) -> list[Columns]:

@@ -61,7 +61,7 @@ def predict(
 ) -> None:
     """Say the temperatures of readings, with their uncertainty, by a calibration that was recorded."""
     from tempfit.output import check_output
-    from tempfit.readings import open_table
+    from tempfit.table_files import open_table
 
     if output is not None:
         check_output(output, file)
@@ -89,7 +89,7 @@ def _predict(
 
     from tempfit.csv_text import Wanted
     from tempfit.interrupts import raise_if_stopped, stoppable
-    from tempfit.readings import read_blocks
+    from tempfit.table_files import read_blocks
 
     n_rows = n_dropped = n_extrapolated = 0
     start = time.perf_counter()
