@@ -1,7 +1,7 @@
 """Whether a calibration line may be used: checks, each with a figure, a verdict and a sentence.
 
-What the readings say of the model (curvature, outliers, influence, autocorrelation, heteroscedasticity, χ²) is judged
-by the exact solution, so it holds for every fit of the same problem; `check_descent` judges the fit itself.
+What the readings say of the model (slope, curvature, outliers, influence, autocorrelation, heteroscedasticity, χ²) is
+judged by the exact solution, so it holds for every fit of the same problem; `check_descent` judges the fit itself.
 """
 
 from __future__ import annotations
@@ -60,25 +60,24 @@ class Sample:
     """The readings trained on, as their exact fit sees them; rows in the order of the file.
 
     rows: (n,), their numbers among all readings, from 1. z: (n,), scaled readings. root_weights: (n,).
-    x: (n, terms), weighted terms. residual: (n,), weighted, t_c − fit. leverage: (n,). largest: of all t_c, by size.
+    x: (n, terms), weighted terms. inverse: (terms, terms), (xᵀx)⁻¹. residual: (n,), weighted, t_c − fit.
+    leverage: (n,). is_weighted: by uncertainties stated. largest: of all t_c, by size.
     """
 
     rows: NDArray[np.int_]
     z: NDArray[np.float64]
     root_weights: NDArray[np.float64]
     x: NDArray[np.float64]
+    inverse: NDArray[np.float64]
     residual: NDArray[np.float64]
     leverage: NDArray[np.float64]
     freedom: int
+    is_weighted: bool
     largest: float
 
     @property
     def n(self) -> int:
         return len(self.residual)
-
-    @property
-    def is_weighted(self) -> bool:
-        return bool(self.root_weights.min() < self.root_weights.max())
 
     @property
     def rss(self) -> float:
@@ -102,9 +101,8 @@ class Sample:
 
     def without_terms(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,), what the fit's terms cannot make of values (n,); twice, since once leaves rounding."""
-        gram = self.x.T @ self.x
         for _ in range(2):
-            values = values - self.x @ np.linalg.solve(gram, self.x.T @ values)
+            values = values - self.x @ (self.inverse @ (self.x.T @ values))
         return values
 
 
@@ -117,9 +115,8 @@ def check_readings(readings: Readings, problem: Problem) -> tuple[Check, ...]:
     else:
         neighbours = _check_autocorrelation(sample)
         checks.append(_check_curvature(sample, problem, readings, neighbours))
-        checks += (
-            [_check_set_aside(sample, problem)] if problem.robust is not None else [_check_outliers(sample, readings)]
-        )
+        is_robust = problem.robust is not None
+        checks.append(_check_set_aside(sample, problem) if is_robust else _check_outliers(sample, readings))
         checks.append(_check_influence(sample))
         checks.append(neighbours)
         checks.append(_check_scatter(sample))
@@ -160,20 +157,22 @@ def is_usable(checks: Sequence[Check]) -> bool:
 def _take_sample(readings: Readings, problem: Problem) -> Sample:
     rows, points = np.flatnonzero(problem.mask), problem.points
     t_u, t_c = (readings.t_u[rows], readings.t_c[rows]) if points is None else (points.t_u, points.t_c)
-    root_weights = np.ones(len(rows)) if problem.root_weights is None else problem.root_weights
+    root_weights = np.ones(len(rows)) if points is None else points.root_weights(problem.variance)
     if problem.robust is not None:  # least squares with these weights is Huber's optimum
         root_weights = root_weights * np.sqrt(problem.robust.weights)
     terms = problem.standard.features(t_u)
     x = terms * root_weights[:, None]
-    inverse = np.linalg.inv(x.T @ x)
+    inverse = np.asarray(np.linalg.inv(x.T @ x), dtype=np.float64)
     return Sample(
         rows=rows + 1,
         z=problem.standard.scaling.apply(t_u),
         root_weights=root_weights,
         x=x,
+        inverse=inverse,
         residual=root_weights * (t_c - terms @ problem.best.params),
         leverage=np.einsum("ij,ij->i", x @ inverse, x),
         freedom=len(rows) - problem.standard.n_terms,
+        is_weighted=points is not None,
         largest=float(np.abs(t_c).max()),
     )
 
@@ -317,10 +316,9 @@ def _check_autocorrelation(sample: Sample) -> Check:
     ax = np.zeros_like(sample.x)
     ax[:-1] -= steps
     ax[1:] += steps
-    inverse = np.linalg.inv(sample.x.T @ sample.x)
-    xax = sample.x.T @ ax @ inverse
+    xax = sample.x.T @ ax @ sample.inverse
     trace = 2 * (n - 1) - np.trace(xax)
-    trace_of_square = 2 * (3 * n - 4) - 2 * np.trace(ax.T @ ax @ inverse) + np.trace(xax @ xax)
+    trace_of_square = 2 * (3 * n - 4) - 2 * np.trace(ax.T @ ax @ sample.inverse) + np.trace(xax @ xax)
     mean = trace / (n - k)
     variance = 2 * (trace_of_square - trace * mean) / ((n - k) * (n - k + 2))
     p = _two_sided_beta(d / 4, mean / 4, variance / 16, n)

@@ -93,8 +93,6 @@ def check_output(path: Path, source: str) -> None:
     """What can be told before anything is read; source: the file that is read, or `-`. Raises SettingsError."""
     if path.suffix.lower() not in WRITERS:
         raise SettingsError(f"--output: {path}: tables are CSV or Parquet; name a file that ends in .csv or .parquet")
-    if not path.parent.is_dir():
-        raise SettingsError(f"--output: {path}: there is no folder {path.parent}; make it, or choose another")
     if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
         raise SettingsError(f"--output: {path}: this is the file that is read; name another")
 

@@ -9,20 +9,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_warnings, stderr
-from tempfit.errors import SettingsError
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, RunName, app, check_folder, open_record, show_warnings, stderr
 
 
 @app.command()
 def export(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="Id of a run, the first 4 digits of it or more, its exact name, models:/NAME/VERSION, or a "
-            "calibration.json.",
-        ),
-    ],
+    run: RunName,
     *,
     target: Annotated[
         Literal["esphome", "home-assistant", "tasmota", "c-header", "json"],
@@ -44,8 +36,8 @@ def export(
     from tempfit import export as exports
     from tempfit.output import whole_file
 
-    if output is not None and not output.parent.is_dir():
-        raise SettingsError(f"--output: {output}: there is no folder {output.parent}; make it, or choose another")
+    if output is not None:
+        check_folder("--output", output)
     if name is not None:
         exports.check_name(target, name)
     with stderr.status("reading the run …"), redirect_stdout(sys.stderr):  # what libraries print is no result

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, open_record, show_warnings, stderr
+from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, check_folder, open_record, show_warnings, stderr
 from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def predict(
 
     if output is not None:
         check_output(output, file)
+        check_folder("--output", output)
     with open_table(file) as table:  # a wrong file is told at once, before anything heavy is loaded
         with stderr.status("reading the calibration …"), redirect_stdout(sys.stderr):
             record, _ = open_record(model, mlruns)

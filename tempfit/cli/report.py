@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, open_record, show_lines, show_warnings, stderr, stdout
+from tempfit.cli.shared import (
+    DEFAULT_MLRUNS,
+    Mlruns,
+    RunName,
+    app,
+    check_folder,
+    open_record,
+    show_lines,
+    show_warnings,
+    stderr,
+    stdout,
+)
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,12 +33,7 @@ ID_DIGITS = 8  # of a run, in the name of a file
 
 @app.command()
 def report(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="Id of a run, 4 digits of it or more, exact name, models:/ URI, or a .json."
-        ),
-    ],
+    run: RunName,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -105,8 +111,7 @@ def _check_output(path: Path) -> None:
     """What can be told before anything is read. Raises SettingsError."""
     if path.suffix.lower() not in (".html", ".pdf"):
         raise SettingsError(f"--output: {path}: a report is HTML or PDF; name a file that ends in .html or .pdf")
-    if not path.parent.is_dir():
-        raise SettingsError(f"--output: {path}: there is no folder {path.parent}; make it, or choose another")
+    check_folder("--output", path)
     if path.exists() and not path.is_file():
         raise SettingsError(f"--output: {path}: this is no file; name another")
 

@@ -48,6 +48,14 @@ def root(
 stdout, stderr = Console(), Console(stderr=True)
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
+RunName = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="Id of a run, the first 4 digits of it or more, its exact name, models:/NAME/VERSION, or a "
+        "calibration.json.",
+    ),
+]
 DEFAULT_MLRUNS = TrackingConfig().mlruns
 
 
@@ -66,12 +74,17 @@ def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mappi
         console.print(f"[dim]{label:<{width}}[/]  [{style}]{escape(text)}[/]", soft_wrap=True, highlight=False)
 
 
+def check_folder(option: str, path: Path) -> None:
+    """Raise SettingsError where there is no folder for the file."""
+    if not path.parent.is_dir():
+        raise SettingsError(f"{option}: {path}: there is no folder {path.parent}; make it, or choose another")
+
+
 def check_figure(path: Path) -> None:
     """What can be told before anything is computed. Raises SettingsError."""
     if path.suffix.lower() != ".png":
         raise SettingsError(f"--figure: {path}: figures are PNG; name a file that ends in .png")
-    if not path.parent.is_dir():
-        raise SettingsError(f"--figure: {path}: there is no folder {path.parent}; make it, or choose another")
+    check_folder("--figure", path)
 
 
 def write_figure(path: Path, png: bytes) -> None:
