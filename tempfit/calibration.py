@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.batches import Trained, fit_problems
 from tempfit.checks import Check, check_descent, check_readings, is_usable
-from tempfit.config import CalibrationConfig, parse_config
+from tempfit.config import CalibrationConfig, count, parse_config
 from tempfit.curve import Curve
 from tempfit.forecast import CLOSE, Forecast, make_forecast
 from tempfit.model import MLP, build_model
@@ -40,7 +40,7 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 class Calibration:
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
-    `w` and `b` are in raw units: `t_c = w * (t_u - t0) + b`. Of a diverged fit they are the last finite ones.
+    `w` and `b` are in raw units: `t_c = w * (t_u - t0) + b`. Of a fit that exploded they are the last finite ones.
     reading_checks: what the readings say of the model, whatever the fit. validation: what the readings held out say;
     None where none were.
     """
@@ -68,27 +68,32 @@ class Calibration:
     def curve(self) -> Curve | None:
         """What gradient descent found, with its uncertainty: what to use, unless a check says otherwise.
 
-        None of a network, which has none, and of a diverged fit. The uncertainty is made from its own residuals (or
-        from those stated); after Huber's loss, as `tempfit.robust` says.
+        None of a network, which has none, and of a fit that exploded. The uncertainty is made from its own residuals
+        (or from those stated); after Huber's loss, as `tempfit.robust` says.
         """
-        if not self.is_linear or self.fit.diverged_at is not None:
+        if not self.is_linear or self.exploded:
             return None
         params = self.problem.standard.change_to(self.problem.basis) @ self.fit.params
         best = self.problem.best
         if self.problem.is_stated or self.problem.robust is not None:
-            return replace(best, params=params)
-        return replace(best, params=params, observation_sd=self.residual_sd * math.sqrt(self.problem.spread))
+            return best.moved(params, best.observation_sd)
+        return best.moved(params, self.residual_sd * math.sqrt(self.problem.spread))
 
     @cached_property
     def scales(self) -> tuple[Scale, ...]:
         """The known scales beside the thermometer, the most probable first: see `tempfit.scales`.
 
         By the optimum of the loss, so that they say something of the thermometer and nothing of the descent. Empty for
-        other models than lines, for references in another unit than °C and for a perfect fit.
+        other models than lines, for references in another unit than °C, for a perfect fit and for one that exploded.
         """
-        if not self.is_linear or self.config.y_unit != REFERENCE_UNIT:
+        if not self.is_linear or self.exploded or self.config.y_unit != REFERENCE_UNIT:
             return ()
         return identify(self.problem.best)
+
+    @property
+    def chi_squared(self) -> float:
+        """Sum of squared residuals, each in units of its stated uncertainty; NaN where none are stated."""
+        return self.exact.n * self.mean_squared_error / self.exact.variance
 
     @property
     def residual_sd(self) -> float:
@@ -98,15 +103,15 @@ class Calibration:
 
     @cached_property
     def checks(self) -> tuple[Check, ...]:
-        """What speaks against using the result; of a network, only that it diverged."""
-        if self.is_linear or self.fit.diverged_at is not None:
+        """What speaks against using the result; of a network, only that it exploded."""
+        if self.is_linear or self.exploded:
             return (*self.reading_checks, self.descent)
         return ()
 
     @cached_property
     def descent(self) -> Check:
         """How far gradient descent ended from the exact optimum."""
-        return check_descent(self.curve, self.problem, self.config)
+        return check_descent(self.curve, self.problem, self.config, self.forecast.condition_number)
 
     @property
     def usable(self) -> bool:
@@ -224,11 +229,15 @@ class Calibration:
         return Outcome.CRAWLS
 
     @property
+    def exploded(self) -> bool:
+        """Whether the loss overflowed, or was on its way there when the epochs were used up."""
+        return self.outcome is Outcome.EXPLODES or not math.isfinite(self.mean_squared_error)
+
+    @property
     def failed(self) -> bool:
         """Whether there is nothing to use: it exploded, or a fit that validates it did."""
         seen = self.validation
-        exploded = self.outcome is Outcome.EXPLODES or not math.isfinite(self.mean_squared_error)
-        return exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
+        return self.exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
 
     @property
     def _is_still(self) -> bool:
@@ -266,6 +275,8 @@ class Calibration:
         """The result in a line: `Converged: t_c = 0.5368 · t_u − 17.305`."""
         if self.fit.diverged_at is not None:
             return f"Diverged at epoch {self.fit.diverged_at:,}: no {self.config.model} to use"
+        if self.exploded:
+            return f"Diverging after {count(self.fit.n_epochs, 'epoch')}: no {self.config.model} to use"
         return f"{self.status.capitalize()}: {self.equation()}"
 
     def equation(self, coefficients: NDArray[np.float64] | None = None) -> str:

@@ -28,7 +28,8 @@ DECIDING = 0.5  # leverage
 NEAR, FAR = 0.1, 1.0  # standard uncertainties of the exact line: descent that arrived, and that did not
 MANY_SET_ASIDE, FEWEST_SET_ASIDE = 0.25, 3  # of the readings, and readings: the line does not fit them
 ROUNDING = 1e-13  # of the largest temperature: residuals of a perfect fit
-TOLERANCE = 1e-11  # of the error at the start: what training by default leaves of the way to a perfect fit
+DESCENT_ROUNDING = 2.0**-46  # of the same, times the condition number: what descent leaves of the way; 64 ulp
+MOST_ROUNDING = 1e-9  # of the same: beyond it, it is no rounding any more
 LEAST_P = 1e-12  # that is written out
 LARGE = 100_000  # readings from which a beta distribution is normal
 MOST_NAMED = 10  # readings that a sentence lists
@@ -62,6 +63,7 @@ class Sample:
     rows: (n,), their numbers among all readings, from 1. z: (n,), scaled readings. root_weights: (n,).
     x: (n, terms), weighted terms. inverse: (terms, terms), (xᵀx)⁻¹. residual: (n,), weighted, t_c − fit.
     leverage: (n,). is_weighted: by uncertainties stated. largest: of all t_c, by size.
+    unit: of residual and largest, a power of two near the largest t_c: so no power of them leaves float64.
     """
 
     rows: NDArray[np.int_]
@@ -74,6 +76,7 @@ class Sample:
     freedom: int
     is_weighted: bool
     largest: float
+    unit: float
 
     @property
     def n(self) -> int:
@@ -125,10 +128,11 @@ def check_readings(readings: Readings, problem: Problem) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def check_descent(curve: Curve | None, problem: Problem, config: CalibrationConfig) -> Check:
+def check_descent(curve: Curve | None, problem: Problem, config: CalibrationConfig, condition: float) -> Check:
     """How far gradient descent ended from the exact optimum, in standard uncertainties of the latter.
 
-    curve: what it found; None where it diverged.
+    Where those are smaller than what float64's rounding, magnified by the condition number of the Hessian, leaves of a
+    descent, that takes their place. curve: what it found; None where it exploded.
     """
     if curve is None:
         return Check("descent", "distance in u", math.inf, None, Verdict.FAILS, "gradient descent diverged")
@@ -136,7 +140,7 @@ def check_descent(curve: Curve | None, problem: Problem, config: CalibrationConf
     low, high = problem.t_u_range
     t_u = np.linspace(low, high, 2 if best.is_line else 50)
     off = np.abs(best.basis.features(t_u) @ (curve.params - best.params))
-    rounding = ROUNDING * float(np.abs(best.predict(t_u)).max()) + TOLERANCE * math.sqrt(problem.start_error(config))
+    rounding = min(DESCENT_ROUNDING * condition, MOST_ROUNDING) * float(np.abs(best.predict(t_u)).max())
     figure = float((off / np.maximum(best.u_mean(t_u), max(rounding, np.finfo(float).tiny))).max())
     distance = f"gradient descent ended {figure:.2g} standard uncertainties from the exact optimum"
     if figure < NEAR:
@@ -163,24 +167,27 @@ def _take_sample(readings: Readings, problem: Problem) -> Sample:
     terms = problem.standard.features(t_u)
     x = terms * root_weights[:, None]
     inverse = np.asarray(np.linalg.inv(x.T @ x), dtype=np.float64)
+    largest = float(np.abs(t_c).max())
+    unit = 2.0 ** math.frexp(largest)[1]
     return Sample(
         rows=rows + 1,
         z=problem.standard.scaling.apply(t_u),
         root_weights=root_weights,
         x=x,
         inverse=inverse,
-        residual=root_weights * (t_c - terms @ problem.best.params),
+        residual=root_weights * ((t_c - terms @ problem.best.params) / unit),
         leverage=np.einsum("ij,ij->i", x @ inverse, x),
         freedom=len(rows) - problem.standard.n_terms,
         is_weighted=points is not None,
-        largest=float(np.abs(t_c).max()),
+        largest=largest / unit,
+        unit=unit,
     )
 
 
 def _check_slope(sample: Sample, problem: Problem, readings: Readings) -> Check:
     """F test of the model against a constant: whether the reading tells anything of the temperature."""
     between, constant = problem.standard.n_terms - 1, sample.x[:, -1]
-    fitted = sample.x @ problem.best.params
+    fitted = sample.x @ problem.best.params / sample.unit
     about_mean = fitted - constant * float(constant @ fitted) / float(constant @ constant)
     explained = float(about_mean @ about_mean)
     what = f"the reading {readings.x} tells nothing of {readings.y}"
@@ -222,7 +229,7 @@ def _check_curvature(sample: Sample, problem: Problem, readings: Readings, neigh
     explained = coefficient**2 * squares
     figure = explained / max((sample.rss - explained) / (sample.freedom - 1), sample.rounding)
     p = _f_tail(1, sample.freedom - 1, figure)
-    deviation = float(np.abs(coefficient * power / sample.root_weights).max())
+    deviation = float(np.abs(coefficient * power / sample.root_weights).max()) * sample.unit
     times = float(np.abs(coefficient * power).max()) / sample.sd  # of each reading's own standard deviation
     model, other = ("line", "quadratic") if n_terms == 2 else (f"degree {n_terms - 1}", f"degree {n_terms}")
     test = f"F(1, {sample.freedom - 1}) = {figure:.3g}, {_p(p)}"

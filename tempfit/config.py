@@ -181,8 +181,8 @@ class TrainingConfig(ModelConfig):
     b_start: float = setting(0.0, "Start value of b, in scaled units.")
     tolerance: float = setting(
         1e-12,
-        "Stop once the gradient norm is below this fraction of its value at the start "
-        "(or at w = b = 0, if larger); 0 trains every epoch.",
+        "Stop once the gradient is below this fraction of what it can be: of the product of the norms of residuals and "
+        "readings (an mlp's: of its norm at the start); 0 trains every epoch.",
         ge=0,
         lt=1,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -108,6 +108,14 @@ class Curve:
         """Correlation coefficient r(w, b); NaN when the fit is perfect."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return float(np.float64(self.covariance[-2, -1]) / (self.u_w * self.u_b))
+
+    def moved(self, params: NDArray[np.float64], observation_sd: float) -> Curve:
+        """A curve of the same terms with other parameters, whose uncertainty belongs to another observation_sd.
+
+        It is no more than a Curve: what else is known of this one (a loss, an r²) is not true of that.
+        """
+        kept = {field.name: getattr(self, field.name) for field in fields(Curve)}
+        return Curve(**{**kept, "params": params, "observation_sd": observation_sd})
 
     def about(self, t0: float) -> Self:
         """The same curve with its coefficients about another reference point."""

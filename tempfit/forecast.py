@@ -24,6 +24,7 @@ from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
 
 CLOSE = 1e-3  # within 0.1 % of the lowest loss
+PERFECT = 1e-22  # of the references' mean square: what rounding may leave of the loss of a perfect fit
 POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
     "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand; "
@@ -80,6 +81,7 @@ class LossCurve:
     moving, resting: (terms,), unit of t_c: the residual at the start, as a root mean square, is `moving + resting`;
     training takes `moving` to 0 and leaves `resting`, which an L2 penalty holds back (0 without).
     floor: the mean squared error of exact least squares, which no parameters can lower.
+    mean_square: of the references.
     largest: the largest loss that the dtype to train in can report.
     """
 
@@ -90,6 +92,7 @@ class LossCurve:
     moving: NDArray[np.float64]
     resting: NDArray[np.float64]
     floor: float
+    mean_square: float
     largest: float
 
     def at(self, learning_rate: float) -> LossCurve:
@@ -111,7 +114,7 @@ class LossCurve:
 
     @property
     def goal(self) -> float:
-        """The loss with its penalty that is within 0.1 % of its minimum (of a perfect fit, 1e-12 of its start)."""
+        """The loss with its penalty that is within 0.1 % of its minimum (of a perfect fit, what rounding leaves)."""
         return self.minimum + self._small_excess
 
     @cached_property
@@ -170,7 +173,7 @@ class LossCurve:
 
     @property
     def _small_excess(self) -> float:
-        return max(CLOSE * self.minimum, 1e-12 * float(self.excess.sum()))
+        return max(CLOSE * self.minimum, PERFECT * self.mean_square)
 
     @property
     def _log_factor(self) -> NDArray[np.float64]:
@@ -309,6 +312,7 @@ def _loss_curve(axes: _Axes, design: Design, config: CalibrationConfig) -> LossC
         moving=(residual - resting) / math.sqrt(n),
         resting=resting / math.sqrt(n),
         floor=floor,
+        mean_square=float(targets @ targets) / n,
         # The loop sums squares that are twice the loss, so it overflows at half the range.
         largest=float(torch.finfo(getattr(torch, config.dtype)).max) / 2,
     )

@@ -194,10 +194,6 @@ class Loss(Protocol):
         """The loss over dimension -1 of residuals that end in (…, rows)."""
         ...
 
-    def largest_gradient(self, features: Tensor, targets: Tensor) -> NDArray[np.float64] | float:
-        """(members,), the size of what a gradient is summed from, if that is more than the gradient at 0 tells."""
-        ...
-
     def select(self, index: Tensor) -> Loss:
         """The loss of a selection of members."""
         ...
@@ -214,9 +210,6 @@ class SquaredLoss:
 
     def value(self, residual: Tensor) -> Tensor:
         return 0.5 * residual.square().sum(dim=-1)
-
-    def largest_gradient(self, features: Tensor, targets: Tensor) -> float:
-        return 0.0
 
     def select(self, index: Tensor) -> SquaredLoss:
         return self
@@ -243,10 +236,6 @@ class HuberLoss:
         size, delta = residual.abs(), self.delta[:, None]
         rho = torch.where(size <= delta, 0.5 * size.square(), delta * (size - 0.5 * delta))
         return rho.sum(dim=-1) / self.n_readings
-
-    def largest_gradient(self, features: Tensor, targets: Tensor) -> NDArray[np.float64]:
-        sums = (features.abs() * targets.abs()).sum(dim=1).norm(dim=1) / self.n_readings
-        return sums.to("cpu", torch.float64).numpy()
 
     def select(self, index: Tensor) -> HuberLoss:
         return HuberLoss(self.delta[index], self.n_readings[index])

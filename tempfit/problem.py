@@ -22,8 +22,7 @@ from tempfit.config import (
 from tempfit.curve import Curve
 from tempfit.design import Design, compress, design_of
 from tempfit.errors import ReadingsError, SettingsError
-from tempfit.forecast import CLOSE
-from tempfit.model import build_model
+from tempfit.forecast import CLOSE, PERFECT
 from tempfit.points import Points, weigh
 from tempfit.readings import Readings
 from tempfit.robust import Robust, fit_huber
@@ -31,7 +30,7 @@ from tempfit.statistics import LeastSquares, solve
 from tempfit.training import needs_rows
 from tempfit.validation import held_out_rows
 
-ROUNDING = 1e-12  # of the mean squared error at the start: what rounding leaves of it in a perfect fit
+CLOSE_NETWORK = 1e-12  # of the references' mean square: what a network may leave of a perfect line
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +97,7 @@ class Problem:
         """Where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's."""
         if self.robust is None:
             return self.exact
-        sd = self.robust.observation_sd * math.sqrt(self.spread)
-        return replace(self.exact, params=self.robust.params, observation_sd=sd)
+        return self.exact.moved(self.robust.params, self.robust.observation_sd * math.sqrt(self.spread))
 
     def start_config(self, config: CalibrationConfig) -> CalibrationConfig:
         """The config to train with: what was left to the readings is what they made of it.
@@ -118,20 +116,16 @@ class Problem:
     def goal(self, config: CalibrationConfig) -> float:
         """The mean squared error that counts as close to the lowest: within 0.1 % of it.
 
-        Of readings that lie on a line exactly, 1e-12 of where training starts (of the mean of t_c², for an mlp).
+        Of readings that lie on a line exactly, what rounding leaves of their mean square.
         """
-        return self.exact.loss + max(CLOSE * self.exact.loss, ROUNDING * self.start_error(config))
+        leeway = CLOSE_NETWORK if config.model == "mlp" else PERFECT
+        return self.exact.loss + max(CLOSE * self.exact.loss, leeway * self.mean_square)
 
-    def start_error(self, config: CalibrationConfig) -> float:
-        """The mean squared error where training starts; the mean of t_c² for an mlp, and where it is beyond float64."""
-        targets, n_readings = self.design.targets[0].numpy(), float(self.design.n_readings[0])
-        start = float(targets @ targets) / n_readings
-        if config.model != "mlp":
-            residual = self.design.features[0].numpy() @ build_model(config).start(config).numpy() - targets
-            with np.errstate(over="ignore"):
-                squares = float(residual @ residual) / n_readings
-            start = squares if math.isfinite(squares) else start
-        return start
+    @property
+    def mean_square(self) -> float:
+        """Of the references trained on, weighted as the fit is."""
+        targets = self.factor.targets[0].numpy()
+        return float(targets @ targets) / float(self.factor.n_readings[0])
 
 
 def settle(readings: Readings, config: CalibrationConfig) -> CalibrationConfig:

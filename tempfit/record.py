@@ -14,6 +14,7 @@ from typing import Any
 from tempfit.config import CalibrationConfig
 from tempfit.curve import Curve, curve_from_dict
 from tempfit.errors import RunsError
+from tempfit.status import Outcome
 
 CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
 RESIDUALS_FILE = "residuals.parquet"  # the artifact with its readings, where there are not too many
@@ -37,15 +38,15 @@ class Record:
     def curve(self) -> Curve:
         """The line or polynomial with its uncertainty. Raises RunsError where the calibration has none."""
         values = self.values.get("curve")
+        if self.values.get("outcome") == Outcome.EXPLODES:
+            raise RunsError(f"{self.name}: its fit diverged, so that there is nothing to use")
         if values is not None:
             try:
                 return curve_from_dict(values)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 reason = f"no {error}" if isinstance(error, KeyError) else str(error)
                 raise RunsError(f"{self.name}: its curve is damaged ({reason}); calibrate again") from None
-        if self.values.get("diverged_at") is not None:
-            why = "its fit diverged, so that there is nothing to use"
-        elif self.values.get("model") == "mlp":
+        if self.values.get("model") == "mlp":
             why = "a network has no uncertainty; `mlflow models predict` gives its temperatures without"
         else:
             why = "it was recorded by a tempfit without uncertainties; calibrate again"

@@ -32,7 +32,7 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     origin = f"{readings.n:,} from {readings.source}{dropped}{held_out}{weighted}"
     lines = [("readings", f"{origin} (sha256 {readings.sha256[:12]}…)")]
     lines.append(("status", describe_status(calibration)))
-    if calibration.status is Status.DIVERGED:
+    if calibration.exploded:
         lines.append((f"exact {calibration.exact_name}", calibration.equation(calibration.exact.coefficients)))
     else:
         unit = readings.y_unit
@@ -69,7 +69,7 @@ def describe_uncertainty(calibration: Calibration, curve: Curve) -> str:
     if curve.is_line:
         parts.append(f"r(w, b) = {curve.correlation:.4f}".replace("-", "−"))
     if calibration.problem.is_stated:
-        parts.append(f"as stated: χ² = {calibration.exact.chi_squared:.4g}, ν = {calibration.exact.residual_freedom:,}")
+        parts.append(f"as stated: χ² = {calibration.chi_squared:.4g}, ν = {calibration.exact.residual_freedom:,}")
     else:
         robust = calibration.problem.robust
         sd, whose = (calibration.residual_sd, "") if robust is None else (robust.observation_sd, " (Huber’s)")
@@ -107,6 +107,9 @@ def _describe_checks(calibration: Calibration) -> list[tuple[str, str]]:
 def describe_status(calibration: Calibration) -> str:
     """How the fit ended and why, in a sentence."""
     fit, config = calibration.fit, calibration.config
+    if calibration.exploded and fit.diverged_at is None:
+        grown = format_ratio(calibration.objective[-1] / calibration.objective[0])
+        return f"diverging: in {count(fit.n_epochs, 'epoch')} the loss has grown {grown}-fold"
     match calibration.status:
         case Status.CONVERGED:
             return f"converged: the gradient fell below the tolerance after {count(fit.n_epochs, 'epoch')}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 from tempfit.config import TrainingConfig
 from tempfit.design import Design
 from tempfit.errors import SettingsError
-from tempfit.model import Loss, Model, build_loss, build_model
+from tempfit.model import LinearModel, Loss, Model, build_loss, build_model
 from tempfit.optimizers import Optimizer, build_optimizer
 from tempfit.status import Status
 
@@ -131,7 +131,7 @@ def train(
     when the loss is not even finite at the start values.
     """
     batch = _Batch(design, configs)
-    record = _Record(configs, batch.gradient_thresholds(configs), np.broadcast_to(goals, len(configs)), keep)
+    record = _Record(configs, batch.stop(design, configs), np.broadcast_to(goals, len(configs)), keep)
     n_epochs = FIRST_BLOCK
     with _few_threads(batch.targets.numel()):
         while batch.members.size:
@@ -161,7 +161,7 @@ def check_start(design: Design, config: TrainingConfig) -> None:
     pick_device(config, n_residuals=0)
     # Readings are checked to be far from overflow in float64: only start values can bring it near.
     if config.dtype == "float32" or max(abs(config.w_start), abs(config.b_start)) > 1e100:
-        _Batch(design, [config]).gradient_thresholds([config])
+        _Batch(design, [config]).start_gradient()
 
 
 def structure(config: TrainingConfig) -> tuple[Any, ...]:
@@ -264,24 +264,26 @@ class _Batch:
             grad = grad + 2 * self.l2 * params + self.l1 * params.sign()
         return residual, grad
 
-    def gradient_thresholds(self, configs: Sequence[TrainingConfig]) -> NDArray[np.float64]:
-        """(members,), the gradient norm at which each counts as converged; -1 where every epoch is to be trained.
-
-        The tolerance is relative to the gradient at the start or at w = b = 0, whichever is larger, so that a start
-        at the optimum converges too, and no smaller than what rounding leaves of a gradient.
-        """
+    def start_gradient(self) -> Tensor:
+        """The gradient at the start values. Raises SettingsError when it or the loss is not finite there."""
         residual, grad = self.gradient(self.params)
-        grad_at_zero = self.gradient(torch.zeros_like(self.params))[1]
-        scale = _to_numpy(torch.maximum(grad.norm(dim=1), grad_at_zero.norm(dim=1))[:, 0])
-        if not np.isfinite([scale, _to_numpy(self.loss.value(residual[..., 0]))]).all():
+        if not bool(grad.isfinite().all()) or not bool(self.loss.value(residual[..., 0]).isfinite().all()):
             raise SettingsError(
-                f"the loss or its gradient is not finite at the start values in {configs[0].dtype}: "
+                f"the loss or its gradient is not finite at the start values in {str(grad.dtype).partition('.')[2]}: "
                 "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
             )
+        return grad
+
+    def stop(self, design: Design, configs: Sequence[TrainingConfig]) -> _Stop:
+        """What counts as a gradient of zero for these members. Raises SettingsError as `start_gradient`."""
+        start = self.start_gradient()
+        tolerance = np.array([config.tolerance for config in configs])
         rounding = 8 * float(torch.finfo(self.params.dtype).eps)
-        tolerance = np.array([c.tolerance for c in configs])
-        least = rounding * np.maximum(scale, self.loss.largest_gradient(self.features, self.targets))
-        return np.where(tolerance > 0, np.maximum(tolerance * scale, least), -1.0)
+        if isinstance(self.model, LinearModel):
+            return _OrthogonalResidual(tolerance, rounding, design, self.model.n_params)
+        at_zero = self.gradient(torch.zeros_like(self.params))[1]
+        largest = torch.maximum(start.norm(dim=1), at_zero.norm(dim=1))[:, 0]
+        return _ShorterGradient(np.where(tolerance > 0, np.maximum(tolerance, rounding) * _to_numpy(largest), -1.0))
 
     def drop(self, ended: NDArray[np.bool_]) -> None:
         """Take members out of the batch; the others' numbers do not change by it."""
@@ -295,18 +297,63 @@ class _Batch:
         self.optimizer.keep(keep)
 
 
+class _Stop(Protocol):
+    """When a gradient counts as zero, so that a member has converged."""
+
+    def reached(self, block: Block) -> NDArray[np.bool_]:
+        """(states, members) of the block."""
+        ...
+
+
+class _OrthogonalResidual:
+    """A sum of terms has converged where its residuals are orthogonal to every term: MINPACK's gtol.
+
+    Each element of the gradient is a product of a column of features with the residuals, xⱼᵀr; relative to ‖xⱼ‖ ‖r‖ it
+    is the cosine of the angle between them, which no unit of either changes (Moré, Garbow, Hillstrom: User guide for
+    MINPACK-1, 1980). Below that there is what rounding leaves of such a product, which is made of y and xₖ pₖ.
+    """
+
+    def __init__(self, tolerance: NDArray[np.float64], rounding: float, design: Design, n_params: int):
+        root = (2 / design.n_readings).sqrt()[:, None]
+        columns = _to_numpy(design.features[..., :n_params].norm(dim=1) * root)
+        self.columns = np.broadcast_to(columns, (len(tolerance), n_params))
+        self.targets = np.broadcast_to(_to_numpy(design.targets.norm(dim=1, keepdim=True) * root), (len(tolerance), 1))
+        self.tolerance, self.rounding = tolerance[:, None], rounding
+
+    def reached(self, block: Block) -> NDArray[np.bool_]:
+        members = block.members
+        columns, tolerance = self.columns[members], self.tolerance[members]
+        with np.errstate(over="ignore", invalid="ignore"):
+            residual = np.sqrt(2 * block.loss)[..., None]
+            summands = self.targets[members] + (columns * np.abs(block.params)).sum(axis=-1, keepdims=True)
+            least = columns * np.maximum(tolerance * residual, self.rounding * summands)
+            small: NDArray[np.bool_] = (np.abs(block.gradient) <= least).all(axis=-1)
+        return small & (tolerance[:, 0] > 0)
+
+
+class _ShorterGradient:
+    """A network has converged where its gradient is a small part of what it was at the start."""
+
+    def __init__(self, thresholds: NDArray[np.float64]):
+        self.thresholds = thresholds
+
+    def reached(self, block: Block) -> NDArray[np.bool_]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return gradient_norm(block.gradient) <= self.thresholds[block.members]
+
+
 class _Record:
     """The states of every member up to its end, and how it ended."""
 
     def __init__(
         self,
         configs: Sequence[TrainingConfig],
-        thresholds: NDArray[np.float64],
+        stop: _Stop,
         goals: NDArray[np.float64],
         keep: int | None,
     ):
         self.n_epochs = np.array([config.n_epochs for config in configs])
-        self.thresholds, self.goals = thresholds, goals
+        self.stop, self.goals = stop, goals
         self.kept = {n: None if keep is None else log_spaced(n + 1, keep) for n in set(self.n_epochs.tolist())}
         self.states: list[list[History]] = [[] for _ in configs]
         self.latest: list[History | None] = [None] * len(configs)  # where not all states are kept
@@ -321,7 +368,7 @@ class _Record:
             norm = gradient_norm(block.gradient)  # (states, members)
             close = _first(block.loss <= self.goals[block.members])
         not_finite = _first(~(np.isfinite(block.loss) & np.isfinite(norm)))
-        converged = _first(norm <= self.thresholds[block.members])
+        converged = _first(self.stop.reached(block))
         exhausted = self.n_epochs[block.members] - block.first  # state n_epochs is the last one
         diverged = np.where(not_finite < never, not_finite - 1, never)
         self.last = np.minimum(np.minimum(converged, exhausted), diverged)

@@ -43,7 +43,7 @@ def calibrate(
         print(json.dumps(values, ensure_ascii=False, allow_nan=False))
     else:
         terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
-    if result.calibration.fit.diverged_at is not None:
+    if result.calibration.exploded:
         sys.exit(EXIT_DIVERGED)
 
 

@@ -90,4 +90,5 @@ class Terminal:
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
         lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"]), ("browse", browse)]
-        show_lines(self.stdout, lines, {"status": STYLES[calibration.status], **CHECK_STYLES})
+        status = Status.DIVERGED if calibration.exploded else calibration.status
+        show_lines(self.stdout, lines, {"status": STYLES[status], **CHECK_STYLES})

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
+from tempfit.config import count
 from tempfit.curve import Curve
 from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
-from tempfit.status import Status
 
 FEW, MANY = 30, 200  # states up to which each is marked; beyond which the axis of epochs is logarithmic
 MOST_POINTS = 5000  # dots that a person can still tell apart, and more than a figure needs
@@ -43,7 +43,7 @@ def draw_line(calibration: Calibration) -> Figure:
     _draw_readings(axes, calibration)
     curve = ends if calibration.config.model == "line" else np.linspace(ends[0], ends[1], 300)
     exact_curve = ends if exact.basis.n_terms == 2 else curve
-    if calibration.status is Status.DIVERGED:
+    if calibration.exploded:
         axes.set_title(calibration.headline)
     else:
         axes.set_title(calibration.equation())
@@ -155,7 +155,7 @@ def draw_residuals(calibration: Calibration) -> Figure:
     """Residuals against the readings; of the exact solution where the fit diverged."""
     readings, exact = calibration.readings, calibration.exact
     figure, axes = make_canvas(readings.x_label, f"Residual, {readings.y} − fit ({readings.y_unit})")
-    if calibration.status is Status.DIVERGED:
+    if calibration.exploded:
         predict = exact.predict
         axes.set_title(f"Residuals of the exact {calibration.exact_name} (gradient descent diverged)")
     else:
@@ -212,6 +212,8 @@ def _title(calibration: Calibration) -> str:
     fit = calibration.fit
     if fit.diverged_at is not None:
         return f"Diverged at epoch {fit.diverged_at:,}"
+    if calibration.exploded:
+        return f"Diverging after {count(fit.n_epochs, 'epoch')}"
     return f"{fit.status.value.capitalize()} after {fit.n_epochs:,} epoch{'s' if fit.n_epochs != 1 else ''}"
 
 

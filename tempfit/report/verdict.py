@@ -76,7 +76,6 @@ def _lost(record: Record) -> list[str]:
     why = {
         Outcome.CRAWLS: "The fit was still on its way to the best curve when its epochs were used up.",
         Outcome.STICKS: "The fit stopped moving, and not at the best curve.",
-        Outcome.EXPLODES: "The fit was exploding when its epochs were used up.",
     }
     return [f"{why[outcome]} {record.values.get('advice') or ''}".strip()] if outcome in why else []
 

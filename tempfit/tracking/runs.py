@@ -286,7 +286,7 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
         table |= {"w_scaled": history.params[:, 0], "b_scaled": history.params[:, 1]}
         table |= {"gradient_w": history.gradient[:, 0], "gradient_b": history.gradient[:, 1]}
     pd.DataFrame(table).to_parquet(folder / "history.parquet", index=False)
-    if calibration.fit.diverged_at is None and calibration.readings.n <= MOST_RESIDUALS:
+    if not calibration.exploded and calibration.readings.n <= MOST_RESIDUALS:
         _residuals(calibration).to_parquet(folder / RESIDUALS_FILE, index=False)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
@@ -309,8 +309,8 @@ def _residuals(calibration: Calibration) -> pd.DataFrame:
 
 
 def _log_model(run: Run, calibration: Calibration) -> None:
-    """The fit as a pyfunc model; none of a diverged one, which is of no use."""
-    if calibration.fit.diverged_at is not None:
+    """The fit as a pyfunc model; none of one that exploded, which is of no use."""
+    if calibration.exploded:
         return
     import mlflow.pyfunc
     from mlflow.models import Model, ModelSignature
