@@ -28,8 +28,7 @@ DECIDING = 0.5  # leverage
 NEAR, FAR = 0.1, 1.0  # standard uncertainties of the exact line: descent that arrived, and that did not
 MANY_SET_ASIDE, FEWEST_SET_ASIDE = 0.25, 3  # of the readings, and readings: the line does not fit them
 ROUNDING = 1e-13  # of the largest temperature: residuals of a perfect fit
-DESCENT_ROUNDING = 2.0**-46  # of the same, times the condition number: what descent leaves of the way; 64 ulp
-MOST_ROUNDING = 1e-9  # of the same: beyond it, it is no rounding any more
+MOST_ROUNDING = 1e-9  # of the same: what no condition number excuses in a descent
 LEAST_P = 1e-12  # that is written out
 LARGE = 100_000  # readings from which a beta distribution is normal
 MOST_NAMED = 10  # readings that a sentence lists
@@ -140,7 +139,7 @@ def check_descent(curve: Curve | None, problem: Problem, config: CalibrationConf
     low, high = problem.t_u_range
     t_u = np.linspace(low, high, 2 if best.is_line else 50)
     off = np.abs(best.basis.features(t_u) @ (curve.params - best.params))
-    rounding = min(DESCENT_ROUNDING * condition, MOST_ROUNDING) * float(np.abs(best.predict(t_u)).max())
+    rounding = min(ROUNDING * condition, MOST_ROUNDING) * float(np.abs(best.predict(t_u)).max())
     figure = float((off / np.maximum(best.u_mean(t_u), max(rounding, np.finfo(float).tiny))).max())
     distance = f"gradient descent ended {figure:.2g} standard uncertainties from the exact optimum"
     if figure < NEAR:

@@ -54,7 +54,8 @@ class Readings:
     ------
     ReadingsError
         When values are missing, not finite or beyond ±1e100, when there are fewer than 3 rows, when a u_c is not above
-        0, a u_u is below 0 or there is one without the other, or when all t_u are the same. They count as the same when
+        0, a u_u is below 0 or there is one without the other, when the largest t_c is below 1e-100 and not 0 (squares
+        of their residuals underflow), or when all t_u are the same. They count as the same when
         their standard deviation is at most 1e-14 of the largest magnitude (some 45 rounding steps: the mean's own
         rounding then reaches the spread) or at most 1e-100 (its square underflows). Rows in messages count from 1.
     """
@@ -88,6 +89,7 @@ class Readings:
         self._refuse_uncertainties(place)
         self._refuse_too_few(place)
         self._refuse_identical(place)
+        self._refuse_vanishing(place)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled by its fields alone: a cached digest would change the key of a task's cache, and an array
@@ -160,6 +162,14 @@ class Readings:
             raise ReadingsError(
                 f"{place}: column {shown(self.x)}: all {self.n} values are (nearly) the same, {self.t_u[0]:g}; "
                 "a line needs readings at different temperatures"
+            )
+
+    def _refuse_vanishing(self, place: str) -> None:
+        largest = float(np.abs(self.t_c).max())
+        if 0 < largest < 1 / LARGEST:
+            raise ReadingsError(
+                f"{place}: column {shown(self.y)}: no value is larger than {largest:g}, and squares of values below "
+                f"{1 / LARGEST:g} are beyond float64; use a smaller unit"
             )
 
 

@@ -65,7 +65,8 @@ def identify(curve: Curve) -> tuple[Scale, ...]:
     for symbol, (name, w, b) in KNOWN.items():
         expected = np.linalg.solve(curve.basis.matrix, [w / scaling.factor, w * scaling.center + b])
         off = curve.params - expected
-        statistic = float(off @ np.linalg.solve(covariance, off)) / 2
+        with np.errstate(over="ignore", invalid="ignore"):  # temperatures of another size than any scale's
+            statistic = float(np.nan_to_num(off @ np.linalg.solve(covariance, off), nan=math.inf)) / 2
         p = float(chdtrc(2, 2 * statistic) if math.isinf(freedom) else fdtrc(2, freedom, statistic))
         found.append(Scale(name, symbol, w, b, statistic, p, p >= SIGNIFICANCE))
     return tuple(sorted(found, key=lambda scale: (-scale.p, scale.statistic)))

@@ -21,7 +21,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from flows import tasks
 from flows.calibrate import CalibrateResult, calibrate
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ReadingsError, ServiceError, SettingsError
+from tempfit.errors import ReadingsError, RunsError, ServiceError, SettingsError
 from tests.conftest import THERMOMETER
 from tests.flows.conftest import Command, client_of, runs_of, settings
 
@@ -165,6 +165,23 @@ def test_the_explosion_exits_3_and_explains(mlruns: Path, command: Command) -> N
     (run,) = runs_of(mlruns, "explosion")
     assert (run.info.status, run.data.tags["status"]) == ("FINISHED", "diverged")
     assert len(client_of(mlruns).list_artifacts(run.info.run_id, "figures")) == 4
+
+
+def test_a_fit_that_is_on_its_way_to_overflow_has_diverged_too(mlruns: Path, command: Command) -> None:
+    """Ten epochs of the tutorial's explosion end with a slope of 1e17: finite, and no calibration."""
+    place = ["--mlruns", str(mlruns), "--experiment", "exploding"]
+    options = ["--scaling", "none", "--learning-rate", "1e-2", "--n-epochs", "10"]
+    code, out, _ = command("calibrate", str(THERMOMETER), *options, *place)
+    assert code == 3
+    assert "diverging: in 10 epochs the loss has grown" in out
+    assert "exact line" in out
+    assert not {"line", "scale", "checks passed"} & {line.split("  ")[0] for line in out.splitlines()}
+    (run,) = runs_of(mlruns, "exploding")
+    assert (run.data.tags["outcome"], run.data.tags["usable"]) == ("explodes", "false")
+    assert not run.outputs.model_outputs
+    for words in (["export", run.info.run_id, "--format", "json"], ["report", run.info.run_id]):
+        with pytest.raises(RunsError, match="its fit diverged, so that there is nothing to use"):
+            command(*words, "--mlruns", str(mlruns))
 
 
 def test_json_is_one_object_on_stdout(mlruns: Path, command: Command) -> None:
