@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP_LOG := $(VENV)/pip.log
 
 .PHONY: help install run test test-integration check format bench ui up clean
 
@@ -12,10 +13,12 @@ help:  ## what there is
 install: $(INSTALLED)  ## the virtual environment, every version pinned
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("tempfit needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("tempfit needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
+	@echo 'installing what constraints.txt pins: some minutes the first time; pip writes to $(PIP_LOG)'
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' >$(PIP_LOG) 2>&1 \
+		|| { cat $(PIP_LOG) >&2; echo 'error: pip failed; what it said is above, and in $(PIP_LOG)' >&2; exit 1; }
+	@touch $@
 
 run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
 	$(BIN)/tempfit calibrate data/thermometer.csv
