@@ -24,8 +24,8 @@ run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
 	$(BIN)/tempfit calibrate data/thermometer.csv
 	@echo "'make ui' shows the run in MLflow, with its pictures; 'make help' lists what else there is"
 
-test: $(INSTALLED)  ## the tests that need no service of their own
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## the tests that need no service of their own, in a process a core (four at most)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes
 	$(BIN)/python -m pytest -m integration
