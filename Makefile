@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PIP_LOG := $(VENV)/pip.log
 
 .PHONY: help install run test test-integration check format bench ui up clean
 
@@ -12,17 +13,19 @@ help:  ## what there is
 install: $(INSTALLED)  ## the virtual environment, every version pinned
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("tempfit needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("tempfit needs Python 3.11 or newer; set PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || { echo 'making $(VENV)'; $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; }
+	@echo 'installing what constraints.txt pins: some minutes the first time; pip writes to $(PIP_LOG)'
+	@$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]' >$(PIP_LOG) 2>&1 \
+		|| { cat $(PIP_LOG) >&2; echo 'error: pip failed; what it said is above, and in $(PIP_LOG)' >&2; exit 1; }
+	@touch $@
 
 run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
 	$(BIN)/tempfit calibrate data/thermometer.csv
 	@echo "'make ui' shows the run in MLflow, with its pictures; 'make help' lists what else there is"
 
-test: $(INSTALLED)  ## the tests that need no service of their own
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## the tests that need no service of their own, in a process a core (four at most)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes
 	$(BIN)/python -m pytest -m integration

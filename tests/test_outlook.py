@@ -63,18 +63,18 @@ def test_without_training_nothing_is_seen():
 @pytest.mark.parametrize(
     ("settings", "foretold", "untold"),
     [
-        ({"optimizer": "adam"}, {"not told"}, "adam adapts its step"),
-        ({"optimizer": "rmsprop", "l1": 1.0}, {"not told"}, "rmsprop adapts its step"),
-        ({"clip_norm": 1.0, "momentum": 0.5}, {"not told"}, "clipping shortens the step"),
-        ({"momentum": 0.9}, {"stable", "over-corrects"}, "momentum adds to the step"),
-        ({"l1": 0.1}, {"stable", "over-corrects"}, "L1 puts kinks into the loss"),
-        ({"loss": "huber"}, {"stable", "not told"}, "Huber's loss is no quadratic"),
+        ({"optimizer": "adam"}, ["not told"], "adam adapts its step"),
+        ({"optimizer": "rmsprop", "l1": 1.0}, ["not told"], "rmsprop adapts its step"),
+        ({"clip_norm": 1.0, "momentum": 0.5}, ["not told"], "clipping shortens the step"),
+        ({"momentum": 0.9}, ["over-corrects", "stable"], "momentum adds to the step"),
+        ({"l1": 0.1}, ["over-corrects", "stable"], "L1 puts kinks into the loss"),
+        ({"loss": "huber"}, ["not told", "stable"], "Huber's loss is no quadratic"),
     ],
     ids=str,
 )
 def test_what_the_closed_form_cannot_tell_is_not_told(settings, foretold, untold):
     result = outlook(**settings)
-    assert {prospect.foretold for prospect in result.prospects} == foretold  # at 0.5 the raw ones over-correct
+    assert sorted({prospect.foretold for prospect in result.prospects}) == foretold  # at 0.5 the raw ones over-correct
     assert result.as_dict()["untold"] == untold
     for numbers in result.as_dict()["scalings"].values():
         assert numbers["critical_learning_rate"] > 0
