@@ -99,7 +99,8 @@ class Problem:
         if self.robust is None:
             return self.exact
         sd = self.robust.observation_sd * math.sqrt(self.spread)
-        return replace(self.exact, params=self.robust.params, observation_sd=sd)
+        freedom = self.robust.degrees_of_freedom
+        return replace(self.exact, params=self.robust.params, observation_sd=sd, degrees_of_freedom=freedom)
 
     def start_config(self, config: CalibrationConfig) -> CalibrationConfig:
         """The config to train with: what was left to the readings is what they made of it.
