@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -519,10 +519,18 @@ def _two_sided(below: float) -> float:
 
 def _power(ratio: Ratio, *roots: NDArray[np.float64]) -> float:
     """The power of a check by the ratio against the alternative, of several as in `Ratio.power`, that it sees best."""
+    return _power_at(ratio.form.tobytes(), *(np.ascontiguousarray(root).tobytes() for root in roots))
+
+
+@lru_cache(maxsize=256)
+def _power_at(form: bytes, *roots: bytes) -> float:
+    """It depends on the places of the readings alone, which one thermometer after another may share."""
+    n_terms = math.isqrt(len(form) // 8)
+    ratio = Ratio(np.frombuffer(form).reshape(n_terms, n_terms))
     if ratio.is_constant:
         return 0.0
     limits = ratio.quantiles(DOUBT)
-    return max(ratio.power(root, limits) for root in roots)
+    return max(ratio.power(np.frombuffer(root).reshape(n_terms, -1), limits) for root in roots)
 
 
 def _least_seen(freedom: int, level: float) -> float:
