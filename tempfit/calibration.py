@@ -387,7 +387,7 @@ class Calibration:
             "covariance_matrix": covariance.tolist(),
             "residual_sd": residual_sd,
             "observation_sd": curve.observation_sd,
-            "degrees_of_freedom": int(freedom) if math.isfinite(freedom) else None,
+            "degrees_of_freedom": int(freedom) if float(freedom).is_integer() else freedom,
             "coverage": curve.coverage,
             "coverage_factor": float(curve.coverage_factor()),
             "common": curve.u_common,

@@ -206,7 +206,7 @@ class TrainingConfig(ModelConfig):
 
 
 class UncertaintyConfig(Settings):
-    """How the uncertainty of the result is stated."""
+    """How the uncertainty of the result is stated, and what the user answers for."""
 
     t0: float = setting(
         0.0,
@@ -229,6 +229,9 @@ class UncertaintyConfig(Settings):
         "(auto: those stated, if there are any, but after Huber's loss, the residuals).",
     )
     coverage: float = setting(0.95, "Coverage probability of intervals.", gt=0, lt=1)
+    accept_single_reading: bool = setting(
+        False, "Accept a line that rests on a single reading, all others lying at one place or telling no slope."
+    )
 
 
 class TrackingConfig(Settings):

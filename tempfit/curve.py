@@ -109,13 +109,17 @@ class Curve:
         with np.errstate(invalid="ignore", divide="ignore"):
             return float(np.float64(self.covariance[-2, -1]) / (self.u_w * self.u_b))
 
-    def moved(self, params: NDArray[np.float64], observation_sd: float) -> Curve:
+    def moved(
+        self, params: NDArray[np.float64], observation_sd: float, degrees_of_freedom: float | None = None
+    ) -> Curve:
         """A curve of the same terms with other parameters, whose uncertainty belongs to another observation_sd.
 
         It is no more than a Curve: what else is known of this one (a loss, an r²) is not true of that.
         """
         kept = {field.name: getattr(self, field.name) for field in fields(Curve)}
-        return Curve(**{**kept, "params": params, "observation_sd": observation_sd})
+        freedom = self.degrees_of_freedom if degrees_of_freedom is None else degrees_of_freedom
+        own = {"params": params, "observation_sd": observation_sd, "degrees_of_freedom": freedom}
+        return Curve(**{**kept, **own})
 
     def about(self, t0: float) -> Self:
         """The same curve with its coefficients about another reference point."""

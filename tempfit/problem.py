@@ -97,7 +97,8 @@ class Problem:
         """Where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's."""
         if self.robust is None:
             return self.exact
-        return self.exact.moved(self.robust.params, self.robust.observation_sd * math.sqrt(self.spread))
+        sd = self.robust.observation_sd * math.sqrt(self.spread)
+        return self.exact.moved(self.robust.params, sd, self.robust.degrees_of_freedom)
 
     def start_config(self, config: CalibrationConfig) -> CalibrationConfig:
         """The config to train with: what was left to the readings is what they made of it.

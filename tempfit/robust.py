@@ -31,6 +31,7 @@ class Robust:
     end at the same params: 1 up to delta, less beyond. set_aside: (rows,), which readings lie so far from the line that
     chance does not explain it.
     observation_sd: what takes the place of s in the covariance s² (XᵀX)⁻¹; NaN where nothing tells it.
+    degrees_of_freedom: of observation_sd.
     """
 
     params: NDArray[np.float64]
@@ -38,6 +39,7 @@ class Robust:
     weights: NDArray[np.float64]
     set_aside: NDArray[np.bool_]
     observation_sd: float
+    degrees_of_freedom: float
 
 
 def fit_huber(design: Design, delta: float | None) -> Robust:
@@ -67,8 +69,9 @@ def fit_huber(design: Design, delta: float | None) -> Robust:
             break
     assert delta is not None
     weights = np.minimum(1.0, delta / np.maximum(np.abs(residual), delta))
-    far = _far(np.abs(residual), max(_robust_sd(residual, n_terms), ROUNDING * size), n_terms)
-    return Robust(params, delta, weights, far & (weights < 1), _observation_sd(residual, weights, n_terms))
+    sd, freedom = _observation_sd(residual, weights, n_terms), _degrees_of_freedom(weights, n_terms)
+    far = _far(np.abs(residual), max(_robust_sd(residual, n_terms), ROUNDING * size), freedom)
+    return Robust(params, delta, weights, far & (weights < 1), sd, freedom)
 
 
 def _robust_sd(residual: NDArray[np.float64], n_terms: int) -> float:
@@ -77,12 +80,11 @@ def _robust_sd(residual: NDArray[np.float64], n_terms: int) -> float:
     return float(np.median(np.abs(residual))) / NORMAL_MAD * math.sqrt(n / max(n - n_terms, 1))
 
 
-def _far(size: NDArray[np.float64], sd: float, n_terms: int) -> NDArray[np.bool_]:
+def _far(size: NDArray[np.float64], sd: float, freedom: float) -> NDArray[np.bool_]:
     """(rows,), which absolute residuals are too large for their number: Student's t, by Bonferroni."""
     from scipy.special import stdtrit
 
-    n = len(size)
-    return np.asarray(size > sd * stdtrit(max(n - n_terms, 1), 1 - FALSE_ALARM / (2 * n)))
+    return np.asarray(size > sd * stdtrit(freedom, 1 - FALSE_ALARM / (2 * len(size))))
 
 
 def _observation_sd(residual: NDArray[np.float64], weights: NDArray[np.float64], n_terms: int) -> float:
@@ -93,6 +95,19 @@ def _observation_sd(residual: NDArray[np.float64], weights: NDArray[np.float64],
     correction = 1 + n_terms / n * (1 - inside) / inside
     psi = weights * residual
     return correction * math.sqrt(float(psi @ psi) / (n - n_terms)) / inside
+
+
+def _degrees_of_freedom(weights: NDArray[np.float64], n_terms: int) -> float:
+    """Of `_observation_sd`: m² (n - p), m being the share of readings within delta.
+
+    Least squares has n - p, and with every reading within delta it is least squares. What is beyond delta tells less of
+    the scatter: 2 / var(ln s²), by which Satterthwaite counts degrees of freedom (Biometrics Bulletin 2, 1946, 110), is
+    0.64 n for normal errors and the delta that is found by default, where m² is 0.67, and within a tenth of m² n for m
+    from 0.6 to 1. With n - p, intervals of 95 % cover 92 % of five readings and 93 % of seven.
+    """
+    n = len(weights)
+    inside = float((weights == 1).mean())
+    return round(inside**2 * max(n - n_terms, 0), 2)  # (more digits would say more than is known)
 
 
 def _solve(

@@ -73,7 +73,7 @@ def describe_uncertainty(calibration: Calibration, curve: Curve) -> str:
     else:
         robust = calibration.problem.robust
         sd, whose = (calibration.residual_sd, "") if robust is None else (robust.observation_sd, " (Huber’s)")
-        parts.append(f"s = {sd:.4g}{unit}{whose}, ν = {calibration.exact.residual_freedom:,}")
+        parts.append(f"s = {sd:.4g}{unit}{whose}, ν = {curve.degrees_of_freedom:,.10g}")
     if curve.u_common:
         parts.append(f"with {curve.u_common:g}{unit} common to all references")
     return ", ".join(parts)
@@ -95,13 +95,15 @@ def describe_expanded(calibration: Calibration, curve: Curve) -> str:
 
 
 def _describe_checks(calibration: Calibration) -> list[tuple[str, str]]:
-    """What passed in a line, and a line for everything that did not."""
+    """What passed in a line, and a line for everything that did not, or was not checked for the same reason."""
     found = {verdict: [check for check in calibration.checks if check.verdict is verdict] for verdict in Verdict}
     lines = [(LABELS[verdict], check.sentence) for verdict in LABELS for check in found[verdict]]
-    for verdict, label in ((Verdict.PASSES, "checks passed"), (Verdict.NOT_CHECKED, "not checked")):
-        if found[verdict]:
-            lines.append((label, ", ".join(check.name for check in found[verdict])))
-    return lines
+    if found[Verdict.PASSES]:
+        lines.append(("checks passed", ", ".join(check.name for check in found[Verdict.PASSES])))
+    reasons: dict[str, list[str]] = {}
+    for check in found[Verdict.NOT_CHECKED]:
+        reasons.setdefault(check.sentence.removeprefix("not checked: "), []).append(check.name)
+    return lines + [("not checked", f"{', '.join(names)}: {reason}") for reason, names in reasons.items()]
 
 
 def describe_status(calibration: Calibration) -> str:

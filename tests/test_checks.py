@@ -9,7 +9,10 @@ import scipy.stats
 import tempfit
 from tempfit.calibration import calibrate
 from tempfit.checks import Verdict
+from tempfit.quadratic_forms import Ratio
 from tempfit.readings import Readings
+from tempfit.summary import summary
+from tests import simulations
 from tests.conftest import T_C, T_U
 
 N = 40
@@ -133,6 +136,125 @@ def test_drift_shows_in_the_order_of_the_file():
     assert "alternate" in alternating.sentence
 
 
+@pytest.mark.parametrize("n", [4, 5, 11, 30])
+def test_durbin_watson_is_exact_for_few_readings(n):
+    """Of 50,000 draws of normal errors, a share p / 2 has a d that is as far out; four binomial standard deviations.
+
+    Taken for a beta variable, d had a p that was off by 0.19 at n = 4 and by 0.06 at n = 5.
+    """
+    rng = np.random.default_rng(n)
+    t_u = np.append(np.linspace(0, 10, n - 1), 3.3)
+    x = np.vander(t_u, 2)
+    hat = x @ np.linalg.pinv(x)
+    draws = rng.normal(size=(50_000, n))
+    residual = draws - draws @ hat
+    d = np.square(np.diff(residual)).sum(axis=1) / np.square(residual).sum(axis=1)
+    for share in (0.01, 0.1, 0.5, 0.9):
+        at = int(np.argsort(d)[round(share * len(d))])
+        ratio = Ratio(_differences(hat))
+        assert ratio.below(d[at]) == pytest.approx(share, abs=4 * (share * (1 - share) / 5e4) ** 0.5)
+        found = check(calibrate((t_u, 0.5 * t_u + 0.01 * draws[at])), "autocorrelation")
+        if found.verdict is not Verdict.NOT_CHECKED:
+            assert found.figure == pytest.approx(d[at], rel=1e-6)
+            assert found.p == pytest.approx(2 * min(ratio.below(d[at]), 1 - ratio.below(d[at])), rel=1e-5)
+
+
+def _differences(hat):
+    """Durbin and Watson's form, in the coordinates that the hat matrix leaves."""
+    values, vectors = np.linalg.eigh(np.eye(len(hat)) - hat)
+    steps = np.diff(vectors[:, values > 0.5], axis=0)
+    return steps.T @ steps
+
+
+def test_durbin_watson_goes_over_into_its_approximation():
+    """41 readings, from which on the moments' beta distribution is taken: within 0.001 of the exact p."""
+    rng = np.random.default_rng(1)
+    t_u = np.linspace(0, 10, 41)
+    x = np.vander(t_u, 2)
+    ratio = Ratio(_differences(x @ np.linalg.pinv(x)))
+    for _ in range(20):
+        found = check(calibrate((t_u, t_u + 0.1 * rng.normal(size=41))), "autocorrelation")
+        below = ratio.below(found.figure)
+        assert found.p == pytest.approx(2 * min(below, 1 - below), abs=1e-3)
+
+
+@pytest.mark.parametrize("n", [4, 5, 7])
+def test_what_few_readings_cannot_show_is_not_checked(n):
+    """Nor is anything said of it: the most that these places allow is less than one in ten of plain cases."""
+    t_u = np.linspace(0, 100, n)
+    result = calibrate((t_u, 0.5 * t_u + np.random.default_rng(n).normal(0, 0.1, n)))
+    for name, what in (
+        ("autocorrelation", "a drift that is a random walk"),
+        ("heteroscedasticity", "a scatter 10 times"),
+    ):
+        found = check(result, name)
+        assert (found.verdict, found.p) == (Verdict.NOT_CHECKED, None)
+        assert found.sentence.startswith(f"not checked: with {n} readings at these places, {what}")
+        share = float(found.sentence.split("in ")[-1].split(" %")[0])
+        assert 1 <= share < 10
+    told = [text for label, text in summary(result) if label == "not checked"]
+    assert [text.split(":")[0] for text in told] == ["autocorrelation", "heteroscedasticity"]
+
+
+def test_the_power_that_a_check_tells_is_what_it_has():
+    """Random walks at eleven equidistant places, of which a check says that it sees 21 %; four standard deviations."""
+    walks = simulations.calibrations(11, 500, lambda rng, x: (x, rng.normal(size=11).cumsum()), seed=2)
+    found = [next(check for check in checks if check.name == "autocorrelation") for _, checks in walks]
+    told = next(one.sentence for one in found if one.verdict is Verdict.PASSES)
+    assert "a drift that is a random walk would be seen in 21 % of cases" in told
+    seen = np.mean([one.verdict is Verdict.DOUBTFUL for one in found])
+    assert seen == pytest.approx(0.21, abs=4 * (0.21 * 0.79 / 500) ** 0.5)
+
+
+def test_what_a_check_says_that_it_would_have_seen():
+    """Nine in ten: the noncentral t distribution of scipy's, with the scatter as it was."""
+    result = calibrate((T_U, T_C))
+    told = check(result, "curvature").sentence
+    assert told.endswith("it would be from 5.4 °C on")
+    square = np.polyval(np.polyfit(T_U, T_U**2, 1), T_U) - T_U**2
+    sd = np.sqrt(np.sum((np.polyval(np.polyfit(T_U, T_C, 2), T_U) - T_C) ** 2) / 8)
+    effect = 5.4 / np.abs(square).max() * np.sqrt(square @ square) / sd
+    assert scipy.stats.nct.sf(scipy.stats.t.ppf(0.995, 8), 8, effect) == pytest.approx(0.9, abs=0.01)
+    assert check(result, "outliers").sentence.endswith("a reading would be one from 14 °C on")
+
+
+SINGLE = ([20.0, 20.0, 20.0, 20.0, 80.0], [1.0, 1.1, 0.9, 1.05, 31.0])
+
+
+@pytest.mark.parametrize("u_c", [None, [0.1, 0.2, 0.1, 0.3, 0.1]])
+def test_a_line_on_a_single_reading_is_refused_unless_it_is_accepted(u_c):
+    t_u, t_c = (np.array(values) for values in SINGLE)
+    readings = Readings(t_u, t_c, u_c=None if u_c is None else np.array(u_c))
+    result = calibrate(readings, uncertainty_from="residuals" if u_c else "auto")
+    found = check(result, "influence")
+    assert (found.verdict, result.usable) == (Verdict.FAILS, False)
+    assert "the line rests on reading 5 alone: the others lie at one place" in found.sentence
+    assert "accept_single_reading" in found.sentence
+    assert found.figure == pytest.approx(1, rel=1e-9)
+    accepted = calibrate(readings, uncertainty_from="residuals" if u_c else "auto", accept_single_reading=True)
+    assert (check(accepted, "influence").verdict, accepted.usable) == (Verdict.DOUBTFUL, True)
+
+
+def test_a_single_reading_is_found_where_nothing_else_can_be_checked():
+    for t_u, t_c in (([20.0, 20.0, 80.0], [1.0, 1.1, 31.0]), ([20.0, 20.0, 80.0], [1.0, 1.0, 31.0])):
+        assert "rests on reading 3 alone" in check(calibrate((t_u, t_c)), "influence").sentence
+        assert calibrate((t_u, t_c), accept_single_reading=True).usable
+    parabola = calibrate(([0.0, 0, 50, 50, 100], [0.0, 0.1, 24.9, 25.0, 51.0]), model="polynomial")
+    assert "the model rests on reading 5 alone: the others lie at 2 places" in check(parabola, "influence").sentence
+    assert calibrate(([20.0, 20.0, 80.0, 80.0], [1.0, 1.1, 31.0, 31.2])).usable
+
+
+def test_others_that_jitter_about_one_place_do_not_carry_a_line():
+    """A cluster whose own slope is not significant is one place; one whose slope is, confirms the line."""
+    rng = np.random.default_rng(4)
+    t_u = np.append(20 + 0.01 * rng.normal(size=10), 80.0)
+    jitter = calibrate((t_u, 0.5 * t_u + rng.normal(0, 0.1, 11)))
+    assert not jitter.usable
+    assert "reading 11 alone: the others tell no slope (F(1, 9)" in check(jitter, "influence").sentence
+    wide = np.append(np.linspace(15, 25, 10), 200.0)
+    assert calibrate((wide, 0.5 * wide + rng.normal(0, 0.1, 11))).usable
+
+
 def test_scatter_that_grows():
     rng = np.random.default_rng(8)
     t_u = np.tile(T, 5)
@@ -143,6 +265,28 @@ def test_scatter_that_grows():
     squares = (result.exact.predict(t_u) - result.readings.t_c) ** 2
     expected = len(t_u) * scipy.stats.linregress(t_u, squares).rvalue ** 2
     assert found.figure == pytest.approx(expected, rel=1e-9)
+
+
+def test_scatter_of_few_readings_is_breusch_and_pagans():
+    """Their own statistic, half the explained sum of squares of e² / σ̂², by numpy; its p by 200,000 draws."""
+    rng = np.random.default_rng(4)
+    t_u = np.linspace(0, 10, 15)
+    t_c = t_u + np.linspace(0.01, 0.3, 15) * rng.normal(size=15)
+    x = np.vander(t_u, 2)
+    rest = np.eye(15) - x @ np.linalg.pinv(x)
+
+    def statistic(errors):
+        squares = np.square(errors @ rest)
+        g = squares / squares.mean(axis=-1, keepdims=True)
+        return 0.5 * np.square(g @ (t_u - 5)) / np.sum((t_u - 5) ** 2), g @ (t_u - 5)
+
+    figure, slope = statistic(t_c)
+    _, slopes = statistic(rng.normal(size=(200_000, 15)))
+    found = check(calibrate((t_u, t_c)), "heteroscedasticity")
+    assert found.figure == pytest.approx(float(figure), rel=1e-9)
+    share = np.mean(slopes > slope)
+    assert found.p == pytest.approx(2 * share, abs=8 * (share / 2e5) ** 0.5)
+    assert (found.verdict, "the scatter grows" in found.sentence) == (Verdict.DOUBTFUL, True)
 
 
 def test_consistency_with_the_stated_uncertainties():
