@@ -172,14 +172,13 @@ class _Serving:
         left = [run for run in await _runs(client, deployment.id, UNDER_WAY) if not _is_ahead(run)]
         late = [run for run in left if run.state_type is StateType.SCHEDULED]
         for run in left:
-            missed = Cancelled(message="due while nothing served this deployment")
-            killed = Crashed(message="the process that served this deployment was killed")
-            state = missed if run.state_type is StateType.SCHEDULED else killed
+            if run in late:
+                state: State[None] = Cancelled(message="due while nothing served this deployment")
+            else:
+                state = Crashed(message="the process that served this deployment was killed")
             await client.set_flow_run_state(run.id, state, force=True)
         if late:
-            self.say(
-                f"{_clock()}  dropped {len(late)} that {'was' if len(late) == 1 else 'were'} due while nothing served"
-            )
+            self.say(f"{_clock()}  dropped {len(late)}, due while nothing served this")
         if len(left) > len(late):
             self.say(f"{_clock()}  ended what a killed process left as running: {len(left) - len(late)}")
 
