@@ -23,6 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
@@ -157,6 +158,7 @@ class _Serving:
                 parameters=self.parameters,
                 entrypoint_type=EntrypointType.MODULE_PATH,  # found wherever tempfit is installed
             )
+            await _refuse_unknown_parameters(client, deployment)
             telling = asyncio.create_task(_tell(client, deployment, self.say))
             try:
                 await runner.start()
@@ -258,20 +260,30 @@ def _kill_children() -> None:
         child.kill()
 
 
+async def _refuse_unknown_parameters(client: PrefectClient, deployment: UUID) -> None:
+    """Prefect's own schema of a flow's parameters allows any others beside them, with which the run then crashes."""
+    schema = (await client.read_deployment(deployment)).parameter_openapi_schema or {}
+    closed = DeploymentUpdate(parameter_openapi_schema={**schema, "additionalProperties": False})
+    await client.update_deployment(deployment, closed)
+
+
 async def _tell(client: PrefectClient, deployment: UUID, say: Say) -> None:
-    """A line for every run of the deployment that ends; one for all that were dropped because another was running."""
-    since, told = datetime.now(UTC), set[UUID]()
+    """A line for every run of the deployment that ends, with how many were dropped meanwhile; now and then, if none
+    ends, for those alone."""
+    since, told, n_dropped, last = datetime.now(UTC), set[UUID](), 0, time.monotonic()
     while True:
         await asyncio.sleep(POLL)
         with suppress(Exception):  # the Runner asks the same server, and says what is wrong with it
             runs = [run for run in await _runs(client, deployment, OVER, since) if run.id not in told]
-            dropped = [run for run in runs if _message(run) == TOO_EARLY]
-            for run in runs:
-                if run not in dropped:
-                    say(_line(run))
-            if dropped:
-                say(f"{_clock()}  dropped {len(dropped)}, due while another was running")
+            ended = [run for run in runs if _message(run) != TOO_EARLY]
             told |= {run.id for run in runs}
+            n_dropped += len(runs) - len(ended)
+            for run in ended:
+                say(_line(run))
+            if n_dropped and (ended or time.monotonic() - last > CALM):
+                say(f"{_clock()}  dropped {n_dropped}, due while another was running")
+            if ended or time.monotonic() - last > CALM:
+                n_dropped, last = 0, time.monotonic()
 
 
 async def _runs(
