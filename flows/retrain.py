@@ -3,6 +3,11 @@
 # Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
 # looked up among the globals that its body happens to use.
 
+import multiprocessing
+import os
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,7 @@ from tempfit.tracking.runs import Run
 from tempfit.tracking.store import open_store
 
 FLOW = "retrain"
+ORPHAN_LIMIT = 10  # seconds that a tick whose `serve` is gone has for an orderly end
 
 
 def _flow_run_name() -> str:
@@ -52,9 +58,24 @@ def bind(data: Path, where: TrackingConfig) -> Flow[..., State[Any]]:
 
         A file that cannot be calibrated, or not be used, stops no other; the flow run fails at the end and names it.
         """
+        _end_with_the_parent()
         return calibrate_all(data, where, config)
 
     return retrain
+
+
+def _end_with_the_parent() -> None:
+    """Where `tempfit serve` started this process and is gone, however it ended, nobody waits for the result."""
+
+    def watch(parent: Any) -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # the run that is open is told so
+        time.sleep(ORPHAN_LIMIT)
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=watch, args=[parent], daemon=True).start()
 
 
 def calibrate_all(data: Path, where: TrackingConfig, config: FitConfig) -> State[Any]:
