@@ -28,6 +28,7 @@ from tempfit.config import CalibrationConfig, ReadingsConfig
 from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
 from tempfit.grid import Grid
+from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.problem import Problem
 from tempfit.readings import Readings
@@ -189,7 +190,7 @@ def track_sweep(run: runs.Run, result: Sweep, figures: dict[str, bytes]) -> dict
 def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
     """The sweep's table as an artifact on Prefect's page of the flow run."""
     table = sweep_table.to_markdown(result, most=20)
-    page = summary.to_page(result.headline(), picture, "the loss of all configurations", table, links)
+    page = summary.to_page(result.headline(), to_small_png(picture), "the loss of all configurations", table, links)
     create_markdown_artifact(page, key="sweep", description=result.headline())
 
 
@@ -198,7 +199,7 @@ def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:
     ui = ui_address(run.store)
     links = {"the run in MLflow": run.url(ui), "the picture in full": run.url(ui, "figures/line.png")}
     create_markdown_artifact(
-        summary.to_markdown(result, picture, links),
+        summary.to_markdown(result, to_small_png(picture), links),  # Prefect keeps every version of every page
         key=artifact_key("calibration", result.readings.source),
         description=summary.describe_status(result),
     )

@@ -14,7 +14,6 @@ from tempfit.config import CalibrationConfig, count, format_rate, format_ratio
 from tempfit.curve import Curve
 from tempfit.forecast import CLOSE
 from tempfit.plots import draw_figures
-from tempfit.plots.canvas import to_small_png
 from tempfit.scales import describe_scales
 from tempfit.status import Status
 
@@ -148,12 +147,9 @@ def to_markdown(calibration: Calibration, picture: bytes, links: dict[str, str])
 
 
 def to_page(headline: str, picture: bytes, what: str, body: str, links: dict[str, str]) -> str:
-    """A page for Prefect's artifact view: headline, picture and what it shows, markdown, links (title → URL).
-
-    The picture is made small: Prefect keeps every version of every page in its database.
-    """
+    """A page for Prefect's artifact view: headline, picture and what it shows, markdown, links (title → URL)."""
     addresses = "\n".join(f"- [{title}]({url})" for title, url in links.items())
-    return f"# {headline}\n\n![{what}]({_data_uri(to_small_png(picture))})\n\n{body}\n\n{addresses}\n"
+    return f"# {headline}\n\n![{what}]({_data_uri(picture)})\n\n{body}\n\n{addresses}\n"
 
 
 def to_html(calibration: Calibration) -> str:
