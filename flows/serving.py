@@ -56,7 +56,7 @@ from tempfit.errors import ServiceError, SettingsError
 
 POLL = 3  # seconds between two looks at what is due, and at what has ended
 CALM = 60  # seconds: a Runner that fails later than that after its start had a server, and waits for it
-CHILD_LIMIT, PREFECT_LIMIT, STOP_LIMIT = 5, 3, 12  # seconds until a tick must end, Prefect answer, all be over
+CHILD_LIMIT, PREFECT_LIMIT, STOP_LIMIT = 5, 2, 9  # seconds until a tick must end, Prefect answer, all be over
 BANNED = "/%&<>"  # Prefect's, in names
 OVER = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 UNDER_WAY = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -132,19 +132,17 @@ class _Serving:
             stopped = asyncio.create_task(stop.wait())
             while not stop.is_set():
                 started = time.monotonic()
-                serving = asyncio.create_task(self._serve(stop))
+                serving = asyncio.create_task(self._serve())
                 await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                if stop.is_set():
-                    await self._end(serving)
-                    return
-                error = serving.exception()
-                if time.monotonic() - started < CALM:
-                    raise ServiceError(f"Prefect's server does not take the deployment {self.name!r}: {_cause(error)}")
-                self.say(f"{_clock()}  Prefect's server does not answer; the schedule goes on when it does")
-                while not stop.is_set() and not await _is_there():
-                    await asyncio.wait({stopped}, timeout=POLL)
+                if serving.done():
+                    if time.monotonic() - started < CALM:
+                        cause = _cause(serving.exception())
+                        raise ServiceError(f"Prefect's server does not take the deployment {self.name!r}: {cause}")
+                    self.say(f"{_clock()}  Prefect's server does not answer; the schedule goes on when it does")
+                    await asyncio.wait({asyncio.create_task(_return()), stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await self._end(serving)
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _serve(self) -> None:
         async with get_client() as client:
             await self._clear(client)
             runner = _Runner(name=self.name[-100:], query_seconds=POLL, prefetch_seconds=0, pause_on_shutdown=False)
@@ -330,9 +328,14 @@ def _cause(error: BaseException | None) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
-async def _is_there() -> bool:
-    async with get_client() as client:
-        return await client.api_healthcheck() is None
+async def _return() -> None:
+    """Return once Prefect's server answers."""
+    while True:
+        with suppress(Exception):
+            async with get_client() as client:
+                if await client.api_healthcheck() is None:
+                    return
+        await asyncio.sleep(POLL)
 
 
 @contextmanager

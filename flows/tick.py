@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -58,11 +59,11 @@ class Entry:
     def row(self) -> dict[str, str | float | None]:
         """As a row of a table on a page that knows Markdown's links."""
         return {
-            "sensor": printable(self.sensor),
+            "sensor": _plain(self.sensor),
             "outcome": self.ending.value,
             "w": self.w,
             "b": self.b,
-            "usable": "yes" if self.ending in GOOD else f"no: {printable(self.why)}",
+            "usable": "yes" if self.ending in GOOD else f"no: {_plain(self.why)}",
             "run": f"[MLflow]({self.url})" if self.url else "",
         }
 
@@ -164,6 +165,11 @@ def _calibrate_if_changed(
     has_line = config.model == "line" and calibration.fit.diverged_at is None
     w, b = (calibration.w, calibration.b) if has_line else (None, None)
     return Entry(file.name, Ending.REFUSED if why else Ending.CALIBRATED, why, w, b, run.url(ui_address(store)))
+
+
+def _plain(text: str) -> str:
+    """`text` as it is, on a page that would read Markdown in it: names of files are not ours."""
+    return re.sub(r"([\\`*_\[\]<>~|#&])", r"\\\1", printable(text))
 
 
 def _refusal(tags: Mapping[str, str]) -> str:

@@ -188,6 +188,14 @@ def test_a_crash_on_one_sensor_stops_no_other(tmp_path: Path, run, monkeypatch) 
     assert failed == "a.csv: failed: RuntimeError: out of ink"
 
 
+def test_a_file_s_name_is_no_markdown_on_the_tick_s_page() -> None:
+    entry = tick.Entry("[a](http://evil.example)_b_\x1b.csv", tick.Ending.UNREADABLE, "`x` is <b>no number</b>")
+    assert entry.row()["sensor"] == r"\[a\](http://evil.example)\_b\_\\x1b.csv"
+    assert entry.row()["usable"] == r"no: \`x\` is \<b\>no number\</b\>"
+    told = tick.Tick([entry], 0.0).describe().splitlines()[1]
+    assert told == r"[a](http://evil.example)_b_\x1b.csv: unreadable: `x` is <b>no number</b>"
+
+
 def test_an_empty_folder_is_told_in_a_line(tmp_path: Path, run) -> None:
     state = run(tmp_path, "empty")
     assert state.name == "Failed"
