@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
@@ -56,7 +57,8 @@ from tempfit.errors import ServiceError, SettingsError
 
 POLL = 3  # seconds between two looks at what is due, and at what has ended
 CALM = 60  # seconds: a Runner that fails later than that after its start had a server, and waits for it
-CHILD_LIMIT, PREFECT_LIMIT, STOP_LIMIT = 5, 2, 9  # seconds until a tick must end, Prefect answer, all be over
+CHILD_LIMIT, PAUSE_LIMIT, RUNNER_LIMIT = 5, 8, 2  # seconds that a tick, pausing and the Runner have for their end
+STOP_LIMIT = 15  # seconds until all must be over
 BANNED = "/%&<>"  # Prefect's, in names
 OVER = [StateType.COMPLETED, StateType.FAILED, StateType.CRASHED, StateType.CANCELLED]
 UNDER_WAY = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
@@ -124,6 +126,7 @@ class _Serving:
         self.name, self.schedule, self.say = name, schedule, say
         where = TrackingConfig(mlruns=str(Path(config.mlruns).resolve()), experiment=config.experiment)
         self.flow = bind(data, where)
+        self.telling: asyncio.Task[None] | None = None
         self.parameters = {"config": config.model_dump(mode="json", include=set(FitConfig.model_fields))}
 
     async def run(self) -> None:
@@ -157,11 +160,11 @@ class _Serving:
                 entrypoint_type=EntrypointType.MODULE_PATH,  # found wherever tempfit is installed
             )
             await _refuse_unknown_parameters(client, deployment)
-            telling = asyncio.create_task(_tell(client, deployment, self.say))
+            self.telling = asyncio.create_task(_tell(client, deployment, self.say))
             try:
                 await runner.start()
             finally:
-                telling.cancel()
+                self.telling.cancel()
 
     async def _clear(self, client: PrefectClient) -> None:
         """End what an earlier `serve` left: runs that were due while nobody was here, and one that was killed."""
@@ -184,24 +187,30 @@ class _Serving:
 
     async def _end(self, serving: asyncio.Task[None]) -> None:
         """Pause the deployment, wait for the tick that runs (it was told), let the Runner go."""
-        paused = asyncio.create_task(self._pause())
+        if self.telling is not None:
+            self.telling.cancel()
+        pausing = asyncio.create_task(self._pause())
         deadline = time.monotonic() + CHILD_LIMIT
         while multiprocessing.active_children() and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         _kill_children()
-        await paused
+        await pausing
         serving.cancel()
-        await asyncio.wait({serving}, timeout=PREFECT_LIMIT)
+        await asyncio.wait({serving}, timeout=RUNNER_LIMIT)
 
     async def _pause(self) -> None:
+        server = urlsplit(PREFECT_API_URL.value() or "")
         try:
-            async with asyncio.timeout(PREFECT_LIMIT), get_client() as client:
+            async with asyncio.timeout(RUNNER_LIMIT):  # Prefect's client would ask a server that is gone for long
+                await asyncio.open_connection(server.hostname, server.port or (443 if server.scheme == "https" else 80))
+            async with asyncio.timeout(PAUSE_LIMIT), get_client() as client:
                 deployment = await client.read_deployment_by_name(f"{FLOW}/{self.name}")
                 await client.pause_deployment(deployment.id)
                 for run in await _runs(client, deployment.id, UNDER_WAY):
                     await client.set_flow_run_state(run.id, Cancelled(message="tempfit serve was stopped"), force=True)
+            self.say("stopped; the schedule is paused")
         except Exception as error:
-            self.say(f"the deployment {self.name!r} could not be paused: {_cause(error)}")
+            self.say(f"stopped; the schedule could not be paused, Prefect's server does not answer ({_cause(error)})")
 
 
 class _Runner(Runner):
