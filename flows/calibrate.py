@@ -56,7 +56,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
         figures = tasks.visualize(calibration)
         artifacts = tasks.track(run, calibration, figures)
     url = run.url(ui_address(run.store))
-    tasks.publish(calibration, figures["line.png"], links={"the run in MLflow": url})
+    tasks.publish(calibration, figures["line.png"], run)
     logger.info(summary.describe_status(calibration))
     return CalibrateResult(calibration, run, artifacts, url)
 

@@ -3,88 +3,94 @@
 # Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
 # looked up among the globals that its body happens to use.
 
-import asyncio
+import multiprocessing
+import os
 import signal
-from contextlib import suppress
-from datetime import timedelta
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger
-from prefect.client.schemas.schedules import CronSchedule
-from prefect.runner import Runner
+from prefect import Flow, flow
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
-from prefect.types.entrypoint import EntrypointType
+from prefect.states import Completed, Failed
 
-from flows.calibrate import calibrate
-from tempfit.config import CalibrationConfig
-from tempfit.errors import ReadingsError, SettingsError, TempfitError
+from flows import tasks
+from flows.tick import files_of_readings, run_tick
+from tempfit.calibration import Calibration
+from tempfit.config import CalibrationConfig, FitConfig, TrackingConfig
+from tempfit.errors import InputError, ServiceError
+from tempfit.tracking.runs import Run
+from tempfit.tracking.store import open_store
 
-SUFFIXES = {".csv", ".tsv", ".txt", ".parquet"}
-
-
-def files_of_readings(data: Path) -> list[Path]:
-    """The file itself, or the files of readings in the folder, by name. Raises ReadingsError when there are none."""
-    if not data.is_dir():
-        if data.exists():
-            return [data]
-        raise ReadingsError(f"{data}: no such file or folder; check the path")
-    files = sorted(path for path in data.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise ReadingsError(f"{data}: the folder has no file of readings ({', '.join(sorted(SUFFIXES))})")
-    return files
+FLOW = "retrain"
+ORPHAN_LIMIT = 10  # seconds that a tick whose `serve` is gone has for an orderly end
 
 
 def _flow_run_name() -> str:
-    return f"retrain {Path(flow_run.parameters['data']).name}"
+    return f"{FLOW} {Path(flow_run.parameters['data']).name}"
 
 
-@flow(name="retrain", flow_run_name=_flow_run_name)
-def retrain(data: str = "data", config: CalibrationConfig = CalibrationConfig()) -> dict[str, str]:  # noqa: B008
-    """Calibrate `data`, a file or a folder of files; file name → MLflow run id.
+@flow(name=FLOW, flow_run_name=_flow_run_name)
+def retrain(
+    data: str = "data",
+    experiment: str = "calibrate",
+    config: FitConfig = FitConfig(),  # noqa: B008
+) -> State[Any]:
+    """Calibrate `data`, a file or a folder of files, where it has changed; runs go to mlruns/ in the working folder.
 
-    A file that cannot be calibrated does not stop the others; the flow run fails at the end and names it.
+    A file that cannot be calibrated, or not be used, stops no other; the flow run fails at the end and names it.
     """
-    logger = get_run_logger()
-    run_ids, failures = {}, []
-    for file in files_of_readings(Path(data)):
-        try:
-            run_ids[file.name] = calibrate(str(file), config).run.run_id
-        except Exception as error:  # whatever stops one sensor must not stop the fleet
-            failures.append(f"{file.name}: {error}")
-            logger.error(failures[-1])
-    if failures:
-        raise TempfitError(f"{len(failures)} of {len(failures) + len(run_ids)} not calibrated: {'; '.join(failures)}")
-    return run_ids
+    return calibrate_all(Path(data), TrackingConfig(experiment=experiment), config)
 
 
-def serve(data: Path, config: CalibrationConfig, name: str, cron: str | None, interval: timedelta | None) -> None:
-    """Run `retrain` on a schedule against the Prefect server in use, until Ctrl-C or SIGTERM.
+def bind(data: Path, where: TrackingConfig) -> Flow[..., State[Any]]:
+    """`retrain` of these data into these runs.
 
-    The deployment is paused while nothing serves it, so no backlog of late runs grows.
-    Raises ReadingsError when there is nothing at `data`, SettingsError when `cron` is no cron expression.
+    Neither is a parameter: whoever can ask Prefect's API for a run chooses settings, and no place to read or write.
     """
-    files_of_readings(data)
-    if cron is not None:
-        try:
-            CronSchedule(cron=cron)
-        except ValueError:
-            raise SettingsError(f"--cron: {cron!r} is not a cron expression; daily at six is '0 6 * * *'") from None
-    absolute = config.model_copy(update={"mlruns": str(Path(config.mlruns).resolve())})
-    runner = _Runner(name=name, pause_on_shutdown=True)
-    runner.add_flow(
-        retrain,
-        name=name,
-        cron=cron,
-        interval=interval,
-        parameters={"data": str(data.resolve()), "config": absolute.model_dump(mode="json")},
-        entrypoint_type=EntrypointType.MODULE_PATH,  # found wherever tempfit is installed
-    )
-    with suppress(KeyboardInterrupt):
-        asyncio.run(runner.start())
+
+    @flow(name=FLOW, flow_run_name=f"{FLOW} {data.name}".replace("{", "{{").replace("}", "}}"))
+    def retrain(config: FitConfig = FitConfig()) -> State[Any]:  # noqa: B008
+        """Calibrate what this deployment serves, where it has changed.
+
+        A file that cannot be calibrated, or not be used, stops no other; the flow run fails at the end and names it.
+        """
+        _end_with_the_parent()
+        return calibrate_all(data, where, config)
+
+    return retrain
 
 
-class _Runner(Runner):
-    def handle_sigterm(self, *_: Any) -> None:
-        """End as by Ctrl-C, which is orderly; Prefect's own way leaves the event loop in the middle of its work."""
-        signal.raise_signal(signal.SIGINT)
+def _end_with_the_parent() -> None:
+    """Where `tempfit serve` started this process and is gone, however it ended, nobody waits for the result."""
+
+    def watch(parent: Any) -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # the run that is open is told so
+        time.sleep(ORPHAN_LIMIT)
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=watch, args=[parent], daemon=True).start()
+
+
+def calibrate_all(data: Path, where: TrackingConfig, config: FitConfig) -> State[Any]:
+    """The body of both flows: a tick, its table on the flow run's page, and the state that tells what came of it."""
+    settings = CalibrationConfig.model_validate({**config.model_dump(exclude_unset=True), **where.model_dump()})
+    try:
+        files = files_of_readings(data)
+        store = open_store(Path(where.mlruns))
+    except (InputError, ServiceError) as error:
+        return Failed(message=str(error).partition("\n")[0])
+    tick = run_tick(store, files, settings, {"prefect.flow_run_id": str(flow_run.id)}, _publish)
+    rows = [entry.row() for entry in tick.entries]
+    create_table_artifact(rows, key=tasks.artifact_key(FLOW, str(data)), description=tick.headline())
+    return (Failed if tick.bad else Completed)(message=tick.describe())
+
+
+def _publish(calibration: Calibration, line: bytes, run: Run) -> None:
+    tasks.publish(calibration, line, run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,11 +28,13 @@ from tempfit.config import CalibrationConfig, ReadingsConfig
 from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
 from tempfit.grid import Grid
+from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.problem import Problem
 from tempfit.readings import Readings
 from tempfit.sweep import Plan, Sweep
 from tempfit.tracking import runs, store, sweeps
+from tempfit.tracking.ui import ui_address
 from tempfit.training import OnEpochs
 
 
@@ -187,12 +190,26 @@ def track_sweep(run: runs.Run, result: Sweep, figures: dict[str, bytes]) -> dict
 def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
     """The sweep's table as an artifact on Prefect's page of the flow run."""
     table = sweep_table.to_markdown(result, most=20)
-    page = summary.to_page(result.headline(), picture, "the loss of all configurations", table, links)
+    page = summary.to_page(result.headline(), to_small_png(picture), "the loss of all configurations", table, links)
     create_markdown_artifact(page, key="sweep", description=result.headline())
 
 
-def publish(result: Calibration, picture: bytes, links: dict[str, str]) -> None:
+def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:
     """The calibration as an artifact on Prefect's page of the flow run."""
+    ui = ui_address(run.store)
+    links = {"the run in MLflow": run.url(ui), "the picture in full": run.url(ui, "figures/line.png")}
     create_markdown_artifact(
-        summary.to_markdown(result, picture, links), key="calibration", description=summary.describe_status(result)
+        summary.to_markdown(result, to_small_png(picture), links),  # Prefect keeps every version of every page
+        key=artifact_key("calibration", result.readings.source),
+        description=summary.describe_status(result),
     )
+
+
+def artifact_key(kind: str, source: str) -> str:
+    """A key of its own for each source of readings, so that Prefect keeps the history of each apart.
+
+    Keys are lower-case letters, digits and dashes; the digits at the end tell alike names in other folders apart.
+    """
+    name = re.sub("[^a-z0-9]+", "-", Path(source).stem.lower()).strip("-")[:60]
+    digest = hashlib.sha256(str(Path(source).resolve()).encode()).hexdigest()[:8]
+    return "-".join(part for part in (kind, name, digest) if part)

@@ -7,6 +7,8 @@ so a stage asks for its own class and is handed the whole.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import tomllib
 from collections.abc import Mapping
 from itertools import pairwise
@@ -243,10 +245,8 @@ class TrackingConfig(Settings):
     experiment: str = setting("calibrate", "MLflow experiment that the run is filed under.", min_length=1)
 
 
-class CalibrationConfig(
-    TrackingConfig, UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig
-):
-    """Everything that a calibration can be told."""
+class FitConfig(UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig):
+    """Everything that decides a calibration's result, and nothing of where its run is kept."""
 
     @model_validator(mode="after")
     def _york_fits_lines(self) -> Self:
@@ -262,7 +262,16 @@ class CalibrationConfig(
 
     def hyperparameters(self) -> dict[str, Any]:
         """What decides the result: every setting but where the run is filed."""
-        return self.model_dump(exclude=set(TrackingConfig.model_fields))
+        return self.model_dump(include=set(FitConfig.model_fields))
+
+    @property
+    def sha256(self) -> str:
+        """Digest of what decides the result: calibrations of the same readings that share it are the same."""
+        return hashlib.sha256(json.dumps(self.hyperparameters(), sort_keys=True).encode()).hexdigest()
+
+
+class CalibrationConfig(TrackingConfig, FitConfig):
+    """Everything that a calibration can be told."""
 
 
 def parse_config(values: Mapping[str, Any], *, source: str = "settings") -> CalibrationConfig:

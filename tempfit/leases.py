@@ -66,6 +66,12 @@ def abandoned(folder: Path) -> Iterator[tuple[str, str]]:
         lease.release()
 
 
+def note(folder: Path, name: str) -> str:
+    """What whoever took the lease `name` noted in it; nothing where there is none."""
+    path = folder / f"{name}{_SUFFIX}"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def is_held(folder: Path, name: str) -> bool:
     """Whether a living process holds the lease `name`."""
     return folder.is_dir() and _any_locked(folder, f"{name}{_SUFFIX}")

@@ -11,7 +11,7 @@ import pytest
 import tempfit
 from tempfit import cli
 from tempfit.cli.options import as_options
-from tempfit.cli.services import parse_interval
+from tempfit.cli.services import check_timezone, local_timezone, parse_interval
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tests.broken_inputs import broken_inputs
@@ -136,6 +136,34 @@ def test_intervals():
     for text in ("0s", "-1h", "1w", "1.5h", "", "367d"):
         with pytest.raises(SettingsError):
             parse_interval(text)
+
+
+def test_timezones_are_those_of_the_iana_database(monkeypatch):
+    assert check_timezone("Europe/Berlin") == "Europe/Berlin"
+    with pytest.raises(SettingsError, match="'Europe/Berln' is no timezone of the IANA database; did you mean Europe/"):
+        check_timezone("Europe/Berln")
+    for text in ("", "../../etc/passwd", "+02:00"):
+        with pytest.raises(SettingsError, match="is no timezone"):
+            check_timezone(text)
+    monkeypatch.setenv("TZ", ":Asia/Tokyo")
+    assert local_timezone() == "Asia/Tokyo"
+    monkeypatch.setenv("TZ", "CET-1CEST")  # POSIX's own form, which names no zone
+    assert check_timezone(local_timezone())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "exactly one of --cron and --interval"),
+        (["--cron", "0 6 * * *", "--interval", "1h"], "exactly one of --cron and --interval"),
+        (["--interval", "1h", "--timezone", "UTC"], "--timezone: for --cron only"),
+        (["--cron", "0 6 * * *", "--timezone", "Mars"], "--timezone: 'Mars' is no timezone"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_told_in_a_line(options, message, capsys):
+    code, out, err = run(capsys, "serve", str(THERMOMETER), *options)
+    assert (code, out) == (2, "")
+    assert message in err
 
 
 def test_unexpected_errors_are_one_line_and_exit_1(capsys, monkeypatch):

@@ -33,9 +33,11 @@ def start_holder(folder: Path) -> subprocess.Popen[str]:
 def test_a_released_lease_leaves_nothing_to_find(tmp_path: Path) -> None:
     lease = leases.hold(tmp_path / "leases", "run", "note")
     assert leases.is_held(tmp_path / "leases", "run")
+    assert leases.note(tmp_path / "leases", "run") == "note"
     lease.release()
     lease.release()
     assert not leases.any_held(tmp_path / "leases")
+    assert leases.note(tmp_path / "leases", "run") == ""
     assert list(leases.abandoned(tmp_path / "leases")) == []
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from matplotlib.image import imread, imsave
 
 from tempfit.calibration import Calibration, calibrate
 from tempfit.plots.calibration import draw_figures, draw_layers, draw_line, draw_loss, draw_path, draw_residuals
+from tempfit.plots.canvas import SMALL, to_png, to_small_png
 from tempfit.summary import describe_status, summary, to_html, to_markdown
 from tests.conftest import T_C, T_U
 
@@ -42,10 +46,6 @@ def result(request) -> Calibration:
 
 
 def pixels(png: bytes) -> np.ndarray:
-    import io
-
-    from matplotlib.image import imread
-
     return imread(io.BytesIO(png))
 
 
@@ -201,3 +201,22 @@ def test_status_lines():
     assert describe_status(calibrate((T_U, T_C))).endswith("after 1 epoch")
     stopped = calibrate((T_U, T_C), scaling="factor", learning_rate=1e-3, on_epochs=lambda block: True)
     assert describe_status(stopped) == "stopped on request after 7 epochs"
+
+
+def test_a_small_picture_is_small_and_stays_readable():
+    line = to_png(draw_line(calibrate((T_U, T_C))))
+    small = to_small_png(line)
+    assert len(small) <= SMALL < 20_000 < len(line)
+    shown, whole = pixels(small)[..., :3], pixels(line)[..., :3]
+    assert shown.shape == whole.shape  # few colours are enough: nothing is scaled down
+    assert np.abs(shown - whole).mean() < 0.02  # of the range from black to white
+
+
+def test_a_crowded_picture_is_made_smaller_until_it_fits():
+    noise = np.random.default_rng(0).integers(0, 256, (460, 720, 3), dtype=np.uint8)  # nothing compresses worse
+    buffer = io.BytesIO()
+    imsave(buffer, noise)
+    small = to_small_png(buffer.getvalue())
+    assert len(small) <= SMALL
+    height, width, _ = pixels(small).shape
+    assert width / height == pytest.approx(720 / 460, rel=0.02)  # a pixel more or less

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import typer
 
@@ -77,13 +79,20 @@ def serve(
     *,
     config: CalibrationConfig,
     cron: Annotated[str | None, typer.Option(help="When, as a cron expression: '0 6 * * *'.")] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option(help="Timezone of --cron: Europe/Berlin, UTC. This machine's if not given.", metavar="ZONE"),
+    ] = None,
     interval: Annotated[str | None, typer.Option(help="How often: 30s, 15m, 6h, 1d.", metavar="TIME")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the deployment; the file's name if not given.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the deployment; the whole path if not given.")] = None,
 ) -> None:
-    """Calibrate on a schedule, with the data as they are then, until Ctrl-C; needs a Prefect server (tempfit up)."""
+    """Calibrate what has changed on a schedule until Ctrl-C, a line each time; needs a Prefect server (tempfit up)."""
     if (cron is None) == (interval is None):
         raise SettingsError("say when to calibrate: exactly one of --cron and --interval")
-    period = parse_interval(interval) if interval is not None else None
+    if timezone is not None and cron is None:
+        raise SettingsError("--timezone: for --cron only; an --interval is the same everywhere")
+    zone = check_timezone(timezone) if timezone is not None else local_timezone()
+    rhythm = cron if cron is not None else parse_interval(interval or "")
     from flows.server import announced, is_configured
 
     if not is_configured():
@@ -93,11 +102,35 @@ def serve(
                 "no Prefect server to schedule with: start one with `tempfit up`, or set PREFECT_API_URL"
             )
         os.environ["PREFECT_API_URL"] = server.api_url
-    from flows.retrain import serve as serve_flow
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")  # goes to a log, not to the terminal
+    with stderr.status("loading torch, MLflow and Prefect …"):
+        from flows.serving import make_schedule
+        from flows.serving import serve as serve_flow
+    when = f"by cron {cron!r} in {zone}" if cron is not None else f"every {interval}"
+    serve_flow(data, config, name, make_schedule(rhythm, zone), when)
 
-    when = f"by cron {cron!r}" if cron else f"every {interval}"
-    say(f"calibrating {data} {when}; Ctrl-C stops it and pauses the schedule")
-    serve_flow(data, config, name or data.name, cron, period)
+
+def check_timezone(name: str) -> str:
+    """The name, if there is such a zone. Raises SettingsError."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        near = difflib.get_close_matches(name, available_timezones(), n=1)
+        hint = f"did you mean {near[0]}?" if near else "write it like Europe/Berlin, or UTC"
+        raise SettingsError(f"--timezone: {name!r} is no timezone of the IANA database; {hint}") from None
+    return name
+
+
+def local_timezone() -> str:
+    """The IANA name of this machine's timezone: by TZ, /etc/timezone or /etc/localtime; UTC where none says."""
+    told = [os.environ.get("TZ", "").lstrip(":")]
+    with suppress(OSError, UnicodeDecodeError):
+        told.append(Path("/etc/timezone").read_text(encoding="utf-8").strip())
+    told.append(str(Path("/etc/localtime").resolve()).partition("zoneinfo/")[2])
+    for name in filter(None, told):
+        with suppress(SettingsError):
+            return check_timezone(name)
+    return "UTC"
 
 
 def parse_interval(text: str) -> timedelta:

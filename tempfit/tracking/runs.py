@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,8 +32,9 @@ from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
 from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, finite
+from tempfit.tracking.repeats import REPEAT_TAG, repeat_key
 from tempfit.tracking.store import Store
-from tempfit.tracking.ui import TRAINING_VIEW
+from tempfit.tracking.ui import run_page
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 MOST_RESIDUALS = 100_000  # readings: beyond it, a run would keep a copy of data that are large themselves
@@ -51,9 +53,9 @@ class Run:
     start_time: int
     lease: leases.Lease
 
-    def url(self, ui: str) -> str:
-        """The run's page in an MLflow UI at the address `ui`."""
-        return f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}?{TRAINING_VIEW}"
+    def url(self, ui: str, artifact: str = "") -> str:
+        """The run's page in an MLflow UI at the address `ui`; that of one of its artifacts, where it is named."""
+        return run_page(ui, self.experiment_id, self.run_id, artifact)
 
 
 def start_run(
@@ -73,9 +75,10 @@ def start_run(
     try:
         experiment_id = _ensure_experiment(store, config.experiment)
         name = f"{Path(readings.source).stem.strip('<>')}, {label or config.label}"
-        created = store.client.create_run(
-            experiment_id, run_name=name, tags={**provenance(), "data_sha256": readings.sha256, **tags}
-        )
+        told = {"data_sha256": readings.sha256, **tags}
+        if params is None:
+            told[REPEAT_TAG] = repeat_key(readings, config)
+        created = store.client.create_run(experiment_id, run_name=name, tags={**provenance(), **told})
         run_id = created.info.run_id
         lease = leases.hold(store.running, run_id, store.uri)
         run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
@@ -175,6 +178,7 @@ def _user() -> str:
         return "unknown"
 
 
+@cache
 def _git_commit() -> str | None:
     """The commit that tempfit runs from, with `-dirty` for uncommitted changes; None outside a checkout of it."""
     command = ["git", "-C", str(Path(__file__).parent)]

@@ -53,6 +53,12 @@ def runs_page(address: str) -> str:
     return f"{address}/#/experiments?{TRAINING_VIEW}"
 
 
+def run_page(address: str, experiment_id: str, run_id: str, artifact: str = "") -> str:
+    """The page of a run in a UI at `address`; of one of its artifacts, where that is named."""
+    shown = f"/artifacts/{artifact}" if artifact else ""
+    return f"{address.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}{shown}?{TRAINING_VIEW}"
+
+
 def compare_page(address: str, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> str:
     """The page of a UI at `address` that compares runs, of one experiment or of several."""
     lists = {"runs": list(run_ids), "experiments": list(experiment_ids)}  # the page reads its query in this order only

@@ -209,6 +209,9 @@ def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, f
             lambda: run(tempfit, "sweep", str(THERMOMETER), *axes, "--experiment", "sweep"), lambda: None, 1
         )
         wait_for_the_server_to_end()
+        console.print("timing a tick of a schedule …")
+        tick = json.loads(run(sys.executable, "-m", "tests.benchmarks.ticks", "20"))
+        wait_for_the_server_to_end()
     n = len(make_grid(CalibrationConfig(), SWEEP).trials)
     shares = {stage: statistics.median(times[stage] for times in stages) for stage in stages[0]}
     return [
@@ -225,6 +228,10 @@ def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, f
             f"{n * flow / swept:.1f}",
             f"≥ 10 ({swept:.1f} s)",
         ),
+        ("seconds of a tick per file that has changed", f"{tick['seconds']:.2f}", f"({tick['cpu']:.2f} of the CPU)"),
+        ("seconds of a tick per file that has not", f"{tick['unchanged']:.3f}", ""),
+        ("kB in Prefect's database per calibration of a tick", f"{tick['prefect'] / 1000:.0f}", "< 100"),
+        ("kB in mlruns/ per calibration of a tick", f"{tick['mlruns'] / 1000:.0f}", f"({tick['files']:.0f} files)"),
     ], shares
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import threading
@@ -60,13 +61,18 @@ def test_a_whole_run(mlruns: Path) -> None:
     assert task_runs["train"].name == "train with sgd, learning rate 0.5"
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts(
-            artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["calibration"])),
+            artifact_filter=ArtifactFilter(
+                key=ArtifactFilterKey(any_=[tasks.artifact_key("calibration", str(THERMOMETER))])
+            ),
             flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run.id])),
         )
     (artifact,) = artifacts
     assert "t_c = 0.5368 · t_u − 17.305" in artifact.data
-    assert "](data:image/png;base64," in artifact.data
+    (picture,) = re.findall(r"\]\(data:image/png;base64,([^)]*)\)", artifact.data)
+    assert base64.b64decode(picture).startswith(b"\x89PNG")
+    assert len(picture) <= 20_000  # Prefect keeps every version of the page, twice
     assert outcome.url in artifact.data
+    assert f"/runs/{run.info.run_id}/artifacts/figures/line.png?" in artifact.data  # the picture in full
 
 
 def test_ingest_and_normalize_are_cached_by_content(mlruns: Path, tmp_path: Path) -> None:
