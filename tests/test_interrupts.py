@@ -78,7 +78,7 @@ def test_other_failures_stay_what_they_are():
 
 
 def test_last_words_are_not_interrupted():
-    with deaf():
+    with deaf(writing=True):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
 
