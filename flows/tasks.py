@@ -163,7 +163,7 @@ def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -
 @task(task_run_name="track in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
-    return runs.log_calibration(run, result, figures)
+    return runs.log_calibration(run, result, figures, again=_again())
 
 
 @task(task_run_name="normalize for all", cache_policy=NO_CACHE)

@@ -147,7 +147,9 @@ def _none_lost() -> Iterator[None]:
     def hook(lost: sys.UnraisableHookArgs) -> None:
         if _received and isinstance(lost.exc_value, (KeyboardInterrupt, SystemExit)):
             _repeated.append(_received[0])
-            _thread.interrupt_main(signal.Signals(_received[0]))
+            again = threading.Timer(0.01, _thread.interrupt_main, [_received[0]])  # not here: it would be lost as well
+            again.daemon = True
+            again.start()
         else:
             previous(lost)
 

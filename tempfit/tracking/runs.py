@@ -144,9 +144,12 @@ def _end(run: Run, status: str, reason: str | None, *, ask: bool = True) -> None
         run.lease.give_up()
 
 
-def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, bytes]) -> dict[str, str]:
+def log_calibration(
+    run: Run, calibration: Calibration, figures: Mapping[str, bytes], *, again: bool = False
+) -> dict[str, str]:
     """Write a calibration into its run: metrics, history, figures, calibration.json and the model.
 
+    again: an earlier attempt failed; a model that it may have begun is gone on with.
     Returns the artifacts: name → URI (a path for a local store). Safe to repeat after a failure.
     Raises ServiceError when the tracking store cannot take it.
     """
@@ -157,7 +160,7 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
         client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
         names = _write_files(Path(folder), calibration, figures)
         client.log_artifacts(run_id, folder)
-        _log_model(run, calibration)
+        _log_model(run, calibration, again)
         uri = client.get_run(run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in names}
 
@@ -338,7 +341,7 @@ def _residuals(calibration: Calibration) -> pd.DataFrame:
     )
 
 
-def _log_model(run: Run, calibration: Calibration) -> None:
+def _log_model(run: Run, calibration: Calibration, again: bool) -> None:
     """The fit as a pyfunc model; none of a diverged one, which is of no use."""
     if calibration.fit.diverged_at is not None:
         return
@@ -351,7 +354,9 @@ def _log_model(run: Run, calibration: Calibration) -> None:
     outputs = {readings.y: DataType.double, **dict.fromkeys(told, DataType.double)}
     outputs.setdefault("extrapolated", DataType.boolean)
     with TemporaryDirectory(prefix="tempfit-") as folder:
-        logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
+        of_this_run = f"source_run_id = '{run.run_id}'"
+        begun = client.search_logged_models([run.experiment_id], of_this_run) if again else []
+        logged = begun[0] if begun else client.create_logged_model(run.experiment_id, "model", source_run_id=run.run_id)
         example = pd.DataFrame({readings.x: readings.t_u[:3]})
         # MLflow would check the requirements against the environment that they were just read from, and for that read
         # the file lists of all installed distributions: as long as everything else that is logged takes together.

@@ -138,9 +138,13 @@ def open_existing_store(folder: Path) -> Store:
     if _configured_uri(folder) is None:
         if not (folder / "mlflow.db").exists():
             raise RunsError(f"{folder}: no runs yet; `tempfit calibrate FILE` makes one each time")
-        if not all(os.access(path, os.W_OK) for path in (folder, folder / "mlflow.db")):
+        if not (_can_write(folder) and _can_write(folder / "mlflow.db")):
             return _open_read_only(folder)
     return open_store(folder)
+
+
+def _can_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _open_read_only(folder: Path) -> Store:
