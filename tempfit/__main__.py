@@ -6,8 +6,10 @@ import atexit
 import io
 import os
 import sys
+import threading
 from typing import TextIO
 
+ORDERLY = 5  # seconds that libraries have to end in order: Prefect would tell a server that is gone for minutes
 FAILURE, INTERRUPTED, BROKEN_PIPE = 1, 130, 141  # of the exit codes that README lists, those known before any import
 
 
@@ -45,6 +47,9 @@ def script() -> None:
             raise
         reason = " ".join(str(error).split())
         print(f"error: tempfit does not start ({type(error).__name__}: {reason}); install it anew", file=sys.stderr)
+    late = threading.Timer(ORDERLY, leave)
+    late.daemon = True
+    late.start()
 
 
 class _Pipe(io.FileIO):

@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault(variable, value)
     for library in ("alembic", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    logging.raiseExceptions = False  # that a log could not be sent to Prefect is no news for the terminal
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:

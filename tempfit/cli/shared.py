@@ -34,6 +34,7 @@ PATIENCE = {  # with Prefect's server, unless the user says otherwise; its own w
     "PREFECT_API_REQUEST_TIMEOUT": "10",  # seconds
     "PREFECT_CLIENT_MAX_RETRIES": "1",
 }
+QUIET_PREFECT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL"}
 LASTING = {"ui", "up", "serve"}  # commands that run until they are stopped, and then stop others in order
 
 app = typer.Typer(
@@ -190,7 +191,7 @@ def _start_prefect() -> PrefectServer | None:
     """
     from flows.server import start_server
 
-    for variable, value in {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", **PATIENCE}.items():
+    for variable, value in {**QUIET_PREFECT, **PATIENCE}.items():
         os.environ.setdefault(variable, value)
     server = start_server()
     if server is not None:
