@@ -13,6 +13,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows import tasks
+from flows.marks import MARKED
 from tempfit import summary
 from tempfit.calibration import Calibration, judge
 from tempfit.config import CalibrationConfig
@@ -37,7 +38,7 @@ def _flow_run_name() -> str:
     return f"calibrate {Path(parameters['data']).name}, {parameters['config'].label}"
 
 
-@flow(name="calibrate", flow_run_name=_flow_run_name)
+@flow(name="calibrate", flow_run_name=_flow_run_name, **MARKED)
 def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = CalibrationConfig()) -> CalibrateResult:  # noqa: B008
     """Calibrate the thermometer whose paired readings are in `data`, a CSV or Parquet file."""
     logger = get_run_logger()
@@ -49,21 +50,23 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
         forecast = make_forecast(problem.design, problem.start_config(config))
         if forecast.warns:
             logger.warning(forecast.advice)
-        if watcher := tasks.WATCHER.get():
-            watcher.on_forecast(config, forecast)
+        tasks.watcher().on_forecast(config, forecast)
         trained = tasks.train(problem, config)
         calibration = judge(readings, config, problem, forecast, trained)
+        tasks.watcher().on_computed(calibration)
         figures = tasks.visualize(calibration)
         artifacts = tasks.track(run, calibration, figures)
-    url = run.url(ui_address(run.store))
+        result = CalibrateResult(calibration, run, artifacts, run.url(ui_address(run.store)))
+        tasks.watcher().on_tracked(result)
     tasks.publish(calibration, figures["line.png"], run)
     logger.info(summary.describe_status(calibration))
-    return CalibrateResult(calibration, run, artifacts, url)
+    return result
 
 
 if __name__ == "__main__":
     import sys
 
-    from tempfit.cli import main
+    from tempfit.__main__ import script
 
-    main(["calibrate", *sys.argv[1:]])
+    sys.argv.insert(1, "calibrate")
+    script()

@@ -52,8 +52,8 @@ from flows.server import log_folder
 from flows.tick import files_of_readings
 from tempfit import leases
 from tempfit.config import CalibrationConfig, FitConfig, TrackingConfig
-from tempfit.csv_text import printable
 from tempfit.errors import ServiceError, SettingsError
+from tempfit.wording import printable
 
 POLL = 3  # seconds between two looks at what is due, and at what has ended
 CALM = 60  # seconds: a Runner that fails later than that after its start had a server, and waits for it

@@ -10,6 +10,7 @@ from prefect import flow, get_run_logger
 from prefect.runtime import flow_run
 
 from flows import tasks
+from flows.marks import MARKED
 from tempfit.config import CalibrationConfig
 from tempfit.grid import make_grid
 from tempfit.presets import Preset, preset_grid
@@ -34,7 +35,7 @@ def _flow_run_name() -> str:
     return f"sweep {Path(parameters['data']).name}, {what}"
 
 
-@flow(name="sweep", flow_run_name=_flow_run_name)
+@flow(name="sweep", flow_run_name=_flow_run_name, **MARKED)
 def sweep(
     data: str = "data/thermometer.csv",
     grid: list[str] = [],  # noqa: B006
@@ -53,10 +54,12 @@ def sweep(
     plan = tasks.normalize_all(readings, trials)
     run = tasks.start_sweep(plan, config, title, tags={"prefect.flow_run_id": str(flow_run.id)})
     with ended(run):
-        result = tasks.train_all(plan)
-        figures = tasks.visualize_sweep(result)
-        artifacts = tasks.track_sweep(run, result, figures)
-    url = run.url(ui_address(run.store))
-    tasks.publish_sweep(result, figures["losses.png"], links={"the sweep in MLflow": url})
-    logger.info(result.headline())
-    return SweepResult(result, run, artifacts, url)
+        trained = tasks.train_all(plan)
+        tasks.watcher().on_computed(trained)
+        figures = tasks.visualize_sweep(trained)
+        artifacts = tasks.track_sweep(run, trained, figures)
+        result = SweepResult(trained, run, artifacts, run.url(ui_address(run.store)))
+        tasks.watcher().on_tracked(result)
+    tasks.publish_sweep(trained, figures["losses.png"], links={"the sweep in MLflow": result.url})
+    logger.info(trained.headline())
+    return result

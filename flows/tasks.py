@@ -18,8 +18,8 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
-from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-from prefect.tasks import exponential_backoff
+from prefect.runtime import task_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from tempfit import batches, plots, problem, readings, summary, sweep, sweep_table
 from tempfit.batches import Trained
@@ -40,15 +40,26 @@ from tempfit.training import OnEpochs
 
 @dataclass(frozen=True)
 class Watcher:
-    """Somebody who looks on while a flow runs, such as the command line's progress bar."""
+    """Somebody who looks on while a flow runs, such as the command line's progress bar.
+
+    on_computed is told the calibration or sweep before anything of it is recorded, on_tracked the flow's result once
+    all of it is in MLflow.
+    """
 
     on_forecast: Callable[[CalibrationConfig, Forecast], None] = lambda config, forecast: None
     on_plan: Callable[[Plan], None] = lambda plan: None
     on_epochs: OnEpochs = lambda block: None
+    on_computed: Callable[[Any], None] = lambda computed: None
     on_recorded: Callable[[int], None] = lambda n_recorded: None
+    on_tracked: Callable[[Any], None] = lambda result: None
 
 
 WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # a flow's own parameters are data
+
+
+def watcher() -> Watcher:
+    """Whoever looks on; somebody who does not care where there is nobody."""
+    return WATCHER.get() or Watcher()
 
 
 @contextmanager
@@ -117,8 +128,7 @@ def normalize(data: Readings, config: CalibrationConfig) -> Problem:
 @task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", cache_policy=NO_CACHE)
 def train(data: Problem, config: CalibrationConfig) -> Trained:
     """Fit w and b by gradient descent."""
-    watcher = WATCHER.get()
-    (trained,) = batches.fit_problems([data], [config], watcher.on_epochs if watcher else None)
+    (trained,) = batches.fit_problems([data], [config], watcher().on_epochs)
     return trained
 
 
@@ -128,29 +138,35 @@ def visualize(result: Calibration) -> dict[str, bytes]:
     return plots.draw_figures(result)
 
 
-def _is_service_failure(task: Any, task_run: Any, state: State[Any]) -> bool:
-    """Whether trying again may help: not where the settings are wrong."""
-    return isinstance(state.result(raise_on_failure=False), ServiceError)
+def _is_worth_retrying(task: Any, task_run: Any, state: State[Any]) -> bool:
+    """Whether trying again may help: not where the settings are wrong, nor where the service kept silent for long."""
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, ServiceError) and not error.waited
 
 
-RETRIED: dict[str, Any] = {
+RETRIED: dict[str, Any] = {  # 7 to 11 s in all for a server that is started anew
     "retries": 3,
-    "retry_delay_seconds": exponential_backoff(2),
+    "retry_delay_seconds": [1, 2, 4],
     "retry_jitter_factor": 0.5,
-    "retry_condition_fn": _is_service_failure,
+    "retry_condition_fn": _is_worth_retrying,
 }
+
+
+def _again() -> bool:
+    """Whether the task has been tried before."""
+    return bool(task_run.run_count > 1)
 
 
 @task(task_run_name="start_run in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
     """Open the MLflow run."""
-    return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags)
+    return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags, again=_again())
 
 
 @task(task_run_name="track in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
-    return runs.log_calibration(run, result, figures)
+    return runs.log_calibration(run, result, figures, again=_again())
 
 
 @task(task_run_name="normalize for all", cache_policy=NO_CACHE)
@@ -162,16 +178,14 @@ def normalize_all(data: Readings, grid: Grid) -> Plan:
 @task(task_run_name="start the sweep's run in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def start_sweep(plan: Plan, config: CalibrationConfig, title: str, tags: dict[str, str]) -> runs.Run:
     """Open the parent run."""
-    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), plan, config, title, tags)
+    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), plan, config, title, tags, again=_again())
 
 
 @task(task_run_name="train all", cache_policy=NO_CACHE)
 def train_all(plan: Plan) -> Sweep:
     """Fit every configuration of the grid, in as few loops as can be."""
-    watcher = WATCHER.get()
-    if watcher is not None:
-        watcher.on_plan(plan)
-    return sweep.run_sweep(plan, watcher.on_epochs if watcher else None)
+    watcher().on_plan(plan)
+    return sweep.run_sweep(plan, watcher().on_epochs)
 
 
 @task(task_run_name="visualize: loss curves, map", cache_policy=NO_CACHE)
@@ -183,26 +197,22 @@ def visualize_sweep(result: Sweep) -> dict[str, bytes]:
 @task(task_run_name="track all in MLflow", cache_policy=NO_CACHE, **RETRIED)
 def track_sweep(run: runs.Run, result: Sweep, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the sweep into its run, and a run for every member."""
-    watcher = WATCHER.get()
-    return sweeps.log_sweep(run, result, figures, watcher.on_recorded if watcher else None)
+    return sweeps.log_sweep(run, result, figures, watcher().on_recorded)
 
 
 def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
     """The sweep's table as an artifact on Prefect's page of the flow run."""
     table = sweep_table.to_markdown(result, most=20)
     page = summary.to_page(result.headline(), to_small_png(picture), "the loss of all configurations", table, links)
-    create_markdown_artifact(page, key="sweep", description=result.headline())
+    _publish(page, "sweep", result.headline())
 
 
 def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:
     """The calibration as an artifact on Prefect's page of the flow run."""
     ui = ui_address(run.store)
     links = {"the run in MLflow": run.url(ui), "the picture in full": run.url(ui, "figures/line.png")}
-    create_markdown_artifact(
-        summary.to_markdown(result, to_small_png(picture), links),  # Prefect keeps every version of every page
-        key=artifact_key("calibration", result.readings.source),
-        description=summary.describe_status(result),
-    )
+    page = summary.to_markdown(result, to_small_png(picture), links)  # Prefect keeps every version of every page
+    _publish(page, artifact_key("calibration", result.readings.source), summary.describe_status(result))
 
 
 def artifact_key(kind: str, source: str) -> str:
@@ -213,3 +223,9 @@ def artifact_key(kind: str, source: str) -> str:
     name = re.sub("[^a-z0-9]+", "-", Path(source).stem.lower()).strip("-")[:60]
     digest = hashlib.sha256(str(Path(source).resolve()).encode()).hexdigest()[:8]
     return "-".join(part for part in (kind, name, digest) if part)
+
+
+def _publish(page: str, key: str, description: str) -> None:
+    """Asked once: where the server fails, the flow run's end cannot be told either, and that is tried again."""
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        create_markdown_artifact(page, key=key, description=description)

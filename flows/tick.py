@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfit.calibration import Calibration, calibrate
 from tempfit.checks import Verdict
 from tempfit.config import CalibrationConfig
-from tempfit.csv_text import printable
 from tempfit.errors import ReadingsError, ServiceError, TempfitError
 from tempfit.plots.calibration import draw_line
 from tempfit.plots.canvas import to_png
@@ -24,6 +23,7 @@ from tempfit.tracking.repeats import last_repeat
 from tempfit.tracking.runs import Run, ended, log_calibration, result_tags, start_run
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import run_page, ui_address
+from tempfit.wording import printable
 
 SUFFIXES = {".csv", ".tsv", ".txt", ".parquet"}
 PATIENCE = 3  # files one after the other that the tracking store does not take: then it is not asked for the others

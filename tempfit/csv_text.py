@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from tempfit.config import ReadingsConfig
 from tempfit.errors import ReadingsError
+from tempfit.wording import printable
 
 SMALL = 64 * 1024
 """Bytes up to which reading row by row is quicker than to import Arrow."""
@@ -171,11 +172,6 @@ def shown(text: str, limit: int = 40) -> str:
     """File content as it goes into a message: quoted, on one line, cut after `limit` characters."""
     escaped = printable(text[: limit + 1])
     return f"'{escaped}'" if len(escaped) <= limit else f"'{escaped[:limit]}…'"
-
-
-def printable(text: str) -> str:
-    """`text` with line ends, control characters and lone surrogates escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _what_there_is(column: Wanted, names: Sequence[str]) -> str:

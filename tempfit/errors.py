@@ -25,4 +25,11 @@ class RunsError(InputError):
 
 
 class ServiceError(TempfitError, RuntimeError):
-    """A service that tempfit needs (Prefect, MLflow) failed; the command line exits with code 1."""
+    """A service that tempfit needs (Prefect, MLflow) failed; the command line exits with code 1.
+
+    waited: it kept silent for long before, so that to ask again would only take as long again.
+    """
+
+    def __init__(self, message: str, *, waited: bool = False):
+        super().__init__(message)
+        self.waited = waited

@@ -1,7 +1,8 @@
 """Leases: marks on disk that end with the process that holds them, however it ends.
 
 A lease is an OS file lock beside a note. Whoever finds a lease whose lock is free knows that its process is gone
-without having released it. Leases are made, ended and looked at under one lock per folder, so none is seen half made.
+without having released it, or gave it up. Leases are made, ended and looked at under one lock per folder, so none is
+seen half made. Notes are for their owner's eyes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,17 @@ class Lease:
             if self.lock.is_locked:
                 self._remove()
 
+    def note(self, note: str) -> None:
+        """Leave another note for whoever finds the lease abandoned."""
+        _write_note(self.path, note)
+
+    def give_up(self) -> None:
+        """Leave the lease to be found, as if the process had ended. Does nothing once it is released."""
+        with _whole(self.path.parent):
+            if self.lock.is_locked:
+                _held.discard(self)
+                self.lock.release()
+
     def _remove(self) -> None:
         _held.discard(self)
         self.lock.release()
@@ -47,7 +59,7 @@ def hold(folder: Path, name: str, note: str = "") -> Lease:
         lease = _try_to_lock(path)
         if lease is None:
             raise FileExistsError(f"another process holds the lease {path}")
-        path.write_text(note, encoding="utf-8")
+        _write_note(path, note)
         _held.add(lease)
     return lease
 
@@ -100,6 +112,12 @@ def _try_to_lock(path: Path) -> Lease | None:
     except Timeout:
         return None
     return Lease(path, lock)
+
+
+def _write_note(path: Path, note: str) -> None:
+    path.touch(mode=0o600)
+    path.chmod(0o600)  # one that an older tempfit made
+    path.write_text(note, encoding="utf-8")
 
 
 def _lock_path(path: Path) -> Path:

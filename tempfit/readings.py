@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import NO_COLUMN, ReadingsConfig
-from tempfit.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns, printable, shown
+from tempfit.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns, shown
 from tempfit.errors import ReadingsError
 from tempfit.table_files import name_of, read_table, refuse_values, without_missing
+from tempfit.wording import printable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,11 +22,11 @@ from tempfit.csv_text import (
     find_columns,
     parse_blocks,
     parse_csv,
-    printable,
     shown,
     value_error,
 )
 from tempfit.errors import ReadingsError
+from tempfit.wording import printable
 
 BLOCK_BYTES, BLOCK_ROWS = 1024 * 1024, 65_536  # of CSV text, of Parquet: what is read at once of a large file
 

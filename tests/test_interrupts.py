@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -78,7 +81,7 @@ def test_other_failures_stay_what_they_are():
 
 
 def test_last_words_are_not_interrupted():
-    with deaf():
+    with deaf(writing=True):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGTERM)
 
@@ -92,3 +95,82 @@ def test_who_was_told_to_ignore_them_does():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("signum", "error"), STOPS)
+def test_one_that_the_garbage_collector_swallowed_is_raised_again(signum, error, capsys):
+    class Dying:
+        def __del__(self):
+            signal.raise_signal(signum)
+
+    def lose_one_and_go_on() -> None:
+        Dying()
+        time.sleep(10)
+        pytest.fail("went on")
+
+    with pytest.raises(error), stoppable():
+        lose_one_and_go_on()
+    assert capsys.readouterr().err == ""  # Python would print "Exception ignored in …" and a traceback
+
+
+STUBBORN = """
+import sys, time
+from tempfit.interrupts import end_in_time, uninterrupted
+end_in_time()
+print("ready", flush=True)
+deadline = time.monotonic() + 60
+def hang():
+    while time.monotonic() < deadline:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+if sys.argv[1] == "writes":
+    with uninterrupted():
+        hang()
+elif sys.argv[1] == "writes for 3 s":
+    with uninterrupted():
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            time.sleep(0.1)
+        print("written", flush=True)
+    hang()
+else:
+    hang()
+"""
+
+
+def stop(kind: str, *signals: signal.Signals) -> tuple[int, float, str, str]:
+    """Exit code, seconds after the last signal, and what was said, of a program that obeys no exception."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUBBORN, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    for signum in signals:
+        time.sleep(0.5)
+        process.send_signal(signum)
+    start = time.monotonic()
+    out, err = process.communicate(timeout=30)
+    return process.returncode, time.monotonic() - start, out, err
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_ends_within_two_seconds_whatever_it_hangs_in(signum, code):
+    ended, seconds, _, err = stop("waits", signum)
+    assert (ended, err) == (code, "")
+    assert seconds < 2
+
+
+def test_a_database_is_written_first():
+    code, seconds, out, err = stop("writes for 3 s", signal.SIGTERM)
+    assert (code, out) == (143, "written\n")
+    assert err == "stopping as soon as the database is written; once more to stop within 5 seconds\n"
+    assert seconds < 3 + 2
+
+
+def test_a_second_signal_ends_it_within_five_seconds_always():
+    code, seconds, _, err = stop("writes", signal.SIGINT, signal.SIGINT)
+    assert code == 130
+    assert "stopping within 5 seconds, whatever is being written" in err
+    assert seconds < 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
@@ -19,12 +20,13 @@ from tempfit.cli import (  # each registers its commands
 )
 from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, stderr
 from tempfit.errors import InputError, ServiceError
+from tempfit.wording import printable
 
 __all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
 
 QUIET = {  # unless the user says otherwise
     "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # failures are told in a line of ours
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
@@ -36,6 +38,9 @@ def main(arguments: list[str] | None = None) -> None:
     """
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
+    for library in ("alembic", "sqlalchemy"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    logging.raiseExceptions = False  # that a log could not be sent to Prefect is no news for the terminal
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
@@ -47,10 +52,10 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if os.environ.get("TEMPFIT_TRACEBACK"):
             stderr.print_exception()
-        _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {error}", EXIT_FAILURE)
+        first_line = str(error).strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
+        _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {first_line}", EXIT_FAILURE)
 
 
 def _fail(message: str, code: int) -> None:
-    first_line = message.strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
-    stderr.print(f"[bold red]error:[/] {escape(first_line)}", soft_wrap=True, highlight=False)
+    stderr.print(f"[bold red]error:[/] {escape(printable(message.strip()))}", soft_wrap=True, highlight=False)
     sys.exit(code)

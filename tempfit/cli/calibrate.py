@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
@@ -10,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, recorded, say_json, stderr, stdout
 from tempfit.config import CalibrationConfig
 
 if TYPE_CHECKING:
     from flows.calibrate import CalibrateResult
+    from flows.delivery import Delivery
+    from tempfit.calibration import Calibration
     from tempfit.cli.terminal import Terminal
 
 
@@ -37,20 +38,24 @@ def calibrate(
     from tempfit.cli.terminal import Terminal
 
     with Terminal(stdout, stderr, print_every) as terminal:
-        result = _run_flow(file, config, terminal)
+        delivery = _run_flow(file, config, terminal)
     if as_json:
-        values = {**result.calibration.as_dict(), "run_id": result.run.run_id, "artifacts": result.artifacts}
-        print(json.dumps(values, ensure_ascii=False, allow_nan=False))
+        say_json({**delivery.computed.as_dict(), **recorded(delivery)})
     else:
-        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
-    if result.calibration.exploded:
+        terminal.show(delivery, browse=browse_command(config.mlruns))
+    if delivery.failure is not None:
+        raise delivery.failure
+    if delivery.computed.exploded:
         sys.exit(EXIT_DIVERGED)
 
 
-def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> CalibrateResult:
+def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Delivery[Calibration, CalibrateResult]:
     """The calibrate flow with the terminal looking on."""
     from flows import calibrate as flow
-    from flows.tasks import Watcher, watched
+    from flows.delivery import run_flow
+    from flows.tasks import Watcher
 
-    with redirect_stdout(sys.stderr), watched(Watcher(on_forecast=terminal.on_forecast, on_epochs=terminal.on_epochs)):
-        return flow.calibrate(file, config)  # what libraries print meanwhile is no result
+    with redirect_stdout(sys.stderr):  # what libraries print meanwhile is no result
+        return run_flow(
+            flow.calibrate, Watcher(on_forecast=terminal.on_forecast, on_epochs=terminal.on_epochs), file, config
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -16,6 +15,7 @@ from tempfit.cli.shared import (
     app,
     browse_command,
     check_figure,
+    say_json,
     show_lines,
     stderr,
     stdout,
@@ -106,7 +106,7 @@ def compare(
 
             write_figure(figure, to_png(draw_runs(comparison, load_loss_curves(store, comparison.runs))))
     if as_json:
-        print(json.dumps(_as_dict(comparison, url, figure), ensure_ascii=False, allow_nan=False))
+        say_json(_as_dict(comparison, url, figure))
     else:
         _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure)
 

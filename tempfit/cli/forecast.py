@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from decimal import ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import app, check_figure, show_lines, stderr, stdout, write_figure
+from tempfit.cli.shared import app, check_figure, say_json, show_lines, stderr, stdout, write_figure
 from tempfit.cli.tables import Column, longest_word, show_table
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
@@ -48,8 +47,7 @@ def forecast(
         if figure is not None:
             _draw(outlook, figure)
     if as_json:
-        result = {**outlook.as_dict(), "figure": None if figure is None else str(figure)}
-        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+        say_json({**outlook.as_dict(), "figure": None if figure is None else str(figure)})
     else:
         _show(outlook, figure)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, check_folder, open_record, show_warnings, stderr
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, check_folder, open_record, show_warnings, stderr
 from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
 
 if TYPE_CHECKING:
@@ -131,20 +131,16 @@ def _ahead(submit: Callable[..., Any], function: Callable[[Any], Any], items: It
 
 @contextmanager
 def _writer(output: Path | None, predictor: Predictor) -> Iterator[TableWriter]:
-    """Into the file, or onto stdout; when whoever reads that has gone (`| head`), the program ends quietly."""
+    """Into the file, or onto stdout."""
     from tempfit.output import CsvWriter, open_output
 
     if output is not None:
         with open_output(output, predictor.empty()) as file:
             yield file
         return
-    try:
-        writer = CsvWriter(sys.stdout.buffer, predictor.empty())
-        yield writer
-        writer.close()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is still buffered may go
-        sys.exit(EXIT_PIPE)
+    writer = CsvWriter(sys.stdout.buffer, predictor.empty())
+    yield writer
+    writer.close()
 
 
 @contextmanager

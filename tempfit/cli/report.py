@@ -78,7 +78,11 @@ def report(
                 "report that says why"
             )
         content = gather(
-            record, told, None if observed is None else read_observed(observed), at=readings, certificate=certificate
+            record,
+            told,
+            None if observed is None else read_observed(observed, _short_name(record)),
+            at=readings,
+            certificate=certificate,
         )
         page = to_page(content, paper)
         outputs = output or [Path(f"report-{_short_name(record)}.html")]

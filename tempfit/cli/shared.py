@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
 from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
+from tempfit.interrupts import take_time
+from tempfit.wording import printable
 
 if TYPE_CHECKING:
+    from flows.calibrate import CalibrateResult
+    from flows.delivery import Delivery
     from flows.server import PrefectServer
+    from flows.sweep import SweepResult
     from tempfit.record import Record
     from tempfit.tracking.store import Store
 
-EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_PIPE = 1, 2, 3, 141
+EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
+PATIENCE = {  # with Prefect's server, unless the user says otherwise; its own would take 145 s for one that is gone
+    "PREFECT_API_REQUEST_TIMEOUT": "10",  # seconds
+    "PREFECT_CLIENT_MAX_RETRIES": "1",
+}
+QUIET_PREFECT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL"}
+LASTING = {"ui", "up", "serve"}  # commands that run until they are stopped, and then stop others in order
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,14 +52,32 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect."""
+    if context.invoked_subcommand in LASTING:
+        take_time()
 
 
-stdout, stderr = Console(), Console(stderr=True)
+class PlainConsole(Console):
+    """A console that only our own styles reach: escape codes in a name or in a library's message are shown as text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_CONTROL.sub(_escaped, segment.text))
+
+
+_CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # all but the line's end
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return printable(match[0])
+
+
+stdout, stderr = PlainConsole(), PlainConsole(stderr=True)
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
 RunName = Annotated[
@@ -62,7 +94,28 @@ DEFAULT_MLRUNS = TrackingConfig().mlruns
 def say(*lines: str) -> None:
     """Print lines as they are: no markup, no breaks of ours."""
     for line in lines:
-        stdout.print(line, soft_wrap=True, highlight=False, markup=False)
+        stdout.print(printable(line), soft_wrap=True, highlight=False, markup=False)
+
+
+def say_json(values: Mapping[str, Any]) -> None:
+    """Print one JSON object, alone; what is no printable character in it is escaped as JSON does."""
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
+
+
+def recorded(delivery: Delivery[Any, CalibrateResult] | Delivery[Any, SweepResult]) -> dict[str, Any]:
+    """Of a delivery as JSON: where it is recorded, and what is not."""
+    result, failure = delivery.result, delivery.failure
+    return {
+        "run_id": None if result is None else result.run.run_id,
+        "artifacts": {} if result is None else result.artifacts,
+        "not_recorded": None if failure is None else str(failure),
+    }
+
+
+def warn(text: str) -> None:
+    """A warning in a line on stderr."""
+    stderr.print(f"[bold yellow]warning:[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
 
 
 def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mapping[str, str] | None = None) -> None:
@@ -71,7 +124,9 @@ def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mappi
     for label, text in lines:
         style = (styles or {}).get(label, "none")
         # The terminal wraps what is too long: a path or an address broken by us could not be copied whole.
-        console.print(f"[dim]{label:<{width}}[/]  [{style}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+        console.print(
+            f"[dim]{label:<{width}}[/]  [{style}]{escape(printable(text))}[/]", soft_wrap=True, highlight=False
+        )
 
 
 def check_folder(option: str, path: Path) -> None:
@@ -113,10 +168,8 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
 
 def show_warnings(record: Record) -> None:
     """A line on stderr for each reason not to use the calibration."""
-    from tempfit.csv_text import printable
-
     for reason in record.warnings:
-        stderr.print(f"[bold yellow]warning:[/] {escape(printable(reason))}", soft_wrap=True, highlight=False)
+        warn(reason)
 
 
 def browse_command(mlruns: str) -> str:
@@ -138,7 +191,8 @@ def _start_prefect() -> PrefectServer | None:
     """
     from flows.server import start_server
 
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    for variable, value in {**QUIET_PREFECT, **PATIENCE}.items():
+        os.environ.setdefault(variable, value)
     server = start_server()
     if server is not None:
         os.environ["PREFECT_API_URL"] = server.api_url
@@ -154,3 +208,6 @@ def _wait_for_services(flow: str, mlruns: str, server: PrefectServer | None) -> 
     if server is not None:
         open_store(Path(mlruns))
         server.wait()
+    from flows.marks import end_stale_flow_runs
+
+    end_stale_flow_runs()

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import tempfit
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, recorded, say_json, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tempfit.grid import make_grid
 from tempfit.presets import Preset, preset_grid
-
-if TYPE_CHECKING:
-    from flows.sweep import SweepResult
 
 OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
 
@@ -53,19 +49,21 @@ def sweep(
 
     peek(source, config)
     load_flow("flows.sweep", config.mlruns)
+    from flows.delivery import run_flow
     from flows.sweep import sweep as flow
-    from flows.tasks import Watcher, watched
+    from flows.tasks import Watcher
     from tempfit.cli.sweep_terminal import SweepTerminal
 
     with SweepTerminal(stdout, stderr) as terminal, redirect_stdout(sys.stderr):
         watcher = Watcher(on_plan=terminal.on_plan, on_epochs=terminal.on_epochs, on_recorded=terminal.on_recorded)
-        with watched(watcher):
-            result = flow(source, grid or [], preset, config, yes)
+        delivery = run_flow(flow, watcher, source, grid or [], preset, config, yes)
     if as_json:
-        print(json.dumps(_as_dict(result), ensure_ascii=False, allow_nan=False))
+        say_json({**delivery.computed.as_dict(), **recorded(delivery)})
     else:
-        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
-    if result.sweep.best is None:
+        terminal.show(delivery, browse=browse_command(config.mlruns))
+    if delivery.failure is not None:
+        raise delivery.failure
+    if delivery.computed.best is None:
         sys.exit(EXIT_DIVERGED)
 
 
@@ -87,7 +85,3 @@ def _source(file: str | None, preset: Preset | None) -> str:
     if preset is None:
         raise SettingsError("which readings? Name a file, or - for standard input")
     return str(Path(tempfit.__file__).parents[1] / "data" / OWN_DATA[preset])
-
-
-def _as_dict(result: SweepResult) -> dict[str, object]:
-    return {**result.sweep.as_dict(), "run_id": result.run.run_id, "artifacts": result.artifacts}

@@ -11,15 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flows.delivery import Delivery
 from flows.sweep import SweepResult
 from tempfit.cli.options import as_options
 from tempfit.cli.shared import show_lines
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
 from tempfit.config import count
 from tempfit.status import Outcome
-from tempfit.sweep import Plan
+from tempfit.sweep import Plan, Sweep
 from tempfit.sweep_table import make_table
 from tempfit.training import Block
+from tempfit.wording import printable
 
 BEST, FAILURES = 12, 5  # rows of a grid's table
 STYLES = {Outcome.ARRIVES: "green", Outcome.EXPLODES: "red"}  # the others are yellow
@@ -69,10 +71,10 @@ class SweepTerminal:
         self.progress.update(self.training, completed=self.progress.tasks[0].total)
         self.progress.update(self.recording, completed=n_recorded)
 
-    def show(self, result: SweepResult, browse: str) -> None:
-        """The table, and where to look further; `browse` is the command that does it."""
-        sweep = result.sweep
-        self.stdout.print(escape(sweep.headline()), style="bold", highlight=False, soft_wrap=True)
+    def show(self, delivery: Delivery[Sweep, SweepResult], browse: str) -> None:
+        """The table, and where to look further, if anywhere; `browse` is the command that does it."""
+        sweep, result = delivery.computed, delivery.result
+        self.stdout.print(escape(printable(sweep.headline())), style="bold", highlight=False, soft_wrap=True)
         content = make_table(sweep, most=BEST, most_failures=FAILURES)
         cells = dict(zip(content.columns, zip(*content.rows, strict=True), strict=True))
         first, reasons = content.columns[0], cells.pop("why", ())
@@ -89,14 +91,17 @@ class SweepTerminal:
         show_table(self.stdout, columns)
         lines = []
         if content.n_left_out:
-            lines.append(("left out", f"{content.n_left_out:,} more, in {result.artifacts['table.csv']}"))
+            where = f", in {result.artifacts['table.csv']}" if result is not None else ""
+            lines.append(("left out", f"{content.n_left_out:,} more{where}"))
         if sweep.grid.left_out:
             name, reason = sweep.grid.left_out[0]
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
         if sweep.best and sweep.axes:  # (a sweep's runs have no models: they would be hundreds)
             options = as_options(sweep.best.trial.config)
             lines.append(("keep the best", shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])))
-        lines += [("run", result.run.run_id), ("figures", _figures(result.artifacts)), ("browse", browse)]
+        if result is not None:
+            lines += [("run", result.run.run_id), ("figures", _figures(result.artifacts))]
+            lines.append(("browse", f"{browse}  →  {result.url}"))
         self.stdout.print()
         show_lines(self.stdout, lines)
 

@@ -10,6 +10,8 @@ from typing import Literal
 from rich.cells import cell_len
 from rich.console import Console
 
+from tempfit.wording import printable
+
 GAP = 2  # characters between columns
 NAME_WIDTH = 24  # characters: what a name may be folded to
 NOTE_WIDTH = 72  # characters: of a sentence below a name, in a file as well
@@ -33,7 +35,7 @@ class Column:
 
     @property
     def widest(self) -> int:
-        width = max(cell_len(text) for text in [self.heading, *self.cells])
+        width = max(cell_len(printable(text)) for text in [self.heading, *self.cells])
         return max(width, NOTE_WIDTH) if self.notes else width
 
     @property
@@ -63,12 +65,16 @@ def show_table(console: Console, columns: Sequence[Column], row_styles: Sequence
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     table.width = sum(widths) + GAP * (len(widths) - 1)
     for column, width in zip(columns, widths, strict=True):
-        table.add_column(Text(column.heading), justify=column.justify, style=column.style, width=width, overflow="fold")
+        table.add_column(
+            Text(printable(column.heading)), justify=column.justify, style=column.style, width=width, overflow="fold"
+        )
     for k in range(len(columns[0].cells)):
-        cells = [Text(column.cells[k], column.styles[k] if column.styles else "") for column in columns]
+        cells = [Text(printable(column.cells[k]), column.styles[k] if column.styles else "") for column in columns]
         for cell, column, width in zip(cells, columns, widths, strict=True):
             if column.notes:
-                cell.append("\n" + fill(column.notes[k], width, initial_indent="  ", subsequent_indent="  "), "dim")
+                cell.append(
+                    "\n" + fill(printable(column.notes[k]), width, initial_indent="  ", subsequent_indent="  "), "dim"
+                )
         table.add_row(*cells, style=row_styles[k] if row_styles else None)
     console.print(table, crop=False)
 

@@ -7,12 +7,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from flows.calibrate import CalibrateResult
+from flows.delivery import Delivery
+from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
-from tempfit.cli.shared import show_lines
+from tempfit.cli.shared import show_lines, warn
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.status import Status
@@ -58,7 +59,7 @@ class Terminal:
     def on_forecast(self, config: CalibrationConfig, forecast: Forecast) -> None:
         """Before training: what will happen; a warning when it will not go well."""
         if forecast.warns:
-            self.stderr.print(f"[bold yellow]warning:[/] {escape(forecast.advice)}", soft_wrap=True, highlight=False)
+            warn(forecast.advice)
         self.task = self.progress.add_task("train", total=config.n_epochs, loss="…")
         self.progress.start()
 
@@ -83,12 +84,14 @@ class Terminal:
             self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
             self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
 
-    def show(self, result: CalibrateResult, browse: str) -> None:
-        """The summary, and where to look further; `browse` is the command that does it."""
-        calibration = result.calibration
+    def show(self, delivery: Delivery[Calibration, CalibrateResult], browse: str) -> None:
+        """The summary, and where to look further, if anywhere; `browse` is the command that does it."""
+        calibration, result = delivery.computed, delivery.result
         lines = summary(calibration)
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
-        lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"]), ("browse", browse)]
+        if result is not None:
+            lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"])]
+            lines.append(("browse", f"{browse}  →  {result.url}"))
         status = Status.DIVERGED if calibration.exploded else calibration.status
         show_lines(self.stdout, lines, {"status": STYLES[status], **CHECK_STYLES})

@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tempfit.errors import RunsError
+from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE
+
 
 @dataclass(frozen=True, eq=False)
 class Observed:
@@ -21,7 +24,14 @@ class Observed:
     trained_on: NDArray[np.bool_]
 
 
-def read_observed(parquet: bytes) -> Observed:
-    """The readings in a run's artifact residuals.parquet."""
-    frame = pd.read_parquet(BytesIO(parquet))
-    return Observed(**{name: frame[name].to_numpy() for name in Observed.__dataclass_fields__})
+def read_observed(parquet: bytes, run: str) -> Observed:
+    """The readings in the artifact residuals.parquet of `run`. Raises RunsError where it is damaged."""
+    try:
+        frame = pd.read_parquet(BytesIO(parquet))
+        return Observed(**{name: frame[name].to_numpy() for name in Observed.__dataclass_fields__})
+    except (ValueError, KeyError, OSError) as error:
+        reason = f"no column {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        raise RunsError(
+            f"run {run}: its {RESIDUALS_FILE} is damaged ({reason}); calibrate again, or report its "
+            f"{CALIBRATION_FILE}, which has no readings to show"
+        ) from None

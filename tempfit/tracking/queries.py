@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -22,9 +22,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tempfit.compare import SHORT_ID, RecordedData, RecordedLoss, RecordedRun
-from tempfit.errors import RunsError, ServiceError
+from tempfit.errors import RunsError
 from tempfit.record import CALIBRATION_FILE, Record, as_record
 from tempfit.status import Status
+from tempfit.tracking.failures import told_as
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
@@ -123,8 +124,14 @@ def load_record(store: Store, name: str) -> Record:
                 f"run {run.info.run_id[:SHORT_ID]} ({run.info.status.lower()}) keeps no {CALIBRATION_FILE}; those of "
                 "`tempfit calibrate` do"
             )
+        try:
+            values = json.loads(content)
+        except ValueError as error:
+            raise RunsError(
+                f"run {run.info.run_id[:SHORT_ID]}: its {CALIBRATION_FILE} is damaged ({error}); calibrate again"
+            ) from None
         return as_record(
-            json.loads(content),
+            values,
             run.info.run_name,
             run_id=run.info.run_id,
             made_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
@@ -280,9 +287,5 @@ def _data(run: MlflowRun | None) -> RecordedData | None:
     return RecordedData(dataset.name, tuple(t_u) if t_u else None, tuple(t_c) if t_c else None)
 
 
-@contextmanager
-def _service(store: Store) -> Iterator[None]:
-    try:
-        yield
-    except MlflowException as error:
-        raise ServiceError(f"cannot read the runs at {store.uri}: {error}") from error
+def _service(store: Store) -> AbstractContextManager[None]:
+    return told_as(f"cannot read the runs at {store.uri}")

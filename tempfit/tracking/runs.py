@@ -6,8 +6,9 @@ import getpass
 import json
 import math
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from unittest.mock import patch
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
+from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.utils import environment
 
@@ -32,8 +34,9 @@ from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
 from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, finite
+from tempfit.tracking.failures import FAILURES, told_as
 from tempfit.tracking.repeats import REPEAT_TAG, repeat_key
-from tempfit.tracking.store import Store
+from tempfit.tracking.store import Ending, Store, end_run
 from tempfit.tracking.ui import run_page
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
@@ -66,40 +69,56 @@ def start_run(
     *,
     label: str | None = None,
     params: Mapping[str, Any] | None = None,
+    again: bool = False,
 ) -> Run:
     """Open a run with its parameters, data set and tags; it is RUNNING until `ended` ends it.
 
-    label, params: of the run where it is more than one configuration; the config's own when None.
+    label, params: of the run where it is more than one configuration; the config's own when None. again: an earlier
+    attempt failed; a run with these tags that it may have begun is gone on with.
     Raises ServiceError when the tracking store cannot take it.
     """
-    try:
+    what = f"cannot start a run at {store.uri}"
+    with told_as(what):
         experiment_id = _ensure_experiment(store, config.experiment)
         name = f"{Path(readings.source).stem.strip('<>')}, {label or config.label}"
         told = {"data_sha256": readings.sha256, **tags}
         if params is None:
             told[REPEAT_TAG] = repeat_key(readings, config)
-        created = store.client.create_run(experiment_id, run_name=name, tags={**provenance(), **told})
-        run_id = created.info.run_id
-        lease = leases.hold(store.running, run_id, store.uri)
-        run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
-        with _failed_unless_done(run), store.whole():
-            store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
-            _log_data(run, readings)
-    except MlflowException as error:
-        raise ServiceError(f"cannot start a run at {store.uri}: {error}") from error
+        begun = _find_begun(store, experiment_id, tags) if again else None
+        if begun is None:
+            begun = store.client.create_run(experiment_id, run_name=name, tags={**provenance(), **told})
+        run_id = begun.info.run_id
+        run = Run(store, run_id, experiment_id, name, begun.info.start_time, leases.hold(store.running, run_id))
+    with _failed_unless_done(run), told_as(what), store.whole():
+        store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
+        _log_data(run, readings)
     return run
+
+
+def _find_begun(store: Store, experiment_id: str, tags: Mapping[str, str]) -> MlflowRun | None:
+    """The run with these tags, running again."""
+    matching = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+    found = store.client.search_runs([experiment_id], matching, max_results=1) if matching else []
+    for run in found:
+        store.client.update_run(run.info.run_id, status="RUNNING")
+        with suppress(MlflowException):  # it has none, if the store took no tag either
+            store.client.delete_tag(run.info.run_id, "error")
+    return found[0] if found else None
 
 
 @contextmanager
 def ended(run: Run) -> Iterator[None]:
     """End the run whatever happens inside: FINISHED, or FAILED or KILLED with the reason in the tag `error`.
 
-    SIGTERM is turned into an exception meanwhile, which would otherwise leave the run RUNNING.
+    SIGTERM is turned into an exception meanwhile, which would otherwise leave the run RUNNING. Where the store cannot
+    be told, the next command that finds it well tells it. Raises ServiceError where that is all that is missing.
     """
-    with stoppable(), _failed_unless_done(run):
-        yield
-        raise_if_stopped()  # one that was lost on its way
-    _terminate(run, "FINISHED", None)
+    with stoppable():
+        with _failed_unless_done(run):
+            yield
+            raise_if_stopped()  # one that was lost on its way
+        with told_as(f"run {run.run_id} is whole, but its end could not be told to {run.store.uri}"):
+            _end(run, "FINISHED", None)
 
 
 @contextmanager
@@ -110,28 +129,42 @@ def _failed_unless_done(run: Run) -> Iterator[None]:
         signal = stopped_by()
         killed = signal is not None or isinstance(error, (KeyboardInterrupt, SystemExit))
         reason = f"stopped by {signal}" if signal is not None else f"{type(error).__name__}: {error}"
-        with deaf():
-            _terminate(run, "KILLED" if killed else "FAILED", reason)
+        silent = isinstance(error, ServiceError) and error.waited
+        with deaf(writing=not run.store.is_server), suppress(*FAILURES):
+            _end(run, "KILLED" if killed else "FAILED", reason, ask=not silent)
         raise
 
 
-def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, bytes]) -> dict[str, str]:
+def _end(run: Run, status: str, reason: str | None, *, ask: bool = True) -> None:
+    """End the run in the store or, where that fails or is not worth asking, leave word in its lease."""
+    ending = Ending(status, reason, time.time_ns() // 1_000_000)
+    run.lease.note(ending.as_note())  # first: the process may be ended while it waits for an answer
+    try:
+        if ask:
+            end_run(run.store, run.run_id, run.experiment_id, ending)
+            run.lease.release()
+    finally:
+        run.lease.give_up()
+
+
+def log_calibration(
+    run: Run, calibration: Calibration, figures: Mapping[str, bytes], *, again: bool = False
+) -> dict[str, str]:
     """Write a calibration into its run: metrics, history, figures, calibration.json and the model.
 
+    again: an earlier attempt failed; a model that it may have begun is gone on with.
     Returns the artifacts: name → URI (a path for a local store). Safe to repeat after a failure.
     Raises ServiceError when the tracking store cannot take it.
     """
     client, run_id = run.store.client, run.run_id
-    try:
-        with run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
-            tags = [RunTag(key, value) for key, value in result_tags(calibration).items()]
-            client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
-            names = _write_files(Path(folder), calibration, figures)
-            client.log_artifacts(run_id, folder)
-            _log_model(run, calibration)
-            uri = client.get_run(run_id).info.artifact_uri
-    except MlflowException as error:
-        raise ServiceError(f"cannot record run {run_id} at {run.store.uri}: {error}") from error
+    what = f"cannot record run {run_id} at {run.store.uri}"
+    with told_as(what), run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
+        tags = [RunTag(key, value) for key, value in result_tags(calibration).items()]
+        client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
+        names = _write_files(Path(folder), calibration, figures)
+        client.log_artifacts(run_id, folder)
+        _log_model(run, calibration, again)
+        uri = client.get_run(run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in names}
 
 
@@ -312,7 +345,7 @@ def _residuals(calibration: Calibration) -> pd.DataFrame:
     )
 
 
-def _log_model(run: Run, calibration: Calibration) -> None:
+def _log_model(run: Run, calibration: Calibration, again: bool) -> None:
     """The fit as a pyfunc model; none of one that exploded, which is of no use."""
     if calibration.exploded:
         return
@@ -325,7 +358,9 @@ def _log_model(run: Run, calibration: Calibration) -> None:
     outputs = {readings.y: DataType.double, **dict.fromkeys(told, DataType.double)}
     outputs.setdefault("extrapolated", DataType.boolean)
     with TemporaryDirectory(prefix="tempfit-") as folder:
-        logged = client.create_logged_model(run.experiment_id, name="model", source_run_id=run.run_id)
+        of_this_run = f"source_run_id = '{run.run_id}'"
+        begun = client.search_logged_models([run.experiment_id], of_this_run) if again else []
+        logged = begun[0] if begun else client.create_logged_model(run.experiment_id, "model", source_run_id=run.run_id)
         example = pd.DataFrame({readings.x: readings.t_u[:3]})
         # MLflow would check the requirements against the environment that they were just read from, and for that read
         # the file lists of all installed distributions: as long as everything else that is logged takes together.
@@ -360,15 +395,3 @@ def _model_config(calibration: Calibration) -> dict[str, Any]:
         "layers": MLP(calibration.config).unpack(calibration.fit.params),
         "activation": calibration.config.activation,
     }
-
-
-def _terminate(run: Run, status: str, reason: str | None) -> None:
-    try:
-        if reason is not None:
-            run.store.client.set_tag(run.run_id, "error", reason[:5000])
-        run.store.client.set_terminated(run.run_id, status)
-    except MlflowException as error:
-        if reason is None:
-            raise ServiceError(f"cannot end run {run.run_id}: {error}") from error
-    else:
-        run.lease.release()

@@ -7,26 +7,32 @@ noticed and its locations are put right.
 
 from __future__ import annotations
 
+import atexit
+import hashlib
+import json
 import os
+import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tempfit import leases
 from tempfit.errors import RunsError, ServiceError, SettingsError
 from tempfit.interrupts import uninterrupted
+from tempfit.tracking.failures import be_brief, told_as
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
 KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
@@ -44,8 +50,8 @@ ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute ar
 class Store:
     """An open tracking store.
 
-    folder: the local `mlruns/`; it also holds the leases of running runs when the runs themselves go to a server.
-    artifact_root: where new experiments keep artifacts; None leaves it to the server.
+    uri: where it is, without a password. folder: the local `mlruns/`; it also holds the leases of running runs when the
+    runs themselves go to a server. artifact_root: where new experiments keep artifacts; None leaves it to the server.
     """
 
     client: MlflowClient
@@ -64,8 +70,33 @@ class Store:
 
     @property
     def running(self) -> Path:
-        """Folder of the leases that tell a running run from one whose process was killed."""
-        return self.folder / "running"
+        """Folder of the leases that tell a running run from one whose process was killed; one for each store."""
+        leases_folder = self.folder / "running"
+        if self.uri == database_uri(self.folder):
+            return leases_folder
+        return leases_folder / hashlib.sha256(self.uri.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: what its process leaves in the lease where it cannot tell the store.
+
+    Without one, the process was killed. end_time: milliseconds since 1970; None: not known.
+    """
+
+    status: str = "FAILED"
+    reason: str | None = "the process was killed before the run ended"
+    end_time: int | None = None
+
+    def as_note(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_note(cls, note: str) -> Ending:
+        try:
+            return cls(**json.loads(note))
+        except (ValueError, TypeError):  # none, or that of an older tempfit
+            return cls()
 
 
 def database_uri(folder: Path) -> str:
@@ -80,27 +111,105 @@ def open_store(folder: Path) -> Store:
     SettingsError when `folder` cannot hold one.
     """
     folder = folder.resolve()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or database_uri(folder)
-    if uri.startswith("http"):
-        _refuse_silent_server(uri)
-    try:
-        if uri == database_uri(folder):
-            _make_folder(folder)
+    uri = _configured_uri(folder)
+    if uri is None:
+        _refuse_path(folder)
+        _make_folder(folder)
+        with told_as(f"cannot open the runs at {database_uri(folder)}"):
             _ensure_database(folder)
-            artifact_root = folder / "artifacts"
-        else:
-            artifact_root = None
-        store = Store(MlflowClient(tracking_uri=uri), uri, folder, artifact_root)
+            store = Store(_client(database_uri(folder)), database_uri(folder), folder, folder / "artifacts")
+    else:
+        if uri.startswith("http"):
+            _refuse_silent_server(uri)
+            be_brief()
+        with told_as(f"cannot open the runs at {without_password(uri)}"):
+            store = Store(MlflowClient(tracking_uri=uri), without_password(uri), folder, None)
+    with told_as(f"cannot open the runs at {store.uri}"):
         end_stale_runs(store)
-    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        raise ServiceError(f"cannot open the runs at {uri}: {error}") from error
     return store
 
 
-def _refuse_silent_server(uri: str) -> None:
-    """Where nothing listens, MLflow's client would ask again and again for minutes."""
+def open_existing_store(folder: Path) -> Store:
+    """Open the store in `folder` to read from it: none is made where there is none, nor is one written that cannot be.
+
+    Raises RunsError when there is none, ServiceError when it cannot be used.
+    """
+    folder = folder.resolve()
+    if _configured_uri(folder) is None:
+        if not (folder / "mlflow.db").exists():
+            raise RunsError(f"{folder}: no runs yet; `tempfit calibrate FILE` makes one each time")
+        if not (_can_write(folder) and _can_write(folder / "mlflow.db")):
+            return _open_read_only(folder)
+    return open_store(folder)
+
+
+def _can_write(path: Path) -> bool:
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _open_read_only(folder: Path) -> Store:
+    """The store in a folder that cannot be written; where its paths must be put right, a copy of its database."""
+    database = folder / "mlflow.db"
+    with told_as(f"cannot read the runs at {database_uri(folder)}"):
+        recorded = _recorded_location(folder / "artifacts" / ".location")
+        if recorded and recorded != str(folder):
+            copy = Path(tempfile.mkdtemp(prefix="tempfit-")) / database.name
+            atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
+            shutil.copyfile(database, copy)
+            move_artifact_locations(copy, Path(recorded), folder)
+            database = copy
+        return Store(_client(f"sqlite:///{database}"), database_uri(folder), folder, folder / "artifacts")
+
+
+def _client(uri: str) -> MlflowClient:
+    """MLflow's client of a database here; where that is locked, MLflow would try to open it for minutes."""
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), timeout=SERVER_PATIENCE)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    return MlflowClient(tracking_uri=uri)
+
+
+def without_password(uri: str) -> str:
+    """The address without the user's name and password, for everything that is shown or kept."""
+    scheme, separator, rest = uri.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host.rpartition('@')[2]}{slash}{path}"
+
+
+def _configured_uri(folder: Path) -> str | None:
+    """What MLFLOW_TRACKING_URI names, if it is set to anything but the database in `folder`.
+
+    A password in a server's address goes to the variables that MLflow has for it: an address is in every error.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri or uri == database_uri(folder):
+        return None
     address = urlsplit(uri)
-    port = address.port or (443 if address.scheme == "https" else 80)
+    if uri.startswith("http") and address.username is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(address.password or "")
+        os.environ["MLFLOW_TRACKING_URI"] = uri = without_password(uri)
+    return uri
+
+
+def _refuse_path(folder: Path) -> None:
+    """Raise SettingsError for what cannot stand in an address: artifacts would land elsewhere."""
+    for sign in "%?#":
+        if sign in str(folder):
+            raise SettingsError(
+                f"mlruns: {folder}: MLflow keeps addresses of files, where {sign!r} has a meaning; choose a folder "
+                "without it"
+            )
+
+
+def _refuse_silent_server(uri: str) -> None:
+    """Where nothing listens, that is told at once, and before anything is made."""
+    address = urlsplit(uri)
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+    except ValueError:
+        raise SettingsError(
+            "MLFLOW_TRACKING_URI: not an address with a port; in a name or password, write / as %2F and @ as %40"
+        ) from None
     try:
         socket.create_connection((address.hostname or "", port), timeout=SERVER_PATIENCE).close()
     except OSError as error:
@@ -118,30 +227,30 @@ def _make_folder(folder: Path) -> None:
         raise SettingsError(f"mlruns: {folder} cannot hold runs ({error.strerror}); choose another folder") from None
 
 
-def open_existing_store(folder: Path) -> Store:
-    """Open the store in `folder` to read from it: where there is none, none is made.
-
-    Raises RunsError when there is none, ServiceError when it cannot be used.
-    """
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / "mlflow.db").exists():
-        raise RunsError(f"{folder}: no runs yet; `tempfit calibrate FILE` makes one each time")
-    return open_store(folder)
-
-
 def end_stale_runs(store: Store) -> None:
-    """Mark runs FAILED whose process is gone without having ended them."""
-    for run_id, uri in leases.abandoned(store.running):
-        if uri != store.uri:
-            continue
+    """End runs whose process is gone without having told the store: as it left word, or FAILED."""
+    for run_id, note in leases.abandoned(store.running):
+        ending = Ending.from_note(note)
         try:
             run = store.client.get_run(run_id)
-            of_a_sweep = f"tags.`{PARENT_TAG}` = '{run_id}' and attributes.status = 'RUNNING'"
-            for stale in (run, *store.client.search_runs([run.info.experiment_id], of_a_sweep)):
-                if stale.info.status == RunStatus.to_string(RunStatus.RUNNING):
-                    store.client.set_tag(stale.info.run_id, "error", "the process was killed before the run ended")
-                    store.client.set_terminated(stale.info.run_id, "FAILED")
-        except MlflowException:  # deleted for good meanwhile
-            continue
+        except MlflowException as error:
+            if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):  # deleted for good meanwhile
+                continue
+            raise  # the lease is found again
+        if run.info.status == RunStatus.to_string(RunStatus.RUNNING):
+            end_run(store, run_id, run.info.experiment_id, ending)
+
+
+def end_run(store: Store, run_id: str, experiment_id: str, ending: Ending) -> None:
+    """Tell the store how a run ended; what a sweep had begun below it has not ended otherwise."""
+    ended = [run_id]
+    if ending.status != RunStatus.to_string(RunStatus.FINISHED):
+        of_a_sweep = f"tags.`{PARENT_TAG}` = '{run_id}' and attributes.status = 'RUNNING'"
+        ended += [run.info.run_id for run in store.client.search_runs([experiment_id], of_a_sweep)]
+    for each in reversed(ended):
+        if ending.reason is not None:
+            store.client.set_tag(each, "error", ending.reason[:5000])
+        store.client.set_terminated(each, ending.status, ending.end_time)
 
 
 def _ensure_database(folder: Path) -> None:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 from mlflow.entities import Metric, RunTag
-from mlflow.exceptions import MlflowException
 
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ServiceError
 from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
+from tempfit.tracking.failures import told_as
 from tempfit.tracking.runs import Run, as_params, provenance, result_metrics, result_tags, start_run
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
@@ -27,16 +25,19 @@ SERVER_THREADS = 8  # requests at once to a server, each of which waits; SQLite 
 OnRecorded = Callable[[int], None]  # is told after each child how many there are
 
 
-def start_sweep(store: Store, plan: Plan, config: CalibrationConfig, title: str, tags: Mapping[str, str]) -> Run:
+def start_sweep(
+    store: Store, plan: Plan, config: CalibrationConfig, title: str, tags: Mapping[str, str], *, again: bool = False
+) -> Run:
     """Open the parent run; its params are the settings that all members share, and the axes of the grid.
 
-    Raises ServiceError when the tracking store cannot take it.
+    again: as in `start_run`. Raises ServiceError when the tracking store cannot take it.
     """
     first, *_ = configs = [trial.config for trial in plan.grid.trials]
     varied = varied_settings(configs)
     shared = {name: value for name, value in first.hyperparameters().items() if name not in varied}
     axes = {f"grid.{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
-    return start_run(store, plan.readings, config, {**tags, KIND_TAG: SWEEP}, label=title, params=shared | axes)
+    tags = {**tags, KIND_TAG: SWEEP}
+    return start_run(store, plan.readings, config, tags, label=title, params=shared | axes, again=again)
 
 
 def log_sweep(
@@ -48,27 +49,28 @@ def log_sweep(
     it.
     """
     client = run.store.client
-    try:
-        run_ids = _record_members(run, sweep, on_recorded)
-        with run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
-            names = _write_files(Path(folder), sweep, figures, run_ids)
-            client.log_artifacts(run.run_id, folder)
-            client.log_batch(run.run_id, metrics=_metrics(sweep, run.start_time), tags=_tags(sweep, run_ids))
-            uri = client.get_run(run.run_id).info.artifact_uri
-    except MlflowException as error:
-        raise ServiceError(f"cannot record sweep {run.run_id} at {run.store.uri}: {error}") from error
+    what = f"cannot record sweep {run.run_id} at {run.store.uri}"
+    with told_as(what):
+        finished, begun = _recorded(run)
+    run_ids = _record_members(run, sweep, finished, begun, on_recorded)
+    with told_as(what), run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
+        names = _write_files(Path(folder), sweep, figures, run_ids)
+        client.log_artifacts(run.run_id, folder)
+        client.log_batch(run.run_id, metrics=_metrics(sweep, run.start_time), tags=_tags(sweep, run_ids))
+        uri = client.get_run(run.run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in names}
 
 
-def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> list[str]:
+def _record_members(
+    run: Run, sweep: Sweep, finished: Mapping[int, str], begun: Mapping[int, str], on_recorded: OnRecorded | None
+) -> list[str]:
     """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
-    finished, begun = _recorded(run)
     shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
 
     def record(number: int) -> str:
         run_id = finished.get(number)
         if run_id is None:
-            with run.store.whole():
+            with told_as(f"cannot record sweep {run.run_id} at {run.store.uri}"), run.store.whole():
                 run_id = _record_member(run, sweep.members[number], number, shared, begun.get(number))
         return run_id
 
@@ -116,18 +118,9 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
-    else:
-        with suppress(MlflowException):  # it has none, if the store took no tag either
-            client.delete_tag(begun, "error")
-    try:
-        metrics = result_metrics(calibration, run.start_time, POINTS)
-        client.log_batch(begun, metrics, as_params(member.trial.config.hyperparameters()))
-        client.set_terminated(begun)
-    except MlflowException as error:
-        with suppress(MlflowException):
-            client.set_tag(begun, "error", str(error)[:5000])
-            client.set_terminated(begun, "FAILED")
-        raise
+    metrics = result_metrics(calibration, run.start_time, POINTS)
+    client.log_batch(begun, metrics, as_params(member.trial.config.hyperparameters()))
+    client.set_terminated(begun)
     return begun
 
 

@@ -37,7 +37,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys) -> Command:
     def run(*arguments: str) -> tuple[int, str, str]:
         code = 0
         try:
-            cli.app(list(arguments), standalone_mode=False)
+            cli.main(list(arguments))
         except SystemExit as ended:
             code = ended.code
         captured = capsys.readouterr()

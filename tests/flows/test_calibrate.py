@@ -8,8 +8,12 @@ import re
 import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
+import httpx
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -18,11 +22,14 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
 )
 from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.settings import PREFECT_HOME, temporary_settings
+from prefect.states import Running
 
-from flows import tasks
+from flows import marks, tasks
 from flows.calibrate import CalibrateResult, calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, RunsError, ServiceError, SettingsError
+from tempfit.tracking.store import open_store
 from tests.conftest import THERMOMETER
 from tests.flows.conftest import Command, client_of, runs_of, settings
 
@@ -126,16 +133,115 @@ def test_tracking_is_tried_again(mlruns: Path, monkeypatch: pytest.MonkeyPatch) 
     calls = []
     log = tasks.runs.log_calibration
 
-    def fail_once(*arguments: object) -> dict[str, str]:
+    def fail_once(*arguments: object, **keywords: object) -> dict[str, str]:
         calls.append(arguments)
         if len(calls) == 1:
             raise ServiceError("cannot record the run: database is locked")
-        return log(*arguments)
+        return log(*arguments, **keywords)
 
     monkeypatch.setattr(tasks.runs, "log_calibration", fail_once)
     outcome = calibrate(str(THERMOMETER), settings(mlruns, "retried"))
     assert len(calls) == 2
     assert outcome.run.store.client.get_run(outcome.run.run_id).info.status == "FINISHED"
+
+
+def test_a_start_that_is_tried_again_goes_on_with_the_run_it_had_begun(mlruns: Path, monkeypatch) -> None:
+    calls = []
+    log_data = tasks.runs._log_data
+
+    def fail_once(*arguments: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MlflowException("gone for a moment")
+        log_data(*arguments)
+
+    monkeypatch.setattr(tasks.runs, "_log_data", fail_once)
+    calibrate(str(THERMOMETER), settings(mlruns, "start retried"))
+    (run,) = runs_of(mlruns, "start retried")
+    assert (len(calls), run.info.status, run.data.tags.get("error")) == (2, "FINISHED", None)
+    assert run.data.params
+    assert run.inputs.dataset_inputs
+
+
+def test_a_model_that_was_begun_is_gone_on_with(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    finalize = MlflowClient.finalize_logged_model
+
+    def fail_once(*arguments: object, **keywords: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MlflowException("gone for a moment")
+        return finalize(*arguments, **keywords)
+
+    monkeypatch.setattr(MlflowClient, "finalize_logged_model", fail_once)
+    run = calibrate(str(THERMOMETER), settings(mlruns, "model retried")).run
+    assert len(calls) == 2
+    (model,) = client_of(mlruns).search_logged_models([run.experiment_id])
+    assert (model.source_run_id, model.status) == (run.run_id, "READY")
+
+
+def test_what_was_computed_is_printed_though_it_cannot_be_recorded(
+    mlruns: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fail_to_record(*arguments: object, **_: object) -> None:
+        calls.append(arguments)
+        raise ServiceError("cannot record the run: no answer in 20 s", waited=True)
+
+    monkeypatch.setattr(tasks.runs, "log_calibration", fail_to_record)
+    arguments = ["calibrate", str(THERMOMETER), "--mlruns", str(mlruns), "--experiment", "not recorded"]
+    code, out, err = command(*arguments)
+    assert code == 1
+    assert "t_c = 0.5368 · t_u − 17.305" in out
+    assert not re.search("^(run|figure|browse) ", out, re.MULTILINE)
+    assert err.endswith("\nerror: cannot record the run: no answer in 20 s\n")  # after Prefect's log, quiet elsewhere
+    assert len(calls) == 1  # what keeps silent for long is not asked again
+    code, out, _ = command(*arguments, "--json")
+    result = json.loads(out)
+    assert code == 1
+    assert result["w"] == pytest.approx(152075 / 283314, rel=1e-9)
+    assert (result["run_id"], result["artifacts"]) == (None, {})
+    assert result["not_recorded"] == "cannot record the run: no answer in 20 s"
+    runs = runs_of(mlruns, "not recorded")
+    assert [run.info.status for run in runs] == ["RUNNING", "RUNNING"]  # it was not asked for the end, either
+    open_store(mlruns)
+    runs = runs_of(mlruns, "not recorded")
+    assert [run.info.status for run in runs] == ["FAILED", "FAILED"]
+    assert all("no answer in 20 s" in run.data.tags["error"] for run in runs)
+    with get_client(sync_client=True) as client:
+        flow_run = client.read_flow_run(UUID(runs[0].data.tags["prefect.flow_run_id"]))
+    assert flow_run.state is not None
+    assert flow_run.state.is_failed()
+
+
+def test_a_calibration_is_printed_though_prefect_is_gone(
+    mlruns: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    monkeypatch.setattr(tasks, "create_markdown_artifact", refuse)
+    options = ["--mlruns", str(mlruns), "--experiment", "prefect gone", "--json"]
+    code, out, err = command("calibrate", str(THERMOMETER), *options)
+    result = json.loads(out)
+    (run,) = runs_of(mlruns, "prefect gone")
+    assert (code, result["run_id"], run.info.status) == (1, run.info.run_id, "FINISHED")
+    assert "the flow run is not recorded by the Prefect server at http://" in result["not_recorded"]
+    assert err.endswith(f"\nerror: {result['not_recorded']}\n")
+
+
+def test_a_flow_run_whose_process_was_killed_is_ended_by_the_next_command(monkeypatch, tmp_path: Path) -> None:
+    with temporary_settings({PREFECT_HOME: tmp_path}), get_client(sync_client=True) as client:
+        killed, running = (client.create_flow_run(calibrate, state=Running()) for _ in range(2))
+        for flow_run in (killed, running):
+            marks.mark(calibrate, flow_run, Running())
+        marks._marks.pop(killed.id).lock.release()  # as the OS does when a process ends
+        marks.end_stale_flow_runs()
+        states = [client.read_flow_run(flow_run.id).state for flow_run in (killed, running)]
+        assert [state.name for state in states if state] == ["Crashed", "Running"]
+        marks.unmark(calibrate, running, Running())
+        assert list(marks._folder().glob("*.lease")) == []
 
 
 def test_wrong_settings_are_not_tried_again(mlruns: Path) -> None:

@@ -425,7 +425,7 @@ def test_a_start_that_fails_leaves_the_run_failed(mlruns: Path, monkeypatch: pyt
     assert experiment is not None
     (run,) = store.client.search_runs([experiment.experiment_id])
     assert run.info.status == "FAILED"
-    assert run.data.tags["error"] == "MlflowException: disk full"
+    assert run.data.tags["error"] == f"ServiceError: cannot start a run at {store.uri}: disk full"
 
 
 def test_two_runs_that_bring_the_same_data_at_once(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tempfit import leases
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ServiceError, SettingsError
+from tempfit.errors import RunsError, ServiceError, SettingsError
 from tempfit.readings import load_readings
+from tempfit.report import read_observed
 from tempfit.tracking import store as stores
+from tempfit.tracking.queries import load_artifact, load_record
 from tempfit.tracking.runs import ended, log_calibration, start_run
 from tempfit.tracking.store import open_store
 from tempfit.tracking.ui import remember_ui, ui_address, ui_command
 from tests.conftest import THERMOMETER
+from tests.faults import faulty
 
 
 def test_what_an_opened_store_has(mlruns: Path) -> None:
@@ -124,3 +134,131 @@ def test_links_lead_to_where_the_ui_was_last_served(mlruns: Path) -> None:
     remember_ui(mlruns, "http://127.0.0.1:5005")
     assert ui_address(store) == "http://127.0.0.1:5005"
     assert str(mlruns / "artifacts") in ui_command(mlruns, 5005)
+
+
+@pytest.mark.parametrize("sign", ["%20", "?", "#"])
+def test_a_folder_whose_name_means_something_in_an_address_is_refused(sign: str, tmp_path: Path) -> None:
+    """Artifacts would land in another folder, or a second database appear beside it."""
+    folder = tmp_path / f"a{sign}b"
+    with pytest.raises(SettingsError, match=r"mlruns: .* has a meaning; choose a folder"):
+        open_store(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def read_only(mlruns: Path) -> Iterator[Path]:
+    """A copy of the folder of runs with a calibration in it, at another place, and nobody may write to it."""
+    config = CalibrationConfig(experiment="read only")
+    run = start_run(open_store(mlruns), load_readings(THERMOMETER), config, {})
+    with ended(run):
+        log_calibration(run, calibrate(THERMOMETER, config), {"line.png": b"png"})
+    base = Path(tempfile.mkdtemp())  # not pytest's folder, which is its owner's alone
+    folder = base / "elsewhere"
+    shutil.copytree(mlruns, folder)
+    base.chmod(0o755)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # root may write everything
+    yield folder
+    os.seteuid(user)
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        path.chmod(0o755)
+    shutil.rmtree(base)
+
+
+def test_runs_are_read_where_nothing_can_be_written(read_only: Path) -> None:
+    before = sorted(read_only.rglob("*"))
+    store = stores.open_existing_store(read_only)
+    experiment = store.client.get_experiment_by_name("read only")
+    assert experiment is not None
+    (run,) = store.client.search_runs([experiment.experiment_id])
+    assert load_record(store, run.info.run_id).values["w"] == pytest.approx(152075 / 283314, rel=1e-9)
+    assert load_artifact(store, run.info.run_id, "residuals.parquet")
+    assert sorted(read_only.rglob("*")) == before
+
+
+def test_damaged_artifacts_are_told_with_their_run_and_the_cure(mlruns: Path) -> None:
+    config = CalibrationConfig(experiment="damaged")
+    store = open_store(mlruns)
+    run = start_run(store, load_readings(THERMOMETER), config, {})
+    with ended(run):
+        artifacts = log_calibration(run, calibrate(THERMOMETER, config), {"line.png": b"png"})
+    for name in ("calibration.json", "residuals.parquet"):
+        whole = Path(artifacts[name]).read_bytes()
+        Path(artifacts[name]).write_bytes(whole[: len(whole) // 2])
+    start = run.run_id[:8]
+    with pytest.raises(RunsError, match=rf"run {start}: its calibration.json is damaged \(.*\); calibrate again"):
+        load_record(store, run.run_id)
+    observed = load_artifact(store, run.run_id, "residuals.parquet")
+    assert observed is not None
+    with pytest.raises(RunsError, match=rf"run {start}: its residuals.parquet is damaged \(.*\); calibrate again"):
+        read_observed(observed, start)
+
+
+def test_a_password_in_the_address_goes_where_no_error_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that what is set here does not outlive the test
+    with faulty("http://127.0.0.1:9", 1, "answers 500") as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address.replace("//", "//lab:sec%2Fret@"))
+        store = open_store(tmp_path)
+        assert store.uri == ui_address(store) == os.environ["MLFLOW_TRACKING_URI"] == server.address
+        with pytest.raises(ServiceError, match="it answers with status 500") as failed:
+            start_run(store, load_readings(THERMOMETER), CalibrationConfig(), {})
+    expected = base64.b64encode(b"lab:sec/ret").decode()
+    assert server.authorizations == {f"Basic {expected}"}
+    chain: BaseException | None = failed.value
+    while chain is not None:  # Prefect keeps all of it, in its log
+        assert "ret" not in str(chain).replace("retr", "")
+        chain = chain.__cause__ or chain.__context__
+
+
+def test_a_database_elsewhere_is_shown_without_its_password() -> None:
+    assert stores.without_password("postgresql://lab:secret@db.example/runs") == "postgresql://db.example/runs"
+    assert stores.without_password("sqlite:////home/a@b/mlflow.db") == "sqlite:////home/a@b/mlflow.db"
+
+
+def test_a_lease_is_its_owners_alone_and_names_no_store(mlruns: Path) -> None:
+    run = start_run(open_store(mlruns), load_readings(THERMOMETER), CalibrationConfig(experiment="lease"), {})
+    with ended(run):
+        assert run.lease.path.stat().st_mode & 0o777 == 0o600
+        assert "mlflow" not in run.lease.path.read_text()
+
+
+def test_an_end_that_could_not_be_told_is_told_by_the_next_command(
+    mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that dies at the very last request leaves a whole run: it did not fail."""
+    store = open_store(mlruns)
+    run = start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="not told"), {})
+
+    def fail(*_: object, **__: object) -> None:
+        raise MlflowException("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.client, "set_terminated", fail)
+        with pytest.raises(ServiceError, match="is whole, but its end could not be told"), ended(run):
+            pass
+        failed = start_run(store, load_readings(THERMOMETER), CalibrationConfig(experiment="not told"), {})
+        with pytest.raises(ZeroDivisionError), ended(failed):
+            raise ZeroDivisionError("in a stage")
+    assert store.client.get_run(run.run_id).info.status == "RUNNING"
+    open_store(mlruns)
+    told = store.client.get_run(run.run_id)
+    assert (told.info.status, told.data.tags.get("error")) == ("FINISHED", None)
+    assert store.client.get_run(failed.run_id).info.status == "FAILED"
+    assert store.client.get_run(failed.run_id).data.tags["error"] == "ZeroDivisionError: in a stage"
+
+
+def test_a_locked_database_is_told_in_words_and_seconds(mlruns: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    shutil.copytree(mlruns, folder)
+    with closing(sqlite3.connect(folder / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        start = time.monotonic()
+        with pytest.raises(ServiceError, match="another program holds it"):
+            open_store(folder)
+        assert time.monotonic() - start < 15
