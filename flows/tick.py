@@ -162,7 +162,7 @@ def _calibrate_if_changed(
         log_calibration(run, calibration, {"line.png": line})
     on_new(calibration, line, run)
     why = _refusal(result_tags(calibration))
-    has_line = config.model == "line" and calibration.fit.diverged_at is None
+    has_line = config.model == "line" and not calibration.exploded
     w, b = (calibration.w, calibration.b) if has_line else (None, None)
     return Entry(file.name, Ending.REFUSED if why else Ending.CALIBRATED, why, w, b, run.url(ui_address(store)))
 
