@@ -37,7 +37,7 @@ def _flow_run_name() -> str:
     return f"calibrate {Path(parameters['data']).name}, {parameters['config'].label}"
 
 
-@flow(name="calibrate", flow_run_name=_flow_run_name)
+@flow(name="calibrate", flow_run_name=_flow_run_name, persist_result=False)
 def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = CalibrationConfig()) -> CalibrateResult:  # noqa: B008
     """Calibrate the thermometer whose paired readings are in `data`, a CSV or Parquet file."""
     logger = get_run_logger()

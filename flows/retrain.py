@@ -39,7 +39,7 @@ def _flow_run_name() -> str:
     return f"retrain {Path(flow_run.parameters['data']).name}"
 
 
-@flow(name="retrain", flow_run_name=_flow_run_name)
+@flow(name="retrain", flow_run_name=_flow_run_name, persist_result=False)
 def retrain(data: str = "data", config: CalibrationConfig = CalibrationConfig()) -> dict[str, str]:  # noqa: B008
     """Calibrate `data`, a file or a folder of files; file name → MLflow run id.
 

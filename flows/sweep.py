@@ -34,7 +34,7 @@ def _flow_run_name() -> str:
     return f"sweep {Path(parameters['data']).name}, {what}"
 
 
-@flow(name="sweep", flow_run_name=_flow_run_name)
+@flow(name="sweep", flow_run_name=_flow_run_name, persist_result=False)
 def sweep(
     data: str = "data/thermometer.csv",
     grid: list[str] = [],  # noqa: B006

@@ -7,6 +7,7 @@ import sys
 
 from rich.markup import escape
 
+import flows  # noqa: F401 (tells Prefect and MLflow not to report home, before either is imported)
 from tempfit.cli import (  # each registers its commands
     calibrate,
     compare,
@@ -23,7 +24,6 @@ from tempfit.errors import InputError, ServiceError
 __all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
 
 QUIET = {  # unless the user says otherwise
-    "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
+    os.environ["PYTHONSAFEPATH"] = "1"  # no process of ours imports a module that lies beside the readings
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
