@@ -15,7 +15,7 @@ from tempfit.tracking.store import Store, open_store
 TRAINING_VIEW = "workflowType=machine_learning"  # in a page's address: menus for training, not for GenAI
 DEFAULT_ADDRESS = "http://127.0.0.1:5000"
 UI_ENVIRONMENT = {  # of the UI's process, unless the user's says otherwise
-    # Seven processes, two thirds of the memory, for jobs on traces of language models: tempfit's runs have none.
+    # Eight of twelve processes, for jobs on traces of language models: tempfit's runs have none.
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 
