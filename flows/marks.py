@@ -40,6 +40,7 @@ def unmark(flow: Any, flow_run: FlowRun, state: Any) -> None:
 
 
 MARKED: dict[str, Any] = {  # what a flow is declared with
+    "persist_result": False,  # as tasks are: see there
     "on_running": [mark],
     **{f"on_{end}": [unmark] for end in ("completion", "failure", "crashed", "cancellation")},
 }

@@ -33,7 +33,7 @@ def _flow_run_name() -> str:
     return f"{FLOW} {Path(flow_run.parameters['data']).name}"
 
 
-@flow(name=FLOW, flow_run_name=_flow_run_name)
+@flow(name=FLOW, flow_run_name=_flow_run_name, persist_result=False)
 def retrain(
     data: str = "data",
     experiment: str = "calibrate",
@@ -52,7 +52,7 @@ def bind(data: Path, where: TrackingConfig) -> Flow[..., State[Any]]:
     Neither is a parameter: whoever can ask Prefect's API for a run chooses settings, and no place to read or write.
     """
 
-    @flow(name=FLOW, flow_run_name=f"{FLOW} {data.name}".replace("{", "{{").replace("}", "}}"))
+    @flow(name=FLOW, flow_run_name=f"{FLOW} {data.name}".replace("{", "{{").replace("}", "}}"), persist_result=False)
     def retrain(config: FitConfig = FitConfig()) -> State[Any]:  # noqa: B008
         """Calibrate what this deployment serves, where it has changed.
 

@@ -14,18 +14,22 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, build_opener
 
 from filelock import FileLock
 
 from tempfit import leases
 from tempfit.errors import ServiceError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 START_LIMIT = 600  # seconds; the first start of all runs migrations, and twenty processes may be importing beside it
 BIRTH_LIMIT = 60  # seconds until the server's process must hold its lease
@@ -147,45 +151,67 @@ def log_folder() -> Path:
     return _home()
 
 
-def _serve(port: int) -> None:
-    """Run the server until LINGER seconds after its last client: the server's own process."""
-    lease = leases.hold(_home() / "servers", str(port))
-    import threading
+def server_command(port: int, lasting: bool) -> list[str]:
+    """The command that runs a Prefect server at this port of the loopback interface.
 
+    A lasting one has Prefect's UI and all of its background services, and runs until it is stopped. Another has what
+    Prefect's own embedded server has, and ends a few seconds after its last client.
+    """
+    return [sys.executable, "-m", "flows.server", str(port), *(["--lasting"] if lasting else [])]
+
+
+def server_environment(port: int) -> dict[str, str]:
+    """What such a server's process is told by its environment."""
+    return {
+        "PREFECT_SERVER_API_HOST": "127.0.0.1",
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_UI_API_URL": "/api",  # where the page came from, at the other end of a tunnel too
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port},http://localhost:{port}",
+    }
+
+
+def _serve(port: int, lasting: bool) -> None:
+    """Run the server: its own process."""
+    # (`tempfit up` holds the lease of a lasting server, which is announced once it is healthy.)
+    lease = None if lasting else leases.hold(_home() / "servers", str(port))
     import uvicorn
     from prefect.server.api.server import create_app
 
-    # What Prefect's own embedded server has: no UI to build, and its ephemeral set of background services.
-    app = create_app(ephemeral=True, final=True)
+    from flows.guard import LoopbackOnly
+
+    app = LoopbackOnly(create_app(ephemeral=not lasting, final=True))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-
-    def watch() -> None:
-        idle_since = time.monotonic()
-        while not server.should_exit:
-            time.sleep(0.25)
-            if leases.any_held(_home() / "clients"):
-                idle_since = time.monotonic()
-            elif time.monotonic() - idle_since > LINGER:
-                with _whole():  # a command that starts now either has its lease already or finds no announcement
-                    if leases.any_held(_home() / "clients"):
-                        continue
-                    _withdraw(port)
-                server.should_exit = True
-        for _ in leases.abandoned(_home() / "clients"):
-            pass
-        time.sleep(30)
-        os._exit(0)  # an orderly end that takes this long will not come
-
-    threading.Thread(target=watch, daemon=True).start()
+    if lease is not None:
+        threading.Thread(target=_end_after_last_client, args=(server, port), daemon=True).start()
     server.run()
-    lease.release()
+    if lease is not None:
+        lease.release()
+
+
+def _end_after_last_client(server: uvicorn.Server, port: int) -> None:
+    """End the server LINGER seconds after its last client: a thread of its process."""
+    idle_since = time.monotonic()
+    while not server.should_exit:
+        time.sleep(0.25)
+        if leases.any_held(_home() / "clients"):
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > LINGER:
+            with _whole():  # a command that starts now either has its lease already or finds no announcement
+                if leases.any_held(_home() / "clients"):
+                    continue
+                _withdraw(port)
+            server.should_exit = True
+    for _ in leases.abandoned(_home() / "clients"):
+        pass
+    time.sleep(30)
+    os._exit(0)  # an orderly end that takes this long will not come
 
 
 def _launch(server: PrefectServer) -> None:
-    environment = os.environ | {"PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    environment = os.environ | server_environment(server.port) | {"PREFECT_SERVER_UI_ENABLED": "0"}
     with open(server.log, "wb") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "flows.server", str(server.port)],
+            server_command(server.port, lasting=False),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -227,4 +253,4 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]))
+    _serve(int(sys.argv[1]), lasting="--lasting" in sys.argv[2:])

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +13,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
-from flows.server import is_healthy, last_line, log_folder
+from flows.server import is_configured, is_healthy, last_line, log_folder, server_command, server_environment
 from tempfit.errors import ServiceError
 
 START_LIMIT = 300  # seconds until a service must answer; a first start creates its database
@@ -46,24 +46,30 @@ def prefect_service(port: int) -> Service:
     """Prefect's server with its UI and its scheduler."""
     return Service(
         "Prefect server",
-        [sys.executable, "-m", "prefect", "server", "start"],
+        server_command(port, lasting=True),
         port,
         "/api/health",
         "--prefect-port",
-        {  # by the environment, because the UI learns the port from there and not from --port
-            "PREFECT_SERVER_API_HOST": "127.0.0.1",
-            "PREFECT_SERVER_API_PORT": str(port),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_CLI_PROMPT": "false",
-        },
+        server_environment(port),
     )
+
+
+def prefect_is_elsewhere(port: int) -> bool:
+    """Whether Prefect is told to use a server that is not the one which `prefect_service` would start at this port."""
+    if not is_configured():
+        return False
+    from prefect.settings import PREFECT_API_URL  # by whatever of Prefect's ways it was told
+
+    url = urlsplit(PREFECT_API_URL.value() or f"http://127.0.0.1:{port}")
+    return (url.hostname, url.port) not in (("127.0.0.1", port), ("localhost", port))
 
 
 def mlflow_service(folder: Path, port: int, option: str) -> Service:
     """MLflow's UI over the runs in `folder`. Raises ServiceError when they cannot be opened or are on a server."""
-    from tempfit.tracking.ui import ui_command
+    from tempfit.tracking.ui import UI_ENVIRONMENT, ui_command
 
-    return Service("MLflow UI", ui_command(folder, port), port, "/health", option)
+    environment = {name: os.environ.get(name, value) for name, value in UI_ENVIRONMENT.items()}
+    return Service("MLflow UI", ui_command(folder, port), port, "/health", option, environment)
 
 
 def run_services(services: Sequence[Service], on_ready: Callable[[], None]) -> None:

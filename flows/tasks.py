@@ -1,4 +1,8 @@
-"""The stages as Prefect tasks: each calls one pure function."""
+"""The stages as Prefect tasks: each calls one pure function.
+
+None keeps its result, whatever the user's settings of Prefect are (`persist_result=False`), and so do the flows: a kept
+result is a pickle, and whoever can write into the folder of results would run code in the next flow.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.context import TaskRunContext
 from prefect.runtime import task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from tempfit import batches, plots, problem, readings, summary, sweep, sweep_table
 from tempfit.batches import Trained
 from tempfit.calibration import Calibration
-from tempfit.config import CalibrationConfig, ReadingsConfig
+from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.forecast import Forecast
 from tempfit.grid import Grid
@@ -76,63 +76,26 @@ def watched(watcher: Watcher) -> Iterator[None]:
         WATCHER.reset(token)
 
 
-def _ingest_key(context: TaskRunContext, parameters: dict[str, Any]) -> str | None:
-    """The file's bytes and what of the config ingest reads; None (no cache) where there is no file to hash."""
-    try:
-        with open(parameters["source"], "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None
-    part = parameters["config"].model_dump_json(include=set(ReadingsConfig.model_fields))
-    return _key("ingest", parameters["source"], content, part)
-
-
-def _normalize_key(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """The readings' content and what of the config normalize reads."""
-    return _key("normalize", parameters["data"].sha256, problem.problem_key(parameters["config"]))
-
-
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join([_code_digest(), *parts]).encode()).hexdigest()
-
-
-@cache
-def _code_digest() -> str:
-    """Of tempfit's source, so that a changed program never meets the results of an old one."""
-    sources = sorted(Path(problem.__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
-
-
-@task(
-    task_run_name="ingest {source}",
-    cache_key_fn=_ingest_key,
-    persist_result=True,
-    cache_expiration=timedelta(days=30),
-)
+@task(task_run_name="ingest {source}", persist_result=False)
 def ingest(source: str, config: CalibrationConfig) -> Readings:
     """Load and check the paired readings."""
     return readings.load_readings(source, config)
 
 
-@task(
-    task_run_name="normalize by {config.scaling}",
-    cache_key_fn=_normalize_key,
-    persist_result=True,
-    cache_expiration=timedelta(days=30),
-)
+@task(task_run_name="normalize by {config.scaling}", persist_result=False)
 def normalize(data: Readings, config: CalibrationConfig) -> Problem:
     """Scale the readings and compress them."""
     return problem.normalize(data, config)
 
 
-@task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", cache_policy=NO_CACHE)
+@task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", persist_result=False)
 def train(data: Problem, config: CalibrationConfig) -> Trained:
     """Fit w and b by gradient descent."""
     (trained,) = batches.fit_problems([data], [config], watcher().on_epochs)
     return trained
 
 
-@task(task_run_name="visualize: line, loss, path, residuals", cache_policy=NO_CACHE)
+@task(task_run_name="visualize: line, loss, path, residuals", persist_result=False)
 def visualize(result: Calibration) -> dict[str, bytes]:
     """Draw the figures."""
     return plots.draw_figures(result)
@@ -157,44 +120,44 @@ def _again() -> bool:
     return bool(task_run.run_count > 1)
 
 
-@task(task_run_name="start_run in MLflow", cache_policy=NO_CACHE, **RETRIED)
+@task(task_run_name="start_run in MLflow", persist_result=False, **RETRIED)
 def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
     """Open the MLflow run."""
     return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags, again=_again())
 
 
-@task(task_run_name="track in MLflow", cache_policy=NO_CACHE, **RETRIED)
+@task(task_run_name="track in MLflow", persist_result=False, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
     return runs.log_calibration(run, result, figures, again=_again())
 
 
-@task(task_run_name="normalize for all", cache_policy=NO_CACHE)
+@task(task_run_name="normalize for all", persist_result=False)
 def normalize_all(data: Readings, grid: Grid) -> Plan:
     """Scale the readings as the trials ask for, and leave out what cannot be tried."""
     return sweep.plan_sweep(data, grid)
 
 
-@task(task_run_name="start the sweep's run in MLflow", cache_policy=NO_CACHE, **RETRIED)
+@task(task_run_name="start the sweep's run in MLflow", persist_result=False, **RETRIED)
 def start_sweep(plan: Plan, config: CalibrationConfig, title: str, tags: dict[str, str]) -> runs.Run:
     """Open the parent run."""
     return sweeps.start_sweep(store.open_store(Path(config.mlruns)), plan, config, title, tags, again=_again())
 
 
-@task(task_run_name="train all", cache_policy=NO_CACHE)
+@task(task_run_name="train all", persist_result=False)
 def train_all(plan: Plan) -> Sweep:
     """Fit every configuration of the grid, in as few loops as can be."""
     watcher().on_plan(plan)
     return sweep.run_sweep(plan, watcher().on_epochs)
 
 
-@task(task_run_name="visualize: loss curves, map", cache_policy=NO_CACHE)
+@task(task_run_name="visualize: loss curves, map", persist_result=False)
 def visualize_sweep(result: Sweep) -> dict[str, bytes]:
     """Draw the figures."""
     return draw_sweep(result)
 
 
-@task(task_run_name="track all in MLflow", cache_policy=NO_CACHE, **RETRIED)
+@task(task_run_name="track all in MLflow", persist_result=False, **RETRIED)
 def track_sweep(run: runs.Run, result: Sweep, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the sweep into its run, and a run for every member."""
     return sweeps.log_sweep(run, result, figures, watcher().on_recorded)

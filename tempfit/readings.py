@@ -93,8 +93,7 @@ class Readings:
         self._refuse_vanishing(place)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pickled by its fields alone: a cached digest would change the key of a task's cache, and an array
-        # restored without __post_init__ would be writable.
+        # Pickled by its fields alone: an array restored without __post_init__ would be writable.
         return Readings, tuple(getattr(self, field.name) for field in fields(self))
 
     @property

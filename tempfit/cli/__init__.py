@@ -8,6 +8,7 @@ import sys
 
 from rich.markup import escape
 
+import flows  # noqa: F401 (tells Prefect and MLflow not to report home, before either is imported)
 from tempfit.cli import (  # each registers its commands
     calibrate,
     compare,
@@ -25,7 +26,6 @@ from tempfit.wording import printable
 __all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
 
 QUIET = {  # unless the user says otherwise
-    "DO_NOT_TRACK": "true",  # no usage statistics: what a laboratory measures, and when, is its own business
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # failures are told in a line of ours
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     for variable, value in QUIET.items():
         os.environ.setdefault(variable, value)
+    os.environ["PYTHONSAFEPATH"] = "1"  # no process of ours imports a module that lies beside the readings
     for library in ("alembic", "sqlalchemy"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
     logging.raiseExceptions = False  # that a log could not be sent to Prefect is no news for the terminal

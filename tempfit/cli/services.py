@@ -46,30 +46,45 @@ def up(
     prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.", min=1, max=65535)] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
 ) -> None:
-    """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C."""
+    """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C.
+
+    What you keep elsewhere (MLFLOW_TRACKING_URI, PREFECT_API_URL) is not started.
+    """
     from flows.server import Announcement
-    from flows.services import mlflow_service, prefect_service, run_services
-    from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
+    from flows.services import mlflow_service, prefect_is_elsewhere, prefect_service, run_services
+    from tempfit.tracking.ui import forget_ui, is_tracked_elsewhere, remember_ui, runs_page
 
     with stderr.status("starting Prefect's server and MLflow's UI …") as status, ExitStack() as cleanup:
-        prefect, mlflow = prefect_service(prefect_port), mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
-        announcement = Announcement(prefect_port, prefect.log)
+        prefect = None if prefect_is_elsewhere(prefect_port) else prefect_service(prefect_port)
+        mlflow = None if is_tracked_elsewhere() else mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
+        services = [service for service in (prefect, mlflow) if service]
+        if prefect is None:
+            say("Prefect server  the one that PREFECT_API_URL or your Prefect profile names; none is started")
+        if mlflow is None:
+            say("MLflow UI       runs are on the server that MLFLOW_TRACKING_URI names: browse them there")
+        if not services:
+            say("There is nothing to start.")
+            return
 
         def on_ready() -> None:
             status.stop()
-            remember_ui(Path(mlruns), mlflow.address)
-            cleanup.callback(forget_ui, Path(mlruns))
-            cleanup.callback(announcement.withdraw)
-            announcement.make()
-            say(
-                f"Prefect server  {prefect.address}",
-                f"MLflow UI       {runs_page(mlflow.address)}",
-                "Other tempfit commands use this server now; for Prefect's own:",
-                f"  export PREFECT_API_URL={prefect.address}/api",
-                "Ctrl-C stops both.",
-            )
+            if prefect:
+                announcement = Announcement(prefect.port, prefect.log)
+                cleanup.callback(announcement.withdraw)
+                announcement.make()
+                say(f"Prefect server  {prefect.address}")
+            if mlflow:
+                remember_ui(Path(mlruns), mlflow.address)
+                cleanup.callback(forget_ui, Path(mlruns))
+                say(f"MLflow UI       {runs_page(mlflow.address)}")
+            if prefect:
+                say(
+                    "Other tempfit commands use this server now; for Prefect's own:",
+                    f"  export PREFECT_API_URL={prefect.address}/api",
+                )
+            say(f"Ctrl-C stops {'both' if len(services) == 2 else 'it'}.")
 
-        run_services([prefect, mlflow], on_ready)
+        run_services(services, on_ready)
 
 
 @app.command()

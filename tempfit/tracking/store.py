@@ -272,7 +272,9 @@ def _create_database(database: Path) -> None:
     unfinished = database.with_suffix(".db.unfinished")
     unfinished.unlink(missing_ok=True)
     made = subprocess.run(
-        [sys.executable, "-m", "mlflow", "db", "upgrade", f"sqlite:///{unfinished}"], capture_output=True, text=True
+        [sys.executable, "-P", "-m", "mlflow", "db", "upgrade", f"sqlite:///{unfinished}"],
+        capture_output=True,
+        text=True,
     )
     if made.returncode:
         reason = (made.stderr or made.stdout).strip().splitlines() or ["no reason given"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from tempfit.tracking.store import Store, open_store
 
 TRAINING_VIEW = "workflowType=machine_learning"  # in a page's address: menus for training, not for GenAI
 DEFAULT_ADDRESS = "http://127.0.0.1:5000"
+UI_ENVIRONMENT = {  # of the UI's process, unless the user's says otherwise
+    # Eight of twelve processes, for jobs on traces of language models: tempfit's runs have none.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
 
 
 def ui_command(folder: Path, port: int) -> list[str]:
@@ -26,6 +31,11 @@ def ui_command(folder: Path, port: int) -> list[str]:
     artifacts = store.artifact_root or store.folder / "artifacts"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     return [*command, "--backend-store-uri", store.uri, "--artifacts-destination", str(artifacts)]
+
+
+def is_tracked_elsewhere() -> bool:
+    """Whether MLFLOW_TRACKING_URI names a server, which has its own UI."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http")
 
 
 def ui_address(store: Store) -> str:

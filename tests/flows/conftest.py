@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +30,19 @@ def client_of(mlruns: Path) -> MlflowClient:
 def runs_of(mlruns: Path, experiment: str) -> list[MlflowRun]:
     found = client_of(mlruns).get_experiment_by_name(experiment)
     return list(client_of(mlruns).search_runs([found.experiment_id])) if found else []
+
+
+def run_python(folder: Path, code: str, **environment: str) -> str:
+    """What the code prints in an interpreter of its own, in this folder and without anything of the user's."""
+    ours = ("PREFECT", "MLFLOW", "DO_NOT_TRACK", "CI")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    homes = {"HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "home" / "prefect")}
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(
+        command, cwd=folder, env=kept | homes | environment, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.fixture

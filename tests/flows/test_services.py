@@ -1,0 +1,138 @@
+"""What `tempfit up` starts, and that nothing reports home."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from flows.server import server_environment
+from flows.services import Service, mlflow_service, prefect_is_elsewhere
+from tests.flows.conftest import Command, run_python
+
+ELSEWHERE = "http://127.0.0.1:9/api"
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """The names of the services that `up` would run; they are told to be healthy at once."""
+    names: list[str] = []
+
+    def run_services(services: Sequence[Service], on_ready: Callable[[], None]) -> None:
+        names.extend(service.name for service in services)
+        on_ready()
+
+    monkeypatch.setattr("flows.services.run_services", run_services)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    return names
+
+
+def test_up_starts_both(command: Command, started: list[str], mlruns: Path) -> None:
+    code, out, _ = command("up", "--mlruns", str(mlruns))
+    assert (code, started) == (0, ["Prefect server", "MLflow UI"])
+    assert "export PREFECT_API_URL=http://127.0.0.1:4200/api" in out
+    assert out.endswith("Ctrl-C stops both.\n")
+
+
+def test_up_with_a_tracking_server_starts_prefects_server(
+    command: Command, started: list[str], mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@127.0.0.1:9")
+    code, out, _ = command("up", "--mlruns", str(mlruns))
+    assert (code, started) == (0, ["Prefect server"])
+    assert "runs are on the server that MLFLOW_TRACKING_URI names" in out
+    assert "secret" not in out
+    assert out.endswith("Ctrl-C stops it.\n")
+
+
+def test_up_with_a_prefect_server_starts_mlflows_ui(
+    command: Command, started: list[str], mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", ELSEWHERE)
+    with temporary_settings({PREFECT_API_URL: ELSEWHERE}):
+        code, out, _ = command("up", "--mlruns", str(mlruns))
+    assert (code, started) == (0, ["MLflow UI"])
+    assert "the one that PREFECT_API_URL or your Prefect profile names; none is started" in out
+
+
+def test_up_with_both_elsewhere_says_that_there_is_nothing_to_start(
+    command: Command, started: list[str], mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", ELSEWHERE)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with temporary_settings({PREFECT_API_URL: ELSEWHERE}):
+        code, out, _ = command("up", "--mlruns", str(mlruns))
+    assert (code, started) == (0, [])
+    assert out.endswith("There is nothing to start.\n")
+
+
+@pytest.mark.parametrize(("url", "elsewhere"), [("http://localhost:4200/api", False), (ELSEWHERE, True)])
+def test_the_address_that_up_itself_serves_is_not_elsewhere(
+    url: str, elsewhere: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever keeps in a profile what `up` prints can start it again."""
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    with temporary_settings({PREFECT_API_URL: url}):
+        assert prefect_is_elsewhere(4200) is elsewhere
+
+
+def test_mlflows_job_runners_are_started_for_those_who_ask_only(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
+    monkeypatch.delenv(name, raising=False)
+    assert mlflow_service(mlruns, 5000, "--port").environment[name] == "false"
+    monkeypatch.setenv(name, "true")
+    assert mlflow_service(mlruns, 5000, "--port").environment[name] == "true"
+
+
+def test_no_origin_is_a_wildcard() -> None:
+    origins = server_environment(4200)["PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS"].split(",")
+    assert origins == ["http://127.0.0.1:4200", "http://localhost:4200"]
+
+
+SILENT = """
+import socket, sys
+asked = []
+connect, look_up = socket.socket.connect, socket.getaddrinfo
+def refuse(self, address):
+    if self.family != socket.AF_UNIX and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        asked.append(str(address))
+        raise OSError("no network here")
+    return connect(self, address)
+def look(host, *rest, **more):
+    if host not in ("127.0.0.1", "::1", "localhost", None):
+        asked.append(str(host))
+        raise OSError("no network here")
+    return look_up(host, *rest, **more)
+socket.socket.connect, socket.getaddrinfo = refuse, look
+import flows
+from prefect._internal.analytics.ci_detection import is_ci_environment
+import prefect._internal.analytics as analytics, prefect._internal.analytics.enabled as enabled
+enabled.is_ci_environment = lambda: False
+from flows.calibrate import calibrate
+import mlflow.telemetry.utils as telemetry
+from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED
+import json
+for name in [name for name in vars(telemetry) if name.startswith("_IS_")]:
+    setattr(telemetry, name, False)  # neither a test nor a CI nor a notebook
+print(json.dumps({
+    "prefect": enabled.is_telemetry_enabled(),
+    "server": PREFECT_SERVER_ANALYTICS_ENABLED.value(),
+    "mlflow": not telemetry.is_telemetry_disabled(),
+    "asked": asked,
+}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "on"), [({}, False), ({"DO_NOT_TRACK": "1"}, False), ({"DO_NOT_TRACK": "false"}, True)]
+)
+def test_a_script_that_imports_a_flow_does_not_report_home(told: dict[str, str], on: bool, tmp_path: Path) -> None:
+    said = json.loads(run_python(tmp_path, SILENT, **told).splitlines()[-1])
+    assert (said["prefect"], said["server"], said["mlflow"]) == (on, on, on)
+    if not on:
+        assert said["asked"] == []
