@@ -82,8 +82,8 @@ def test_what_the_closed_form_cannot_tell_is_not_told(settings, foretold, untold
 
 
 def test_what_cannot_be_told_can_be_trained():
-    """Adam with 0.1 on raw readings is close at epoch 1,404 (the design's table), that is after 1,403 updates: counted as in
-    the forecast and in a sweep's table."""
+    """Adam with 0.1 on raw readings is close at epoch 1,404 (the design's table), counted as in the forecast and in a
+    sweep's table: that is after 1,403 updates."""
     result = outlook(train=True, optimizer="adam", learning_rate=0.1)
     assert by_scaling(result)["none"].epochs_taken == 1404
     assert by_scaling(result)["none"].seen == "close at epoch 1,404"

@@ -84,7 +84,8 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
     if outlook.lowest_loss is not None and (trained or outlook.untold is None):
         penalized = " with its penalty" if outlook.config.l2 and outlook.untold is None else ""
         lines.append(("lowest loss", f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²"))
-        lines.append(("close", f"the loss{penalized} is within 0.1 % of its lowest; epoch k reports it after k − 1 updates"))
+        within = f"the loss{penalized} is within 0.1 % of its lowest"
+        lines.append(("close", f"{within}; epoch k reports it after k − 1 updates"))
     if figure is not None:
         lines.append(("figure", str(figure)))
     stdout.print()
