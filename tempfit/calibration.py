@@ -20,14 +20,14 @@ from tempfit.batches import Trained, fit_problems
 from tempfit.checks import Check, check_descent, check_readings, is_usable
 from tempfit.config import CalibrationConfig, parse_config
 from tempfit.curve import Curve
-from tempfit.forecast import CLOSE, Forecast, make_forecast
+from tempfit.forecast import Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
 from tempfit.record import finite
 from tempfit.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.statistics import LeastSquares
-from tempfit.status import Outcome, Status
+from tempfit.status import CLOSE, Outcome, Status
 from tempfit.training import GROWN, Fit, OnEpochs, gradient_norm
 from tempfit.validation import Validation
 

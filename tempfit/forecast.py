@@ -22,8 +22,8 @@ from tempfit.config import CalibrationConfig, format_rate, format_ratio
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
+from tempfit.status import CLOSE
 
-CLOSE = 1e-3  # within 0.1 % of the lowest loss
 POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
     "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand; "

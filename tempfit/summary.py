@@ -12,10 +12,9 @@ from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
 from tempfit.config import CalibrationConfig, count, format_rate, format_ratio
 from tempfit.curve import Curve
-from tempfit.forecast import CLOSE
 from tempfit.plots import draw_figures
 from tempfit.scales import describe_scales
-from tempfit.status import Status
+from tempfit.status import CLOSE, Status
 
 LABELS = {Verdict.FAILS: "do not use", Verdict.DOUBTFUL: "doubtful"}  # of checks that did not pass, the worst first
 UNKNOWN_UNIT = CalibrationConfig.model_fields["x_unit"].default

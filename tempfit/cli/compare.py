@@ -26,7 +26,7 @@ from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from tempfit.compare import Comparison, RecordedRun, Row
+    from tempfit.compare import Comparison, Row
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
@@ -59,7 +59,7 @@ def compare(
     best: Annotated[
         int | None,
         typer.Option(
-            help="The N runs with the lowest RMSE on the data of the newest one.", min=2, max=MOST, metavar="N"
+            help="The N best runs on the data of the newest one.", min=2, max=MOST, metavar="N"
         ),
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="The runs of a sweep, by its id or name.", metavar="ID")] = None,
@@ -90,14 +90,12 @@ def compare(
     if figure is not None:
         check_figure(figure)
     with stderr.status("reading the runs …"), redirect_stdout(sys.stderr):  # what libraries print is no result
-        from tempfit.compare import compare
         from tempfit.tracking.queries import load_loss_curves
         from tempfit.tracking.store import open_existing_store
         from tempfit.tracking.ui import compare_page, ui_address
 
         store = open_existing_store(Path(mlruns))
-        found = _choose(store, runs, last, best, sweep, experiment)
-        comparison = compare(found, (rows or DEFAULT_ROWS) if sweep is not None else None)
+        comparison = _choose(store, runs, last, best, sweep, rows or DEFAULT_ROWS, experiment)
         run_ids = [row.run.run_id for row in comparison.rows]
         url = compare_page(ui_address(store), run_ids, comparison.experiment_ids)
         if figure is not None:
@@ -112,18 +110,25 @@ def compare(
 
 
 def _choose(
-    store: Store, runs: list[str] | None, last: int | None, best: int | None, sweep: str | None, experiment: str | None
-) -> list[RecordedRun]:
-    from tempfit.tracking.queries import best_runs, find_runs, last_runs, sweep_runs
+    store: Store,
+    runs: list[str] | None,
+    last: int | None,
+    best: int | None,
+    sweep: str | None,
+    rows: int,
+    experiment: str | None,
+) -> Comparison:
+    from tempfit.compare import compare, compare_best
+    from tempfit.tracking.queries import find_runs, last_runs, runs_on_newest_data, sweep_runs
 
     if runs:
-        return find_runs(store, runs, experiment)
+        return compare(find_runs(store, runs, experiment))
     if sweep is not None:
-        return sweep_runs(store, sweep, experiment)
+        return compare(sweep_runs(store, sweep, experiment), rows)
     experiment = experiment if experiment is not None else TrackingConfig().experiment
     if best is not None:
-        return best_runs(store, best, experiment)
-    return last_runs(store, last if last is not None else DEFAULT_LAST, experiment)
+        return compare_best(runs_on_newest_data(store, experiment), best)
+    return compare(last_runs(store, last if last is not None else DEFAULT_LAST, experiment))
 
 
 def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:

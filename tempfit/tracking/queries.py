@@ -28,7 +28,7 @@ from tempfit.status import Status
 from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
 
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
-NEWEST_FIRST = "attributes.start_time DESC"
+NEWEST_FIRST, OLDEST_FIRST = "attributes.start_time DESC", "attributes.start_time ASC"
 PAGE = 1000  # runs in one answer
 MOST_NAMED = 5  # candidates that a message lists
 
@@ -59,38 +59,31 @@ def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
         return _record(store, found)
 
 
-def best_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
-    """The `n` calibrations of the experiment with the lowest RMSE, none diverged, on the data of the newest.
-
-    Whatever loss they made small: that of Huber is on another scale.
-    """
+def runs_on_newest_data(store: Store, experiment: str) -> list[RecordedRun]:
+    """The calibrations of the experiment on the data of the newest, the oldest first, none that left nothing to use."""
     with _service(store):
         newest = next(_calibrations(store, experiment, CALIBRATIONS, NEWEST_FIRST), None)
         if newest is None:
             raise _too_few(0, f"experiment {experiment!r}")
         sha256 = newest.data.tags["data_sha256"]
         same_data = f"{CALIBRATIONS} AND tags.data_sha256 = '{sha256}' AND tags.status != '{Status.DIVERGED}'"
-        lowest_first = _calibrations(store, experiment, same_data, "metrics.rmse ASC")
-        found = list(islice((run for run in lowest_first if _is_sound(_recorded(run, None))), n))
+        recorded = _record(store, list(_calibrations(store, experiment, same_data, OLDEST_FIRST)))
+        # Not asked of MLflow, whose filters find no run without the tag `outcome` that they compare.
+        found = [run for run in recorded if not run.diverged and run.metric("rmse") is not None]
         if len(found) < 2:
             place = f"experiment {experiment!r} that did not diverge, on the data of the newest"
             raise _too_few(len(found), f"{place} (sha256 {sha256[:SHORT_ID]})")
-        return _record(store, found)
-
-
-def _is_sound(run: RecordedRun) -> bool:
-    """Not asked of MLflow, whose filters find no run without the tag `outcome` that they compare."""
-    return not run.diverged and run.metric("rmse") is not None
+        return found
 
 
 def sweep_runs(store: Store, name: str, experiment: str | None) -> list[RecordedRun]:
-    """What the sweep tried whose run is named as in `find_runs`."""
+    """What the sweep tried whose run is named as in `find_runs`, in the order tried."""
     with _service(store):
         sweep = _find(store, name, _experiment_ids(store, experiment))
         if not _is_sweep(sweep):
             raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without --sweep")
         children = f"tags.`{PARENT_TAG}` = '{sweep.info.run_id}'"
-        found = list(_search(store, [sweep.info.experiment_id], children, NEWEST_FIRST))
+        found = list(_search(store, [sweep.info.experiment_id], children, OLDEST_FIRST))
         if len(found) < 2:
             raise RunsError(f"sweep {name}: {len(found) or 'no'} {_plural(len(found))} recorded, nothing to compare")
         return _record(store, found)

@@ -134,8 +134,9 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
 def _metrics(sweep: Sweep, timestamp: int) -> list[Metric]:
     values: dict[str, float] = {"n_members": len(sweep.members), "n_failed": len(sweep.failed)}
     if sweep.best is not None:
-        values["best_loss"] = sweep.best.calibration.loss
-        values[f"best_{sweep.measure.replace(' ', '_')}"] = sweep.judge(sweep.best)
+        best = sweep.best.merit
+        figures = {"loss": best.loss, "rmse": best.rmse, "validation_loss": best.validation_loss}
+        values |= {f"best_{name}": value for name, value in figures.items() if value is not None}
     return [Metric(key, float(value), timestamp, 0) for key, value in values.items()]
 
 
