@@ -44,11 +44,22 @@ class RecordedLoss:
 
 
 @dataclass(frozen=True)
+class RecordedSweep:
+    """A sweep that stands among other runs as one, by the best of what it tried."""
+
+    run_id: str
+    name: str
+    n_members: int
+    n_failed: int
+
+
+@dataclass(frozen=True)
 class RecordedRun:
     """A calibration as MLflow holds it.
 
     status: how the fit ended; of a run that did not finish, MLflow's word for it (running, failed, killed).
-    params: the settings, as text. data: None where the run has none.
+    params: the settings, as text. data: None where the run has none. sweep: which it stands for, as its best; of a
+    sweep that left nothing to use, the run is the sweep's own, and what was varied is a text.
     """
 
     run_id: str
@@ -59,6 +70,16 @@ class RecordedRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     data: RecordedData | None
+    sweep: RecordedSweep | None = None
+
+    @property
+    def shown_id(self) -> str:
+        """By which the run is found again: the sweep's, where it stands for one."""
+        return self.sweep.run_id if self.sweep is not None else self.run_id
+
+    @property
+    def shown_name(self) -> str:
+        return self.sweep.name if self.sweep is not None else self.name
 
     @property
     def overflowed(self) -> bool:
@@ -186,11 +207,11 @@ class Comparison:
 
     def short_id(self, run: RecordedRun) -> str:
         """The start of the run's id, as long as it takes to be the only such run here."""
-        return run.run_id[: self._short_length]
+        return run.shown_id[: self._short_length]
 
     @cached_property
     def _short_length(self) -> int:
-        length, run_ids = SHORT_ID, {run.run_id for run in self.runs}
+        length, run_ids = SHORT_ID, {run.shown_id for run in self.runs}
         while len({run_id[:length] for run_id in run_ids}) < len(run_ids):
             length += 1
         return length

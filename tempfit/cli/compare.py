@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +24,11 @@ from tempfit.cli.shared import (
     write_figure,
 )
 from tempfit.cli.tables import NAME_WIDTH, Column, fits, show_table
-from tempfit.config import TrackingConfig
+from tempfit.config import TrackingConfig, count
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from tempfit.compare import Comparison, Row
+    from tempfit.compare import Comparison, RecordedRun, Row
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
@@ -53,7 +55,7 @@ def compare(
     last: Annotated[
         int | None,
         typer.Option(
-            help="The N newest runs that finished.", min=2, max=MOST, metavar="N", show_default=str(DEFAULT_LAST)
+            help="The N newest runs that finished; a sweep is one of them.", min=2, max=MOST, metavar="N", show_default=str(DEFAULT_LAST)
         ),
     ] = None,
     best: Annotated[
@@ -106,7 +108,7 @@ def compare(
     if as_json:
         print(json.dumps(_as_dict(comparison, url, figure), ensure_ascii=False, allow_nan=False))
     else:
-        _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure)
+        _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure, mlruns)
 
 
 def _choose(
@@ -131,7 +133,7 @@ def _choose(
     return compare(last_runs(store, last if last is not None else DEFAULT_LAST, experiment))
 
 
-def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
+def _show(comparison: Comparison, browse: str, figure: Path | None, mlruns: str = DEFAULT_MLRUNS) -> None:
     """The table, and what has to be said about it.
 
     Where a terminal is too narrow, the settings and the results are two tables.
@@ -140,7 +142,7 @@ def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
     whole = [*first, *settings, *results]
     for columns in [whole] if fits(stdout, whole) else [[*first, *settings], [*first[:1], *results]]:
         show_table(stdout, columns)
-    lines = []
+    lines = [("sweep", _describe_sweep(comparison, row.run, mlruns)) for row in comparison.rows if row.run.sweep]
     if not comparison.differing:
         lines.append(("alike", "the settings and the data of all runs are the same"))
     if comparison.measure != "loss":
@@ -155,13 +157,26 @@ def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
     show_lines(stdout, lines)
 
 
+def _describe_sweep(comparison: Comparison, run: RecordedRun, mlruns: str) -> str:
+    """Which line stands for what, and how to see the rest of it."""
+    assert run.sweep is not None
+    sweep, short_id = run.sweep, comparison.short_id(run)
+    left = f"the best of {count(sweep.n_members, 'configuration')}"
+    if run.run_id == sweep.run_id:
+        left = f"{count(sweep.n_members, 'configuration')}, none of which left anything to use"
+    elif sweep.n_failed:
+        left += f", {sweep.n_failed:,} of which exploded"
+    where = "" if mlruns == DEFAULT_MLRUNS else f" --mlruns {shlex.quote(mlruns)}"
+    return f"{short_id} is {left}: tempfit compare --sweep {short_id}{where}"
+
+
 def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[Column]]:
     """Which run it is, what differs, what came of it."""
     rows = comparison.rows
     written = [comparison.written(row.run) for row in rows]
     first = [
         Column("run", [comparison.short_id(row.run) for row in rows], style="dim"),
-        Column("name", [row.run.name for row in rows], least=NAME_WIDTH),
+        Column("name", [row.run.shown_name for row in rows], least=NAME_WIDTH),
     ]
     settings = [Column(name, [settings[name] for settings in written], style="cyan") for name in comparison.differing]
     results = [
@@ -201,6 +216,7 @@ def _as_dict(comparison: Comparison, url: str, figure: Path | None) -> dict[str,
             {
                 "run_id": row.run.run_id,
                 "name": row.run.name,
+                "sweep": None if row.run.sweep is None else asdict(row.run.sweep),
                 "experiment_id": row.run.experiment_id,
                 "settings": row.settings,
                 "results": row.results,

@@ -18,7 +18,7 @@ from tempfit.errors import ServiceError
 from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
 from tempfit.tracking.runs import Run, as_params, provenance, result_metrics, result_tags, start_run
-from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
+from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
 
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
 POINTS = 40  # of each child's histories: hundreds of children are compared by their shapes
@@ -35,7 +35,7 @@ def start_sweep(store: Store, plan: Plan, config: CalibrationConfig, title: str,
     first, *_ = configs = [trial.config for trial in plan.grid.trials]
     varied = varied_settings(configs)
     shared = {name: value for name, value in first.hyperparameters().items() if name not in varied}
-    axes = {f"grid.{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
+    axes = {f"{AXIS_PARAM}{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
     return start_run(store, plan.readings, config, {**tags, KIND_TAG: SWEEP}, label=title, params=shared | axes)
 
 
@@ -143,7 +143,7 @@ def _metrics(sweep: Sweep, timestamp: int) -> list[Metric]:
 def _tags(sweep: Sweep, run_ids: list[str]) -> list[RunTag]:
     tags = [RunTag("mlflow.note.content", f"**{sweep.headline()}**\n\n{to_markdown(sweep, most=20)}")]
     if sweep.best is not None:
-        tags.append(RunTag("best_run", run_ids[sweep.members.index(sweep.best)]))
+        tags.append(RunTag(BEST_TAG, run_ids[sweep.members.index(sweep.best)]))
     return tags
 
 

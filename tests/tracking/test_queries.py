@@ -12,7 +12,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from tempfit.calibration import calibrate
-from tempfit.compare import RecordedRun, compare_best
+from tempfit.compare import RecordedRun, RecordedSweep, compare, compare_best
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, ServiceError
 from tempfit.readings import Readings, load_readings
@@ -70,6 +70,9 @@ class Recorder:
                 self.results(children[-1], loss, "exhausted")
                 self.store.client.set_terminated(children[-1])
             self.results(parent.run_id, min(losses.values()), "exhausted")
+            best = children[list(losses.values()).index(min(losses.values()))]
+            self.store.client.set_tag(parent.run_id, "best_run", best)
+            self.store.client.log_metric(parent.run_id, "n_members", len(losses))
         return parent.run_id, children
 
 
@@ -194,9 +197,26 @@ def test_a_sweep_is_its_children(recorder):
         find_runs(recorder.store, [single, parent], None)
     with pytest.raises(RunsError, match="is not a sweep"):
         sweep_runs(recorder.store, single, None)
-    # The parent holds the best loss of its children, and is the newest but for them.
-    assert parent not in ids(last_runs(recorder.store, 9, recorder.experiment))
+    # The parent holds the best loss of its children.
     assert ids(recorder.best(9)) == [children[1], single, children[0]]
+
+
+def test_among_the_last_runs_a_sweep_is_one_by_its_best(recorder):
+    """Its children started later than all the others: they would push them out."""
+    first, second = recorder.run(2.5), recorder.run(2.6)
+    parent, children = recorder.sweep({0.1 * k: 10.0 - k for k in range(1, 8)})
+    newest, *others = last_runs(recorder.store, 5, recorder.experiment)
+    assert ids(others) == [second, first]
+    assert (newest.run_id, newest.metric("loss"), newest.data) == (children[-1], 3.0, others[0].data)
+    assert newest.sweep == RecordedSweep(parent, recorder.store.client.get_run(parent).info.run_name, 7, 0)
+    assert [run.sweep for run in others] == [None, None]
+    recorder.store.client.delete_tag(parent, "best_run")  # as of a sweep that left nothing to use
+    recorder.store.client.log_param(parent, "grid.momentum", "0.1, 0.2")
+    nothing = last_runs(recorder.store, 5, recorder.experiment)[0]
+    assert (nothing.run_id, nothing.shown_id, nothing.diverged) == (parent, parent, True)
+    comparison = compare([nothing, *others])
+    assert ids(comparison.runs)[-1] == parent
+    assert comparison.written(nothing) == {"momentum": "0.1, 0.2"}
 
 
 def test_a_sweep_of_nothing_is_nothing_to_compare(recorder):
