@@ -141,7 +141,7 @@ class RecordedRun:
         return idle_settings({name: self.setting(name) for name in CalibrationConfig.model_fields})
 
     def setting(self, name: str) -> Any:
-        """A setting's value; the default where the run was recorded before there was such a setting."""
+        """A setting's value; the default where it is not recorded: it was off, or there was no such setting yet."""
         text = self.params.get(name)
         if text is None:
             return CalibrationConfig.model_fields[name].default if name in CalibrationConfig.model_fields else None
@@ -217,8 +217,9 @@ class Comparison:
         return length
 
     def settings(self, run: RecordedRun) -> dict[str, Any]:
-        """What tells the run from the others: name → value of what differs."""
-        return {name: run.data_name if name == "data" else run.setting(name) for name in self.differing}
+        """What tells the run from the others: name → value of what differs; None where it plays no part."""
+        values = {name: None if name in run.idle else run.setting(name) for name in self.differing}
+        return {name: run.data_name if name == "data" else value for name, value in values.items()}
 
     def written(self, run: RecordedRun) -> dict[str, str]:
         """`settings` as people write them, with as many digits as it takes to tell the runs apart; empty where idle."""

@@ -27,10 +27,11 @@ from tempfit.compare import FAILED_TAG
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
 from tempfit.explain import why
+from tempfit.grid import settings_in_play
 from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
-from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, finite
+from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, VERSIONS_TAG, finite
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import TRAINING_VIEW
 
@@ -80,7 +81,7 @@ def start_run(
         lease = leases.hold(store.running, run_id, store.uri)
         run = Run(store, run_id, experiment_id, name, created.info.start_time, lease)
         with _failed_unless_done(run), store.whole():
-            store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
+            store.client.log_batch(run_id, params=as_params(settings_in_play(config) if params is None else params))
             _log_data(run, readings)
     except MlflowException as error:
         raise ServiceError(f"cannot start a run at {store.uri}: {error}") from error
@@ -121,8 +122,8 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     client, run_id = run.store.client, run.run_id
     try:
         with run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
-            tags = [RunTag(key, value) for key, value in result_tags(calibration).items()]
-            client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
+            metrics = result_metrics(calibration, run.start_time, HISTORY_POINTS)
+            client.log_batch(run_id, metrics, tags=as_tags(result_tags(calibration)))
             names = _write_files(Path(folder), calibration, figures)
             client.log_artifacts(run_id, folder)
             _log_model(run, calibration)
@@ -130,6 +131,11 @@ def log_calibration(run: Run, calibration: Calibration, figures: Mapping[str, by
     except MlflowException as error:
         raise ServiceError(f"cannot record run {run_id} at {run.store.uri}: {error}") from error
     return {name: f"{uri}/{name}" for name in names}
+
+
+def as_tags(values: Mapping[str, str]) -> list[RunTag]:
+    """Tags as MLflow keeps them."""
+    return [RunTag(key, value) for key, value in values.items()]
 
 
 def as_params(values: Mapping[str, Any]) -> list[Param]:
@@ -155,8 +161,8 @@ def _ensure_experiment(store: Store, name: str) -> str:
 
 
 def provenance() -> dict[str, str]:
-    """Tags that say which software made the run."""
-    tags = {f"version.{library}": version(library) for library in LIBRARIES}
+    """Tags that say who and what made the run; MLflow's page shows them as its author and source."""
+    tags = {}
     commit = _git_commit()
     if commit:
         tags["mlflow.source.git.commit"] = commit
@@ -246,8 +252,9 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
         "chi_squared": values["chi_squared"],
         **_uncertainty_metrics(values["uncertainty"] or {}),
-        **{f"check/{check.name}": check.figure for check in calibration.checks},
-        **{f"check_p/{check.name}": check.p for check in calibration.checks},
+        # Sections of MLflow's charts are sorted: these come behind "Model metrics", where loss, w and b are.
+        **{f"statistic/{check.name}": check.figure for check in calibration.checks},
+        **{f"p_value/{check.name}": check.p for check in calibration.checks},
     }
     metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
     return [metric for metric in metrics if math.isfinite(metric.value)]
@@ -259,8 +266,13 @@ def _uncertainty_metrics(uncertainty: Mapping[str, Any]) -> dict[str, float | No
     return {metric: uncertainty.get(key) for key, metric in names.items()}
 
 
+def versions() -> dict[str, str]:
+    """A tag with the versions of the software: written last, as MLflow shows tags in the order in which they come."""
+    return {VERSIONS_TAG: ", ".join(f"{library} {version(library)}" for library in LIBRARIES)}
+
+
 def result_tags(calibration: Calibration) -> dict[str, str]:
-    """Tags that say how the fit ended, and the description that MLflow's pages show."""
+    """Tags that say how the fit ended and what made it, what matters first, and the description on MLflow's pages."""
     advice = calibration.forecast.advice
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
     told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
@@ -270,7 +282,7 @@ def result_tags(calibration: Calibration) -> dict[str, str]:
     if refusals:
         note = "\n\n".join([note, *(f"**Do not use:** {sentence}." for sentence in refusals)])
     usable = {"usable": str(calibration.usable).lower()}
-    return {**told, **usable, **failed, **checks, "advice": advice, "mlflow.note.content": note}
+    return {**told, **usable, **failed, **checks, "advice": advice, "mlflow.note.content": note, **versions()}
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:
@@ -361,7 +373,8 @@ def _model_config(calibration: Calibration) -> dict[str, Any]:
 def _terminate(run: Run, status: str, reason: str | None) -> None:
     try:
         if reason is not None:
-            run.store.client.set_tag(run.run_id, "error", reason[:5000])
+            for key, value in {"error": reason[:5000], **versions()}.items():
+                run.store.client.set_tag(run.run_id, key, value)
         run.store.client.set_terminated(run.run_id, status)
     except MlflowException as error:
         if reason is None:

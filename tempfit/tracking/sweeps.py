@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +15,10 @@ from mlflow.exceptions import MlflowException
 
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
+from tempfit.grid import settings_in_play
 from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
-from tempfit.tracking.runs import Run, as_params, provenance, result_metrics, result_tags, start_run
+from tempfit.tracking.runs import Run, as_params, as_tags, provenance, result_metrics, result_tags, start_run, versions
 from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
 
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
@@ -34,7 +35,7 @@ def start_sweep(store: Store, plan: Plan, config: CalibrationConfig, title: str,
     """
     first, *_ = configs = [trial.config for trial in plan.grid.trials]
     varied = varied_settings(configs)
-    shared = {name: value for name, value in first.hyperparameters().items() if name not in varied}
+    shared = {name: value for name, value in settings_in_play(first).items() if name not in varied}
     axes = {f"{AXIS_PARAM}{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
     return start_run(store, plan.readings, config, {**tags, KIND_TAG: SWEEP}, label=title, params=shared | axes)
 
@@ -64,12 +65,13 @@ def _record_members(run: Run, sweep: Sweep, on_recorded: OnRecorded | None) -> l
     """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
     finished, begun = _recorded(run)
     shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
+    varied = varied_settings([member.trial.config for member in sweep.members])
 
     def record(number: int) -> str:
         run_id = finished.get(number)
         if run_id is None:
             with run.store.whole():
-                run_id = _record_member(run, sweep.members[number], number, shared, begun.get(number))
+                run_id = _record_member(run, sweep.members[number], number, shared, varied, begun.get(number))
         return run_id
 
     numbers = range(len(sweep.members))
@@ -109,10 +111,12 @@ def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
             return finished, begun
 
 
-def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, str], begun: str | None) -> str:
+def _record_member(
+    run: Run, member: Member, number: int, shared: Mapping[str, str], varied: Sequence[str], begun: str | None
+) -> str:
     client, calibration = run.store.client, member.calibration
     if begun is None:
-        tags = {**shared, **result_tags(calibration), MEMBER_TAG: str(number)}
+        tags = {**result_tags(calibration), **shared, MEMBER_TAG: str(number)}
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
@@ -121,7 +125,7 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
             client.delete_tag(begun, "error")
     try:
         metrics = result_metrics(calibration, run.start_time, POINTS)
-        client.log_batch(begun, metrics, as_params(member.trial.config.hyperparameters()))
+        client.log_batch(begun, metrics, as_params(settings_in_play(member.trial.config, varied)))
         client.set_terminated(begun)
     except MlflowException as error:
         with suppress(MlflowException):
@@ -141,10 +145,9 @@ def _metrics(sweep: Sweep, timestamp: int) -> list[Metric]:
 
 
 def _tags(sweep: Sweep, run_ids: list[str]) -> list[RunTag]:
-    tags = [RunTag("mlflow.note.content", f"**{sweep.headline()}**\n\n{to_markdown(sweep, most=20)}")]
-    if sweep.best is not None:
-        tags.append(RunTag(BEST_TAG, run_ids[sweep.members.index(sweep.best)]))
-    return tags
+    note = {"mlflow.note.content": f"**{sweep.headline()}**\n\n{to_markdown(sweep, most=20)}"}
+    best = {} if sweep.best is None else {BEST_TAG: run_ids[sweep.members.index(sweep.best)]}
+    return as_tags({**best, **note, **versions()})
 
 
 def _write_files(folder: Path, sweep: Sweep, figures: Mapping[str, bytes], run_ids: list[str]) -> list[str]:
