@@ -20,7 +20,7 @@ from prefect.context import TaskRunContext
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.tasks import exponential_backoff
 
-from tempfit import batches, plots, problem, readings, summary, sweep, sweep_table
+from tempfit import batches, plots, problem, readings, summary, sweep_table
 from tempfit.batches import Trained
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig, ReadingsConfig
@@ -30,7 +30,7 @@ from tempfit.grid import Grid
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.problem import Problem
 from tempfit.readings import Readings
-from tempfit.sweep import Plan, Sweep
+from tempfit.sweep import Plan, Sweep, plan_sweep, run_sweep
 from tempfit.tracking import runs, store, sweeps
 from tempfit.training import OnEpochs
 
@@ -153,7 +153,7 @@ def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict
 @task(task_run_name="normalize for all", cache_policy=NO_CACHE)
 def normalize_all(data: Readings, grid: Grid) -> Plan:
     """Scale the readings as the trials ask for, and leave out what cannot be tried."""
-    return sweep.plan_sweep(data, grid)
+    return plan_sweep(data, grid)
 
 
 @task(task_run_name="start the sweep's run in MLflow", cache_policy=NO_CACHE, **RETRIED)
@@ -168,7 +168,7 @@ def train_all(plan: Plan) -> Sweep:
     watcher = WATCHER.get()
     if watcher is not None:
         watcher.on_plan(plan)
-    return sweep.run_sweep(plan, watcher.on_epochs if watcher else None)
+    return run_sweep(plan, watcher.on_epochs if watcher else None)
 
 
 @task(task_run_name="visualize: loss curves, map", cache_policy=NO_CACHE)

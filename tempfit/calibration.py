@@ -7,10 +7,9 @@ flows call the same functions one task at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +35,7 @@ ROUNDING = 1e-13  # of the largest temperature: a term that is smaller at every 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
@@ -53,7 +52,8 @@ class Calibration:
     reading_checks: tuple[Check, ...]
     validation: Validation | None = None
 
-    _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.summary sets it; it knows how to draw
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline}>"
 
     @property
     def status(self) -> Status:

@@ -251,7 +251,7 @@ class Comparison:
 
 
 def compare(runs: Sequence[RecordedRun], n_shown: int | None = None) -> Comparison:
-    """Compare runs, of which the best `n_shown` (None: all) are to be shown; `tempfit.ranking.rank` says which they are."""
+    """Compare runs, of which the best `n_shown` (None: all) are to be shown: see `tempfit.ranking.rank`."""
     ranking = rank([run.merit for run in runs])
     ordered = [runs[position] for position in ranking.order]
     return _compare(ordered, ranking.measure, len(ordered) if n_shown is None else n_shown)

@@ -37,7 +37,9 @@ class Record:
     @property
     def versions(self) -> str | None:
         """Of the software that made it; None where they are not recorded. (Older runs have a tag for each.)"""
-        each = [f"{key.removeprefix('version.')} {text}" for key, text in self.tags.items() if key.startswith("version.")]
+        each = [
+            f"{key.removeprefix('version.')} {text}" for key, text in self.tags.items() if key.startswith("version.")
+        ]
         return self.tags.get(VERSIONS_TAG) or ", ".join(each) or None
 
     @cached_property

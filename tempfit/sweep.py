@@ -69,7 +69,7 @@ class Member:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
     """What a grid of configurations made of the readings.
 
@@ -79,6 +79,9 @@ class Sweep:
     readings: Readings
     grid: Grid
     members: tuple[Member, ...]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline()}>"
 
     @property
     def axes(self) -> tuple[Axis, ...]:

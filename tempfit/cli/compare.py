@@ -55,14 +55,16 @@ def compare(
     last: Annotated[
         int | None,
         typer.Option(
-            help="The N newest runs that finished; a sweep is one of them.", min=2, max=MOST, metavar="N", show_default=str(DEFAULT_LAST)
+            help="The N newest runs that finished; a sweep is one of them.",
+            min=2,
+            max=MOST,
+            metavar="N",
+            show_default=str(DEFAULT_LAST),
         ),
     ] = None,
     best: Annotated[
         int | None,
-        typer.Option(
-            help="The N best runs on the data of the newest one.", min=2, max=MOST, metavar="N"
-        ),
+        typer.Option(help="The N best runs on the data of the newest one.", min=2, max=MOST, metavar="N"),
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="The runs of a sweep, by its id or name.", metavar="ID")] = None,
     rows: Annotated[

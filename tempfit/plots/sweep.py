@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,15 +23,20 @@ DIVERGED = "#EEEEEE"
 MEASURES = {"loss": "loss", "rmse": "mean squared error", "validation_loss": "validation loss"}  # as an axis names them
 
 
-def draw_figures(sweep: Sweep) -> dict[str, bytes]:
-    """Every figure of a sweep: file name → PNG; a map (or, of one axis, a profile) only where there is a grid."""
-    figures = {"losses.png": draw_losses(sweep)}
+def drawings(sweep: Sweep) -> dict[str, Callable[[Sweep], Figure]]:
+    """What can be drawn of a sweep, by name; a map (or, of one axis, a profile) only where there is a grid."""
     axes = [axis for axis in sweep.axes if len(axis.values) > 1]
+    second: dict[str, Callable[[Sweep], Figure]] = {}
     if len(axes) == 1:
-        figures["profile.png"] = draw_profile(sweep, axes[0])
+        second = {"profile": lambda sweep: draw_profile(sweep, axes[0])}
     elif axes:
-        figures["map.png"] = draw_map(sweep, *_two_axes(axes))
-    return {name: to_png(figure) for name, figure in figures.items()}
+        second = {"map": lambda sweep: draw_map(sweep, *_two_axes(axes))}
+    return {"losses": draw_losses, **second}
+
+
+def draw_figures(sweep: Sweep) -> dict[str, bytes]:
+    """Every figure of a sweep: file name → PNG."""
+    return {f"{name}.png": to_png(draw(sweep)) for name, draw in drawings(sweep).items()}
 
 
 def draw_losses(sweep: Sweep) -> Figure:

@@ -234,7 +234,8 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
     """The sampled history by update number, and the final figures; finite ones only.
 
     A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
-    so that a repeated attempt writes the same rows and not further ones.
+    so that a repeated attempt writes the same rows and not further ones. The checks' statistics are not among them, but
+    in tags and in calibration.json: each would be a chart of one bar, before those of the loss.
     """
     history = calibration.fit.history
     states = history.sample(n_points)
@@ -252,9 +253,6 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
         "chi_squared": values["chi_squared"],
         **_uncertainty_metrics(values["uncertainty"] or {}),
-        # Sections of MLflow's charts are sorted: these come behind "Model metrics", where loss, w and b are.
-        **{f"statistic/{check.name}": check.figure for check in calibration.checks},
-        **{f"p_value/{check.name}": check.p for check in calibration.checks},
     }
     metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
     return [metric for metric in metrics if math.isfinite(metric.value)]
