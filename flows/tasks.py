@@ -21,7 +21,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from tempfit import batches, plots, problem, readings, summary, sweep, sweep_table
+from tempfit import batches, plots, problem, readings, summary, sweep_table
 from tempfit.batches import Trained
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig
@@ -32,7 +32,7 @@ from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.problem import Problem
 from tempfit.readings import Readings
-from tempfit.sweep import Plan, Sweep
+from tempfit.sweep import Plan, Sweep, plan_sweep, run_sweep
 from tempfit.tracking import runs, store, sweeps
 from tempfit.tracking.ui import ui_address
 from tempfit.training import OnEpochs
@@ -135,7 +135,7 @@ def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict
 @task(task_run_name="normalize for all", persist_result=False)
 def normalize_all(data: Readings, grid: Grid) -> Plan:
     """Scale the readings as the trials ask for, and leave out what cannot be tried."""
-    return sweep.plan_sweep(data, grid)
+    return plan_sweep(data, grid)
 
 
 @task(task_run_name="start the sweep's run in MLflow", persist_result=False, **RETRIED)
@@ -148,7 +148,7 @@ def start_sweep(plan: Plan, config: CalibrationConfig, title: str, tags: dict[st
 def train_all(plan: Plan) -> Sweep:
     """Fit every configuration of the grid, in as few loops as can be."""
     watcher().on_plan(plan)
-    return sweep.run_sweep(plan, watcher().on_epochs)
+    return run_sweep(plan, watcher().on_epochs)
 
 
 @task(task_run_name="visualize: loss curves, map", persist_result=False)

@@ -7,10 +7,9 @@ flows call the same functions one task at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +19,14 @@ from tempfit.batches import Trained, fit_problems
 from tempfit.checks import Check, check_descent, check_readings, is_usable
 from tempfit.config import CalibrationConfig, count, parse_config
 from tempfit.curve import Curve
-from tempfit.forecast import CLOSE, Forecast, make_forecast
+from tempfit.forecast import Forecast, make_forecast
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
 from tempfit.record import finite
 from tempfit.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.statistics import LeastSquares
-from tempfit.status import Outcome, Status
+from tempfit.status import CLOSE, Outcome, Status
 from tempfit.training import GROWN, Fit, OnEpochs, gradient_norm
 from tempfit.validation import Validation
 
@@ -36,7 +35,7 @@ ROUNDING = 1e-13  # of the largest temperature: a term that is smaller at every 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
 
@@ -53,7 +52,8 @@ class Calibration:
     reading_checks: tuple[Check, ...]
     validation: Validation | None = None
 
-    _repr_html_: ClassVar[Callable[[Calibration], str] | None] = None  # tempfit.summary sets it; it knows how to draw
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline}>"
 
     @property
     def status(self) -> Status:

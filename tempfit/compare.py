@@ -18,10 +18,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from tempfit.config import CalibrationConfig
 from tempfit.grid import format_value, idle_settings
+from tempfit.ranking import Merit, loss_kind, rank, rounding_of
 from tempfit.status import Outcome, Status
 
 HIGHEST = sys.float_info.max  # how MLflow keeps an infinite metric
-LOSS_SETTINGS = ("loss", "huber_delta", "l1", "l2")  # what decides which loss it is that was made small
 FAILED_TAG = "failed"  # of a run that left nothing to use: it, or a fit that validates it, exploded
 SHORT_ID = 8
 
@@ -44,11 +44,22 @@ class RecordedLoss:
 
 
 @dataclass(frozen=True)
+class RecordedSweep:
+    """A sweep that stands among other runs as one, by the best of what it tried."""
+
+    run_id: str
+    name: str
+    n_members: int
+    n_failed: int
+
+
+@dataclass(frozen=True)
 class RecordedRun:
     """A calibration as MLflow holds it.
 
     status: how the fit ended; of a run that did not finish, MLflow's word for it (running, failed, killed).
-    params: the settings, as text. data: None where the run has none.
+    params: the settings, as text. data: None where the run has none. sweep: which it stands for, as its best; of a
+    sweep that left nothing to use, the run is the sweep's own, and what was varied is a text.
     """
 
     run_id: str
@@ -59,6 +70,16 @@ class RecordedRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     data: RecordedData | None
+    sweep: RecordedSweep | None = None
+
+    @property
+    def shown_id(self) -> str:
+        """By which the run is found again: the sweep's, where it stands for one."""
+        return self.sweep.run_id if self.sweep is not None else self.run_id
+
+    @property
+    def shown_name(self) -> str:
+        return self.sweep.name if self.sweep is not None else self.name
 
     @property
     def overflowed(self) -> bool:
@@ -99,12 +120,28 @@ class RecordedRun:
         return tuple(self.metrics[f"c{power}"] for power in range(degree, -1, -1)) if degree else ()
 
     @property
+    def merit(self) -> Merit:
+        """What it is judged by."""
+        close_at, n_epochs = self.metric("close_at"), self.metric("n_epochs")
+        t_c = self.data.t_c if self.data is not None else None
+        return Merit(
+            loss=self.metric("loss"),
+            rmse=self.metric("rmse"),
+            validation_loss=self.metric("validation_loss"),
+            close_at=None if close_at is None else int(close_at),
+            n_epochs=int(n_epochs or 0),
+            failed=self.diverged,
+            kind=loss_kind({name: self.setting(name) for name in CalibrationConfig.model_fields}),
+            rounding=rounding_of(max(map(abs, t_c))) if t_c is not None else 0.0,
+        )
+
+    @property
     def idle(self) -> set[str]:
         """The settings that play no part beside the others of this run."""
         return idle_settings({name: self.setting(name) for name in CalibrationConfig.model_fields})
 
     def setting(self, name: str) -> Any:
-        """A setting's value; the default where the run was recorded before there was such a setting."""
+        """A setting's value; the default where it is not recorded: it was off, or there was no such setting yet."""
         text = self.params.get(name)
         if text is None:
             return CalibrationConfig.model_fields[name].default if name in CalibrationConfig.model_fields else None
@@ -137,8 +174,7 @@ class Row:
 class Comparison:
     """Runs, best first, and the names of the settings (and `data`) in which they differ.
 
-    measure: the metric that orders them: validation_loss where all have it, else rmse where their losses are not of the
-    same kind, else loss.
+    measure: the metric that orders them: loss, rmse or validation_loss (`tempfit.ranking.rank`).
     rows: one for each run that is shown, the best; the others only count for what differs, and in figures.
     """
 
@@ -171,18 +207,19 @@ class Comparison:
 
     def short_id(self, run: RecordedRun) -> str:
         """The start of the run's id, as long as it takes to be the only such run here."""
-        return run.run_id[: self._short_length]
+        return run.shown_id[: self._short_length]
 
     @cached_property
     def _short_length(self) -> int:
-        length, run_ids = SHORT_ID, {run.run_id for run in self.runs}
+        length, run_ids = SHORT_ID, {run.shown_id for run in self.runs}
         while len({run_id[:length] for run_id in run_ids}) < len(run_ids):
             length += 1
         return length
 
     def settings(self, run: RecordedRun) -> dict[str, Any]:
-        """What tells the run from the others: name → value of what differs."""
-        return {name: run.data_name if name == "data" else run.setting(name) for name in self.differing}
+        """What tells the run from the others: name → value of what differs; None where it plays no part."""
+        values = {name: None if name in run.idle else run.setting(name) for name in self.differing}
+        return {name: run.data_name if name == "data" else value for name, value in values.items()}
 
     def written(self, run: RecordedRun) -> dict[str, str]:
         """`settings` as people write them, with as many digits as it takes to tell the runs apart; empty where idle."""
@@ -214,38 +251,27 @@ class Comparison:
 
 
 def compare(runs: Sequence[RecordedRun], n_shown: int | None = None) -> Comparison:
-    """Compare runs, of which the best `n_shown` (None: all) are to be shown.
+    """Compare runs, of which the best `n_shown` (None: all) are to be shown: see `tempfit.ranking.rank`."""
+    ranking = rank([run.merit for run in runs])
+    ordered = [runs[position] for position in ranking.order]
+    return _compare(ordered, ranking.measure, len(ordered) if n_shown is None else n_shown)
 
-    The best has the lowest measure (see `Comparison`); among those whose first six digits are the same, the one that
-    came close to its lowest loss in the fewest epochs. Runs without a finite one come after, diverged ones last, the
-    longest-lived first.
-    """
+
+def compare_best(runs: Sequence[RecordedRun], n: int) -> Comparison:
+    """The `n` best of many runs beside each other, as `compare` orders all of them, and nothing of the others."""
+    ranking = rank([run.merit for run in runs])
+    best = [runs[position] for position in ranking.order[:n]]
+    return _compare(best, ranking.measure, len(best))
+
+
+def _compare(ordered: Sequence[RecordedRun], measure: str, n_shown: int) -> Comparison:
     names = list(CalibrationConfig().hyperparameters())
-    names += sorted({name for run in runs for name in run.params} - set(CalibrationConfig.model_fields))
-    idle = {run.run_id: run.idle for run in runs}
-    differing = [name for name in names if len({run.setting(name) for run in runs if name not in idle[run.run_id]}) > 1]
-    measure = _measure(runs, differing)
-    if len({run.tags.get("data_sha256") for run in runs}) > 1:
+    names += sorted({name for run in ordered for name in run.params} - set(CalibrationConfig.model_fields))
+    idle = {run.run_id: run.idle for run in ordered}
+    differing = [name for name in names if len({r.setting(name) for r in ordered if name not in idle[r.run_id]}) > 1]
+    if len({run.tags.get("data_sha256") for run in ordered}) > 1:
         differing.insert(0, "data")
-    ordered = sorted(runs, key=lambda run: _rank(run, measure))
-    return Comparison(tuple(ordered), tuple(differing), measure, len(ordered) if n_shown is None else n_shown)
-
-
-def _measure(runs: Sequence[RecordedRun], differing: Sequence[str]) -> str:
-    """What orders the runs; those that diverged or failed have no say in it."""
-    sound = [run for run in runs if not run.diverged and "loss" in run.metrics]
-    if sound and all("validation_loss" in run.metrics for run in sound):
-        return "validation_loss"
-    return "rmse" if any(name in differing for name in LOSS_SETTINGS) else "loss"
-
-
-def _rank(run: RecordedRun, measure: str) -> tuple[float, ...]:
-    if run.diverged:
-        return 2, -run.metrics.get("diverged_at", run.metrics.get("n_epochs", 0))
-    value = run.metric(measure)
-    if value is None:
-        return (1,)
-    return 0, float(f"{value:.6g}"), run.metrics.get("close_at", math.inf)
+    return Comparison(tuple(ordered), tuple(differing), measure, n_shown)
 
 
 def _result(run: RecordedRun, name: str) -> str | float | None:

@@ -15,7 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tempfit.errors import SettingsError
 
@@ -25,9 +28,33 @@ NO_COLUMN = "none"  # instead of a column's name: what the table may have is not
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
 
 
-def setting(default: Any, description: str, *, unit: str | None = None, **bounds: Any) -> Any:
-    """A pydantic field with a description, its unit (None: dimensionless) and its bounds."""
-    return Field(default, description=description, json_schema_extra={"unit": unit} if unit else None, **bounds)
+UNITS = {"x_unit": "in the readings' unit", "y_unit": "in the references' unit"}  # of settings whose unit is a setting
+BOUNDS = {"gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "at most {}"}  # in the order of a title
+
+
+def setting(default: Any, description: str, *, unit: str | None = None, title: str | None = None, **bounds: Any) -> Any:
+    """A pydantic field with a description, its unit (None: dimensionless) and its bounds.
+
+    title: its name in words, for people who see a form and no command; None where its name is made of words.
+    """
+    return Field(
+        default, description=description, title=title, json_schema_extra={"unit": unit} if unit else None, **bounds
+    )
+
+
+def title_of(name: str, field: FieldInfo) -> str:
+    """What a form shows above a setting, its name in words, unit and bounds: `Learning rate (above 0, at most 1e6)`."""
+    extra = field.json_schema_extra
+    unit = extra.get("unit") if isinstance(extra, dict) else None
+    found = {kind: getattr(bound, kind) for kind in BOUNDS for bound in field.metadata if hasattr(bound, kind)}
+    bounds = [words.format(_write_bound(found[kind])) for kind, words in BOUNDS.items() if kind in found]
+    details = [UNITS.get(str(unit), str(unit))] if unit else []
+    details += [", ".join(bounds)] if bounds else []
+    return (field.title or name.replace("_", " ").capitalize()) + (f" ({'; '.join(details)})" if details else "")
+
+
+def _write_bound(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}".replace("e+", "e").replace("e0", "e")
 
 
 class Settings(BaseModel):
@@ -35,33 +62,55 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """With a title for every setting, which Prefect's form shows."""
+        described = handler.resolve_ref_schema(handler(schema))
+        for name, field in cls.model_fields.items():
+            described["properties"][name]["title"] = title_of(name, field)
+        return described
+
 
 class ReadingsConfig(Settings):
     """How the paired readings are read, and what they are called."""
 
-    x: str = setting("t_u", "Column of the thermometer's readings.", min_length=1)
-    y: str = setting("t_c", "Column of the reference temperatures.", min_length=1)
+    x: str = setting("t_u", "Column of the thermometer's readings.", min_length=1, title="Column of the readings")
+    y: str = setting("t_c", "Column of the reference temperatures.", min_length=1, title="Column of the references")
     u_c: str = setting(
         "u_c",
         "Column of the references' standard uncertainties, which weight the fit where the table has it; none "
         "ignores it.",
         min_length=1,
+        title="Column of the references' standard uncertainties",
     )
     u_u: str = setting(
         "u_u",
         "Column of the readings' standard uncertainties, for a fit with both axes uncertain where the table has it; "
         "none ignores it.",
         min_length=1,
+        title="Column of the readings' standard uncertainties",
     )
     delimiter: Literal["auto", "comma", "semicolon", "tab"] = setting(
-        "auto", "What separates the columns of a CSV file."
+        "auto",
+        "What separates the columns of a CSV file.",
+        title="Delimiter of a CSV file",
     )
-    decimal: Literal["auto", "point", "comma"] = setting("auto", "The decimal mark of a CSV file.")
-    drop_missing: bool = setting(False, "Drop rows with a missing value (and count them) instead of refusing them.")
-    x_quantity: str = setting("Thermometer reading", "Name of the readings' quantity on figures.")
-    x_unit: str = setting("unknown unit", "Unit of the readings on figures.")
-    y_quantity: str = setting("Temperature", "Name of the reference quantity on figures.")
-    y_unit: str = setting("°C", "Unit of the reference on figures.")
+    decimal: Literal["auto", "point", "comma"] = setting(
+        "auto", "The decimal mark of a CSV file.", title="Decimal mark of a CSV file"
+    )
+    drop_missing: bool = setting(
+        False,
+        "Drop rows with a missing value (and count them) instead of refusing them.",
+        title="Drop rows with a missing value",
+    )
+    x_quantity: str = setting(
+        "Thermometer reading", "Name of the readings' quantity on figures.", title="Name of the readings' quantity"
+    )
+    x_unit: str = setting("unknown unit", "Unit of the readings on figures.", title="Unit of the readings")
+    y_quantity: str = setting(
+        "Temperature", "Name of the reference quantity on figures.", title="Name of the references' quantity"
+    )
+    y_unit: str = setting("°C", "Unit of the reference on figures.", title="Unit of the references")
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -81,8 +130,11 @@ class ScalingConfig(Settings):
         "standardize",
         "Scaling of the readings: none, factor (times --factor, the tutorial's cure), "
         "standardize (mean 0, standard deviation 1; a polynomial's terms orthogonal, too) or minmax (0 to 1).",
+        title="Scaling of the readings",
     )
-    factor: float = setting(0.1, "The factor of --scaling factor.", gt=0, le=1e12)
+    factor: float = setting(
+        0.1, "The factor of --scaling factor.", gt=0, le=1e12, title="Factor that readings are multiplied by"
+    )
 
     @property
     def scaling_label(self) -> str:
@@ -96,16 +148,25 @@ class ModelConfig(Settings):
     model: Literal["line", "polynomial", "mlp"] = setting(
         "line", "Model: line (w * t_u + b), polynomial (of --degree) or mlp (a small neural network)."
     )
-    degree: int = setting(2, "Degree of --model polynomial.", ge=1, le=MOST_DEGREE)
+    degree: int = setting(2, "Degree of --model polynomial.", ge=1, le=MOST_DEGREE, title="Degree of a polynomial")
     hidden: str = setting(
         "13",
         "Widths of the hidden layers of --model mlp, first to last: 13, or 16x16x16.",
         pattern=r"^[1-9][0-9]{0,3}(x[1-9][0-9]{0,3}){0,63}$",
+        title="Widths of a network's hidden layers",
     )
     activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
-        "tanh", "Activation of the hidden layers of --model mlp, as in torch.nn."
+        "tanh",
+        "Activation of the hidden layers of --model mlp, as in torch.nn.",
+        title="Activation of a network's hidden layers",
     )
-    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**32)
+    seed: int = setting(
+        0,
+        "Seed of the mlp's start values and of the readings held out.",
+        ge=0,
+        lt=2**32,
+        title="Seed of what is random",
+    )
 
     @model_validator(mode="after")
     def _network_is_small(self) -> Self:
@@ -126,11 +187,18 @@ class ModelConfig(Settings):
 class ValidationConfig(Settings):
     """Which readings the fit does not see, to judge it by."""
 
-    holdout: float = setting(0.0, "Fraction of the readings to hold out for validation, drawn by --seed.", ge=0, lt=1)
+    holdout: float = setting(
+        0.0,
+        "Fraction of the readings to hold out for validation, drawn by --seed.",
+        ge=0,
+        lt=1,
+        title="Fraction of the readings to hold out",
+    )
     holdout_rows: str | None = setting(
         None,
         "Readings to hold out for validation, counted from 0 among those used: 2,10.",
         pattern=r"^[0-9]+(,[0-9]+)*$",
+        title="Rows of the readings to hold out",
     )
     folds: int = setting(
         0,
@@ -138,6 +206,7 @@ class ValidationConfig(Settings):
         "0: none.",
         ge=0,
         le=1000,
+        title="Folds of the cross-validation",
     )
 
     @model_validator(mode="after")
@@ -153,21 +222,37 @@ class TrainingConfig(ModelConfig):
     """The gradient descent on a model: its start, loss, optimizer, remedies, and when to stop."""
 
     learning_rate: float = setting(0.5, "Learning rate of the optimizer; of an mlp 0.01, by default.", gt=0, le=1e6)
-    n_epochs: int = setting(5000, "Most epochs (updates of w and b) to train.", unit="epochs", ge=1, le=10_000_000)
+    n_epochs: int = setting(
+        5000,
+        "Most epochs (updates of w and b) to train.",
+        unit="epochs",
+        ge=1,
+        le=10_000_000,
+        title="Most epochs to train",
+    )
     optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
         "sgd",
         "Update rule: sgd (plain gradient descent), adam or rmsprop, as in torch.optim; of an mlp adam, by default.",
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
-    clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0)
+    clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0, title="Gradient norm to clip to")
     l1: float = setting(
-        0.0, "L1 regularization: adds l1 * (|w| + |b|) to the loss (the sum over all parameters).", ge=0
+        0.0,
+        "L1 regularization: adds l1 * (|w| + |b|) to the loss (the sum over all parameters).",
+        ge=0,
+        title="L1 regularization",
     )
-    l2: float = setting(0.0, "L2 regularization: adds l2 * (w² + b²) to the loss (the sum over all parameters).", ge=0)
+    l2: float = setting(
+        0.0,
+        "L2 regularization: adds l2 * (w² + b²) to the loss (the sum over all parameters).",
+        ge=0,
+        title="L2 regularization",
+    )
     loss: Literal["squared", "huber", "york"] = setting(
         "squared",
         "Loss: mean squared error; Huber's, which weighs outliers less; or York's, with both axes uncertain, which a "
         "table with the columns of --u-c and --u-u gets by itself.",
+        title="Loss that is made small",
     )
     huber_delta: float | None = setting(
         None,
@@ -176,20 +261,28 @@ class TrainingConfig(ModelConfig):
         "squares.",
         unit="y_unit",
         gt=0,
+        title="Residual beyond which Huber's loss is linear",
     )
     w_start: float = setting(
-        1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed."
+        1.0,
+        "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed.",
+        title="Start value of w, in scaled units",
     )
-    b_start: float = setting(0.0, "Start value of b, in scaled units.")
+    b_start: float = setting(0.0, "Start value of b, in scaled units.", title="Start value of b, in scaled units")
     tolerance: float = setting(
         1e-12,
         "Stop once the gradient is below this fraction of what it can be: of the product of the norms of residuals and "
         "readings (an mlp's: of its norm at the start); 0 trains every epoch.",
         ge=0,
         lt=1,
+        title="Gradient norm that ends training, relative to the first",
     )
-    dtype: Literal["float32", "float64"] = setting("float64", "Precision of the training.")
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Where to train; auto takes a GPU for large batches only.")
+    dtype: Literal["float32", "float64"] = setting(
+        "float64", "Precision of the training.", title="Precision of the training"
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto", "Where to train; auto takes a GPU for large batches only.", title="Device to train on"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -216,6 +309,7 @@ class UncertaintyConfig(Settings):
         unit="x_unit",
         ge=-1e100,
         le=1e100,
+        title="Reference point of the line",
     )
     u_common: float = setting(
         0.0,
@@ -224,15 +318,21 @@ class UncertaintyConfig(Settings):
         unit="y_unit",
         ge=0,
         le=1e100,
+        title="Standard uncertainty common to all references",
     )
     uncertainty_from: Literal["auto", "residuals", "stated"] = setting(
         "auto",
         "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of --u-c "
         "(auto: those stated, if there are any, but after Huber's loss, the residuals).",
+        title="What uncertainties are made from",
     )
-    coverage: float = setting(0.95, "Coverage probability of intervals.", gt=0, lt=1)
+    coverage: float = setting(
+        0.95, "Coverage probability of intervals.", gt=0, lt=1, title="Coverage probability of intervals"
+    )
     accept_single_reading: bool = setting(
-        False, "Accept a line that rests on a single reading, all others lying at one place or telling no slope."
+        False,
+        "Accept a line that rests on a single reading, all others lying at one place or telling no slope.",
+        title="Accept a line that rests on a single reading",
     )
 
 
@@ -240,9 +340,14 @@ class TrackingConfig(Settings):
     """Where the run is filed in MLflow."""
 
     mlruns: str = setting(
-        "mlruns", "Folder that keeps the runs, unless MLFLOW_TRACKING_URI names a tracking server.", min_length=1
+        "mlruns",
+        "Folder that keeps the runs, unless MLFLOW_TRACKING_URI names a tracking server.",
+        min_length=1,
+        title="Folder that keeps the runs",
     )
-    experiment: str = setting("calibrate", "MLflow experiment that the run is filed under.", min_length=1)
+    experiment: str = setting(
+        "calibrate", "MLflow experiment that the run is filed under.", min_length=1, title="MLflow experiment"
+    )
 
 
 class FitConfig(UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig):

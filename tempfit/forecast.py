@@ -22,8 +22,8 @@ from tempfit.config import CalibrationConfig, format_rate, format_ratio
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
+from tempfit.status import CLOSE
 
-CLOSE = 1e-3  # within 0.1 % of the lowest loss
 PERFECT = 1e-22  # of the references' mean square: what rounding may leave of the loss of a perfect fit
 POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
@@ -61,7 +61,7 @@ class Forecast:
 
     @property
     def epochs_needed(self) -> int | None:
-        """Epochs until the loss is within 0.1 % of its minimum; None if never, or where there is no curve."""
+        """The first epoch to report a loss within 0.1 % of its minimum; None if never, or where there is no curve."""
         return self.curve.epochs_needed if self.curve is not None else None
 
     @property
@@ -119,14 +119,18 @@ class LossCurve:
 
     @cached_property
     def epochs_needed(self) -> int | None:
-        """Updates until the loss with its penalty is no larger than `goal`; None if never (or beyond 2^62)."""
+        """The first epoch to report a loss with its penalty no larger than `goal`; None if never (or beyond 2^62).
+
+        Counted as `Fit.close_at` is: epoch k reports the loss after k - 1 updates, so 1 is the start.
+        """
         log_excess, log_factor = _log(self.excess), self._log_factor
         log_goal = float(_log(self._small_excess))
         if np.logaddexp.reduce(log_excess) <= log_goal:
-            return 0
+            return 1
         if not bool((log_factor < 0).all()):
             return None
-        return _first_epoch(lambda k: bool(np.logaddexp.reduce(log_excess + k * log_factor) <= log_goal))
+        updates = _first_epoch(lambda k: bool(np.logaddexp.reduce(log_excess + k * log_factor) <= log_goal))
+        return None if updates is None else 1 + updates
 
     @cached_property
     def overflow_epoch(self) -> int | None:
@@ -376,9 +380,8 @@ def _advice(
         return f"{times}: every update over-corrects{when}. To cure it, {cure}take a smaller step ({smaller})."
     if epochs_needed is None:
         return f"{rate} is below {limit}: no over-correction."
-    epochs = "1 epoch" if epochs_needed <= 1 else f"about {epochs_needed:,} epochs"
-    needed = f"{rate} is stable ({limit}) and needs {epochs} to come within 0.1 % of the lowest loss"
-    if epochs_needed <= config.n_epochs:
+    needed = f"{rate} is stable ({limit}) and comes within 0.1 % of the lowest loss at epoch {epochs_needed:,}"
+    if epochs_needed - 1 <= config.n_epochs:  # updates: the last epoch's loss is reported, too
         return f"{needed}."
     cure = f"try {smaller}" if scaled else "scaling the readings makes it fast: --scaling standardize"
     return f"{needed}, more than the {config.n_epochs:,} given; {cure}."

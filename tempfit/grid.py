@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, get_args
@@ -30,6 +30,10 @@ LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axi
 SWEPT = frozenset().union(
     *(stage.model_fields for stage in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig))
 ) - {"holdout_rows"}  # (whose values have commas of their own)
+SWITCHES = (  # settings that are off by default, at 0 or none, and then as if they were not there
+    *("momentum", "clip_norm", "l1", "l2", "huber_delta", "holdout", "holdout_rows", "folds"),
+    *("t0", "u_common", "drop_missing"),
+)
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,17 @@ def idle_settings(values: Mapping[str, Any]) -> set[str]:
         "huber_delta": values["loss"] != "huber",
     }
     return {name for name, is_idle in idle.items() if is_idle}
+
+
+def settings_in_play(config: CalibrationConfig, always: Iterable[str] = ()) -> dict[str, Any]:
+    """The hyperparameters that play a part: neither idle beside the others, nor switched off.
+
+    always: settings that are kept when they are off, too, such as those that a sweep varies.
+    """
+    values, kept = config.hyperparameters(), set(always)
+    idle = idle_settings(values)
+    off = {name for name in SWITCHES if name not in kept and not values[name]}
+    return {name: value for name, value in values.items() if name not in idle | off}
 
 
 def _essence(config: CalibrationConfig) -> str:

@@ -34,7 +34,7 @@ class Prospect:
 
     @property
     def epochs_taken(self) -> int | None:
-        """Updates after which the trained loss first was within 0.1 % of the lowest; None if it never was.
+        """The first epoch that reported a trained loss within 0.1 % of the lowest; None if none did.
 
         The lowest is that of the loss with its L2 penalty, as in `Forecast.epochs_needed`; where there is no closed
         form, the lowest mean squared error (none for Huber's loss).
@@ -43,9 +43,9 @@ class Prospect:
             return None
         curve, history = self.forecast.curve, self.fit.history
         if curve is None:
-            return self.fit.close_at - 1 if self.fit.close_at is not None else None
+            return self.fit.close_at
         close = history.loss + self.config.l2 * np.square(history.params).sum(axis=1) <= curve.goal
-        return int(history.updates[np.argmax(close)]) if close.any() else None
+        return 1 + int(history.updates[np.argmax(close)]) if close.any() else None
 
     @property
     def best(self) -> LossCurve | None:
@@ -63,7 +63,7 @@ class Prospect:
         if forecast.overflow_epoch is not None:
             return _overflow(forecast.overflow_epoch)
         if forecast.epochs_needed is not None:
-            return count(forecast.epochs_needed, "epoch")
+            return _close(forecast.epochs_needed)
         return "stable, but never close" if forecast.stable else "neither settles nor explodes"
 
     @property
@@ -74,7 +74,7 @@ class Prospect:
         if self.fit.diverged_at is not None:
             return _overflow(self.fit.diverged_at)
         if self.epochs_taken is not None:
-            return count(self.epochs_taken, "epoch")
+            return _close(self.epochs_taken)
         return f"loss {self.fit.loss:.4g} after {count(self.fit.n_epochs, 'epoch')}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -162,6 +162,10 @@ def make_outlook(readings: Readings, config: CalibrationConfig, *, train: bool =
         trained = fit_problems([p.problem for p in prospects], [p.config for p in prospects])
         prospects = [replace(p, fit=result.fit) for p, result in zip(prospects, trained, strict=True)]
     return Outlook(readings, config, prospects)
+
+
+def _close(epoch: int) -> str:
+    return f"close at epoch {epoch:,}"
 
 
 def _overflow(epoch: int) -> str:

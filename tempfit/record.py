@@ -17,6 +17,7 @@ from tempfit.errors import RunsError
 from tempfit.status import Outcome
 
 CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
+VERSIONS_TAG = "versions"  # of a run: the software that made it, `tempfit 0.1.0, torch 2.13.0`
 RESIDUALS_FILE = "residuals.parquet"  # the artifact with its readings, where there are not too many
 
 
@@ -33,6 +34,14 @@ class Record:
     run_id: str | None = None
     made_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> str | None:
+        """Of the software that made it; None where they are not recorded. (Older runs have a tag for each.)"""
+        each = [
+            f"{key.removeprefix('version.')} {text}" for key, text in self.tags.items() if key.startswith("version.")
+        ]
+        return self.tags.get(VERSIONS_TAG) or ", ".join(each) or None
 
     @cached_property
     def curve(self) -> Curve:

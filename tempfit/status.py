@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+CLOSE = 1e-3  # relative: what lies within 0.1 % of the lowest loss is close to it
+
 
 class Status(StrEnum):
     """How a fit ended."""

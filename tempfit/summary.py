@@ -12,10 +12,8 @@ from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
 from tempfit.config import CalibrationConfig, count, format_rate, format_ratio
 from tempfit.curve import Curve
-from tempfit.forecast import CLOSE
-from tempfit.plots import draw_figures
 from tempfit.scales import describe_scales
-from tempfit.status import Status
+from tempfit.status import CLOSE, Status
 
 LABELS = {Verdict.FAILS: "do not use", Verdict.DOUBTFUL: "doubtful"}  # of checks that did not pass, the worst first
 UNKNOWN_UNIT = CalibrationConfig.model_fields["x_unit"].default
@@ -154,29 +152,13 @@ def to_markdown(calibration: Calibration, picture: bytes, links: dict[str, str])
 def to_page(headline: str, picture: bytes, what: str, body: str, links: dict[str, str]) -> str:
     """A page for Prefect's artifact view: headline, picture and what it shows, markdown, links (title → URL)."""
     addresses = "\n".join(f"- [{title}]({url})" for title, url in links.items())
-    return f"# {headline}\n\n![{what}]({_data_uri(picture)})\n\n{body}\n\n{addresses}\n"
-
-
-def to_html(calibration: Calibration) -> str:
-    """What a notebook shows: the summary as a table beside the pictures of the line and the loss."""
-    rows = "".join(
-        f'<tr><th style="text-align:left">{escape(label)}</th><td style="text-align:left">{escape(text)}</td></tr>'
-        for label, text in [*summary(calibration), ("forecast", calibration.forecast.advice)]
-    )
-    figures = draw_figures(calibration)
-    pictures = "".join(
-        f'<img src="{_data_uri(figures[name])}" alt="{name}" style="width:48%;min-width:320px">'
-        for name in ("line.png", "loss.png")
-    )
-    return f"<div><table>{rows}</table>{pictures}</div>"
-
-
-Calibration._repr_html_ = to_html  # the arrow stays summary → calibration
+    return f"# {headline}\n\n![{what}]({data_uri(picture)})\n\n{body}\n\n{addresses}\n"
 
 
 def _cell(text: str) -> str:
     return escape(text).replace("|", "\\|")
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """A picture as an address that holds it."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

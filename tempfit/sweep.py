@@ -9,21 +9,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from tempfit.batches import fit_problems
 from tempfit.calibration import Calibration, judge
 from tempfit.checks import check_readings
 from tempfit.config import CalibrationConfig, count
 from tempfit.errors import InputError, SettingsError
 from tempfit.explain import why
-from tempfit.forecast import CLOSE, Forecast, make_forecast
+from tempfit.forecast import Forecast, make_forecast
 from tempfit.grid import Axis, Grid, Trial
 from tempfit.problem import Problem, normalize, problem_key, settle
+from tempfit.ranking import Merit, Ranking, loss_kind, rank, rounding_of
 from tempfit.readings import Readings
 from tempfit.status import Outcome
 from tempfit.training import OnEpochs, check_start
 
 STATES = 100  # of each member's history: what a chart of hundreds of curves can show
-LEAST = 1e-300  # what a logarithm can be taken of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +52,24 @@ class Member:
     def failed(self) -> bool:
         return self.calibration.failed
 
+    @cached_property
+    def merit(self) -> Merit:
+        """What it is judged by."""
+        calibration = self.calibration
+        seen = calibration.validation
+        return Merit(
+            loss=calibration.loss,
+            rmse=calibration.rmse,
+            validation_loss=None if seen is None else seen.final,
+            close_at=calibration.fit.close_at,
+            n_epochs=calibration.fit.n_epochs,
+            failed=self.failed,
+            kind=loss_kind(calibration.config.model_dump()),
+            rounding=rounding_of(float(np.abs(calibration.readings.t_c).max())),
+        )
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Sweep:
     """What a grid of configurations made of the readings.
 
@@ -62,41 +80,31 @@ class Sweep:
     grid: Grid
     members: tuple[Member, ...]
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline()}>"
+
     @property
     def axes(self) -> tuple[Axis, ...]:
         return self.grid.axes
 
     @cached_property
+    def _ranking(self) -> Ranking:
+        return rank([member.merit for member in self.members])
+
+    @property
     def measure(self) -> str:
-        """What members are judged by: the validation loss where all have one, else the mean squared error."""
-        validated = all(member.calibration.validation is not None for member in self.members)
-        return "validation loss" if validated else "mean squared error"
+        """What members are judged by: `loss`, `rmse` or `validation_loss` (`tempfit.ranking.rank`)."""
+        return self._ranking.measure
 
     def judge(self, member: Member) -> float:
-        """The member's `measure`."""
-        seen = member.calibration.validation
-        if self.measure == "validation loss" and seen is not None:
-            return seen.final
-        return member.calibration.mean_squared_error
+        """The member's `measure`, as a mean square; NaN where it has none."""
+        value = member.merit.value(self.measure)
+        return math.nan if value is None else value
 
     @cached_property
     def ranked(self) -> tuple[Member, ...]:
-        """Best first, the failed last.
-
-        What lies within 0.1 % of the best counts as equally good, and so on in such steps; among equals, who came
-        close to the lowest loss in fewer epochs goes first. The failed: who held out longer goes first.
-        """
-        sound = [member for member in self.members if not member.failed]
-        # Below what a perfect fit leaves, differences are rounding.
-        rounding = max(m.calibration.problem.goal(m.trial.config) - m.calibration.exact.loss for m in self.members)
-        lowest = max(min(map(self.judge, sound), default=LEAST), rounding, LEAST)
-
-        def place(member: Member) -> tuple[float, float]:
-            fit = member.calibration.fit
-            steps = math.floor(math.log(max(self.judge(member), lowest) / lowest) / math.log1p(CLOSE))
-            return steps, fit.close_at or math.inf
-
-        return (*sorted(sound, key=place), *sorted(self.failed, key=lambda m: -m.calibration.fit.n_epochs))
+        """Best first, the failed last (`tempfit.ranking.rank`)."""
+        return tuple(self.members[position] for position in self._ranking.order)
 
     @property
     def best(self) -> Member | None:

@@ -66,7 +66,8 @@ class History:
 class Fit:
     """The result of training one member; a diverged one ends with the last finite state.
 
-    close_at: the first epoch that reported a loss no larger than the goal it was trained with; None if none did.
+    close_at: the first epoch that reported a loss no larger than the goal it was trained with; None if none did. Epochs
+    count as in the tutorial: epoch k reports the loss after k - 1 updates, so 1 is the start.
     """
 
     status: Status

@@ -20,7 +20,7 @@ FRAME = pd.DataFrame({"t_u": T_U, "t_c": T_C})
 
 def test_library_use_takes_frame_config_and_single_settings():
     config = tempfit.CalibrationConfig(scaling="factor", learning_rate=1e-2, n_epochs=10)
-    result = tempfit.calibrate(FRAME, config, n_epochs=20)
+    result = tempfit.calibrate(FRAME, config=config, n_epochs=20)
     assert result.config.n_epochs == 20
     assert result.config.scaling == "factor"
     assert result.fit.n_epochs == 20

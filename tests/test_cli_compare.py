@@ -12,9 +12,12 @@ import pytest
 
 from tempfit.calibration import calibrate
 from tempfit.config import CalibrationConfig
+from tempfit.grid import make_grid
+from tempfit.sweep import plan_sweep, run_sweep
 from tempfit.tracking.queries import last_runs
 from tempfit.tracking.runs import ended, log_calibration, start_run
 from tempfit.tracking.store import open_store
+from tempfit.tracking.sweeps import log_sweep, start_sweep
 from tempfit.tracking.ui import ui_address
 from tests.conftest import THERMOMETER
 from tests.test_cli import run
@@ -121,10 +124,45 @@ def test_a_sweep_shows_its_best_and_counts_the_rest(mlruns, capsys):
     assert result["n_left_out"] == 22
 
 
+def test_among_other_runs_a_sweep_is_a_line(mlruns, capsys):
+    """Its best, 0.5 on standardized readings, where the condition number is 1, is the line of least squares."""
+    store = open_store(mlruns)
+    config = CalibrationConfig(experiment="command, line", learning_rate=0.1, n_epochs=300)
+    result = calibrate(THERMOMETER, config)
+    with ended(start_run(store, result.readings, config, {})):
+        pass
+    run_ids = []
+    for axis in ("learning_rate=0.2,0.5,3", "learning_rate=3,4"):
+        plan = plan_sweep(result.readings, make_grid(config, [axis]))
+        started, sweep = start_sweep(store, plan, config, "sweep of learning_rate", {}), run_sweep(plan)
+        with ended(started):
+            log_sweep(started, sweep, {"losses.png": b""})
+        run_ids.append(started.run_id)
+    swept, failed = run_ids
+    where = ["--experiment", "command, line", "--mlruns", str(mlruns)]
+    code, out, _ = run(capsys, "compare", *where)
+    _, best, single, nothing, _, *told = out.splitlines()
+    assert code == 0
+    assert best.startswith(f"{swept[:8]}  thermometer, sweep of learning_rate")
+    assert " 0.5 " in best
+    assert " 2.92765 " in best
+    assert " 0.1 " in single
+    assert nothing.startswith(f"{failed[:8]}  thermometer, sweep of learning_rate")
+    assert " 3, 4 " in nothing
+    more = f"tempfit compare --sweep {swept[:8]} --mlruns {mlruns}"
+    assert told[0] == f"sweep   {swept[:8]} is the best of 3 configurations, 1 of which exploded: {more}"
+    assert f"{failed[:8]} is 2 configurations, none of which left anything to use: " in told[1]
+    code, out, _ = run(capsys, "compare", *where, "--json")
+    first = json.loads(out)["runs"][0]
+    assert first["name"] == "learning_rate 0.5"
+    name = "thermometer, sweep of learning_rate"
+    assert first["sweep"] == {"run_id": swept, "name": name, "n_members": 3, "n_failed": 1}
+
+
 def test_what_orders_is_said_where_it_is_not_the_loss(mlruns, capsys):
     """And a swept setting `loss` shares no heading with the result."""
     where = ["--experiment", "command, losses", "--mlruns", str(mlruns)]
-    for settings in ({}, {"loss": "huber", "holdout": 0.2}, {"holdout": 0.2}):
+    for settings in ({"loss": "huber"}, {"holdout": 0.2}, {"holdout": 0.2, "seed": 1}):
         config = CalibrationConfig(experiment="command, losses", **settings)
         result = calibrate(THERMOMETER, config)
         started = start_run(open_store(mlruns), result.readings, config, {})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from prefect.utilities.callables import parameter_schema
 
-from tempfit.config import CalibrationConfig, parse_config, read_settings_file
+from flows.calibrate import calibrate
+from tempfit.config import BOUNDS, CalibrationConfig, parse_config, read_settings_file
 from tempfit.errors import SettingsError
 
 
@@ -12,6 +14,27 @@ def test_every_setting_says_what_it_is():
     for name, field in CalibrationConfig.model_fields.items():
         assert field.description is not None, name
         assert field.description.endswith("."), name
+
+
+def test_every_setting_has_a_title_with_unit_and_bounds_in_prefects_form():
+    """For people who see no command line: words that begin with a capital, not the name of the setting taken apart."""
+    shown = parameter_schema(calibrate.fn).model_dump()["definitions"]["CalibrationConfig"]["properties"]
+    titles = {name: setting["title"] for name, setting in shown.items()}
+    assert list(titles) == list(CalibrationConfig.model_fields)
+    assert len(set(titles.values())) == len(titles)
+    for name, title in titles.items():
+        assert title[0].isupper(), name
+        assert "_" not in title, name
+        assert "--" not in title, name
+        bounds = [
+            key for key in BOUNDS if any(hasattr(bound, key) for bound in CalibrationConfig.model_fields[name].metadata)
+        ]
+        assert all(BOUNDS[key].format("").strip() in title for key in bounds), name
+        assert not bounds or title.endswith(")"), name
+    assert titles["u_c"] == "Column of the references' standard uncertainties"  # where pydantic says "U C"
+    assert titles["learning_rate"] == "Learning rate (above 0, at most 1e6)"
+    assert titles["n_epochs"] == "Most epochs to train (epochs; 1 or more, at most 10,000,000)"
+    assert titles["huber_delta"] == "Residual beyond which Huber's loss is linear (in the references' unit; above 0)"
 
 
 @pytest.mark.parametrize(

@@ -52,33 +52,43 @@ def test_json_has_the_stability_table(capsys):
         assert numbers["condition_number"] == pytest.approx(condition, rel=2e-5)  # 357.0 has 4 digits
     assert list(values["scalings"]) == list(SCALINGS)
     assert (values["learning_rate"], values["scaling"]) == (0.5, "standardize")  # the defaults
-    assert values["scalings"]["standardize"]["epochs_needed"] == 1  # "0.5 solves it in one step"
+    assert values["scalings"]["standardize"]["epochs_needed"] == 2  # "0.5 solves it in one step": the second reports it
     assert values["lowest_loss"] == pytest.approx(2.92764557089563972, rel=1e-12)
     assert values["figure"] is None
 
 
 def test_the_table_says_what_happens_and_marks_the_chosen_scaling(capsys):
-    """With 1e-2, raw readings overflow at epoch 88; min-max with 1e-1 reports a close loss at epoch 432, that is after
-    431 updates (the design's table of remedies)."""
+    """With 1e-2, raw readings overflow at epoch 88; min-max with 1e-1 reports a close loss at epoch 432 (the design's
+    table of remedies)."""
     code, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "1e-2", "--scaling", "none")
     assert code == 0
     header, *table = out.partition("\n\n")[0].splitlines()
-    assert header.split()[-1] == "needs"
+    assert header.split()[-3:] == ["close", "at", "epoch"]
     assert [line[0] for line in table] == ["→", " ", " ", " "]
     assert "overflows at epoch 88" in rows(out)["none"]
     assert "advice       learning rate 0.01 is 29.4 times the critical 3.4e-4" in out
     code, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "0.1", "--scaling", "minmax")
     assert [line[0] for line in out.splitlines()[1:5]] == [" ", " ", " ", "→"]
-    assert rows(out)["minmax"][3] == "431 epochs"
+    assert rows(out)["minmax"][3] == "close at epoch 432"
+
+
+def test_the_readmes_table_is_what_is_printed(capsys):
+    """It counts the epochs of the README's table of remedies, which is what a sweep prints."""
+    _, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "1e-2", "--scaling", "none")
+    table = "\n".join(line.rstrip() for line in out.partition("\n\n")[0].splitlines())
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert table in readme
+    (factor,) = [line for line in readme.splitlines() if line.startswith("| readings × 0.1, 1e-2, 10,000 epochs |")]
+    assert rows(out)["factor"][3] == f"close at epoch {factor.split(' | ')[3]}"
 
 
 def test_training_shows_what_really_happens_beside_it(capsys):
     code, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "1e-2", "--n-epochs", "3000", "--train")
     assert code == 0
     assert rows(out)["none"][3:5] == ["overflows at epoch 88"] * 2
-    assert rows(out)["factor"][3:5] == ["2,684 epochs"] * 2
+    assert rows(out)["factor"][3:5] == ["close at epoch 2,685"] * 2  # as in the README's table of remedies
     foretold, seen = rows(out)["minmax"][3:5]
-    assert foretold == "4,331 epochs"
+    assert foretold == "close at epoch 4,332"
     assert seen.startswith("loss ")
     assert seen.endswith(" after 3,000 epochs")
 
@@ -93,7 +103,7 @@ def test_a_printed_best_rate_may_be_typed_in(capsys):
         typed = make_forecast(normalize(as_readings((T_U, T_C), config), config).design, config)
         assert typed.stable
         assert config.learning_rate <= numbers[scaling]["best_learning_rate"] * (1 + 1e-11)
-        assert cells[-1] == f"{numbers[scaling]['best_epochs_needed']:,} epoch" + "s" * (scaling != "standardize")
+        assert cells[-1] == f"{numbers[scaling]['best_epochs_needed']:,}"
         assert typed.epochs_needed <= 1 + 1.001 * numbers[scaling]["best_epochs_needed"]
     assert rows(out)["standardize"][-2] == "0.5"
 
@@ -103,16 +113,16 @@ def test_what_is_not_told_says_why(capsys):
     assert code == 0
     assert [row[-1] for row in rows(out).values()] == ["not told"] * 4
     assert "adam adapts its step" in out
-    assert "until the loss" not in out  # of no epochs
+    assert "within 0.1 %" not in out  # of no epochs
     _, out, _ = run(capsys, "forecast", FILE, "--loss", "huber")
     assert "lowest loss" not in out
 
 
 def test_the_goal_of_the_epochs_is_told(capsys):
     _, out, _ = run(capsys, "forecast", FILE)
-    assert "until the loss is within 0.1 % of its lowest" in out
+    assert "the loss is within 0.1 % of its lowest" in out
     _, out, _ = run(capsys, "forecast", FILE, "--l2", "0.1")
-    assert "until the loss with its penalty is within 0.1 % of its lowest" in out
+    assert "the loss with its penalty is within 0.1 % of its lowest" in out
 
 
 def test_the_figure_is_a_png_and_nothing_else_is_left(here, capsys):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tempfit.config import CalibrationConfig, ReadingsConfig, UncertaintyConfig
 from tempfit.errors import SettingsError
-from tempfit.grid import MOST_TRIALS, SWEPT, make_grid, parse_axis
+from tempfit.grid import MOST_TRIALS, SWEPT, SWITCHES, make_grid, parse_axis, settings_in_play
 from tempfit.presets import PRESETS, preset_grid
 
 BASE = CalibrationConfig()
@@ -140,6 +140,15 @@ def test_more_than_a_limit_are_refused_unless_agreed():
 def test_every_hyperparameter_can_be_swept():
     not_swept = {"holdout_rows", *ReadingsConfig.model_fields, *UncertaintyConfig.model_fields}
     assert set(BASE.hyperparameters()) - SWEPT == not_swept
+
+
+def test_what_is_off_plays_no_part_unless_it_was_varied():
+    defaults = BASE.hyperparameters()
+    assert not any(defaults[name] for name in SWITCHES)  # 0, none or no: as if it were not there
+    assert not set(SWITCHES) & set(settings_in_play(BASE))
+    assert settings_in_play(BASE, always=["l1", "factor"]).keys() - settings_in_play(BASE).keys() == {"l1"}
+    assert settings_in_play(CalibrationConfig(l1=0.1))["l1"] == 0.1
+    assert "seed" in settings_in_play(CalibrationConfig(folds=3))  # whose 0 is a seed as good as others
 
 
 def test_presets_are_distinct_configurations_over_the_base():

@@ -49,7 +49,7 @@ def test_what_is_foretold_happens_under_every_scaling(settings):
     for prospect in result.prospects:
         told, trained = prospect.forecast, prospect.as_dict()["trained"]
         assert trained["diverged_at"] == told.overflow_epoch
-        enough = told.epochs_needed is not None and told.epochs_needed <= prospect.fit.n_epochs
+        enough = told.epochs_needed is not None and told.epochs_needed - 1 <= prospect.fit.n_epochs
         assert trained["epochs_taken"] == (told.epochs_needed if enough else None)
         assert (prospect.foretold == prospect.seen) == (told.overflow_epoch is not None or enough)
 
@@ -82,10 +82,11 @@ def test_what_the_closed_form_cannot_tell_is_not_told(settings, foretold, untold
 
 
 def test_what_cannot_be_told_can_be_trained():
-    """Adam with 0.1 on raw readings is close at epoch 1,404 (the design's table), that is after 1,403 updates."""
+    """Adam with 0.1 on raw readings is close at epoch 1,404 (the design's table), counted as in the forecast and in a
+    sweep's table: that is after 1,403 updates."""
     result = outlook(train=True, optimizer="adam", learning_rate=0.1)
-    assert by_scaling(result)["none"].epochs_taken == 1403
-    assert by_scaling(result)["none"].seen == "1,403 epochs"
+    assert by_scaling(result)["none"].epochs_taken == 1404
+    assert by_scaling(result)["none"].seen == "close at epoch 1,404"
     huber = outlook(train=True, loss="huber", huber_delta=1, n_epochs=20)
     assert huber.lowest_loss is None
     assert huber.chosen.epochs_taken is None  # the lowest of Huber's loss is not known

@@ -74,7 +74,9 @@ HOSTILE = {
 def as_recorded(result: Calibration, **extra: Any) -> Record:
     values = {**json.loads(json.dumps(result.as_dict())), **extra}
     made_at = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
-    return as_record(values, "the run", run_id=RUN_ID, made_at=made_at, tags={"version.torch": "2.13.0"})
+    return as_record(
+        values, "the run", run_id=RUN_ID, made_at=made_at, tags={"versions": "tempfit 0.1.0, torch 2.13.0"}
+    )
 
 
 def page_of(result: Calibration, fields: dict[str, Any] | None = None, *, with_run: bool = True, **options: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +24,7 @@ from tempfit.cli.shared import (
     write_figure,
 )
 from tempfit.cli.tables import NAME_WIDTH, Column, fits, show_table
-from tempfit.config import TrackingConfig
+from tempfit.config import TrackingConfig, count
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -53,14 +55,16 @@ def compare(
     last: Annotated[
         int | None,
         typer.Option(
-            help="The N newest runs that finished.", min=2, max=MOST, metavar="N", show_default=str(DEFAULT_LAST)
+            help="The N newest runs that finished; a sweep is one of them.",
+            min=2,
+            max=MOST,
+            metavar="N",
+            show_default=str(DEFAULT_LAST),
         ),
     ] = None,
     best: Annotated[
         int | None,
-        typer.Option(
-            help="The N runs with the lowest RMSE on the data of the newest one.", min=2, max=MOST, metavar="N"
-        ),
+        typer.Option(help="The N best runs on the data of the newest one.", min=2, max=MOST, metavar="N"),
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="The runs of a sweep, by its id or name.", metavar="ID")] = None,
     rows: Annotated[
@@ -90,14 +94,12 @@ def compare(
     if figure is not None:
         check_figure(figure)
     with stderr.status("reading the runs …"), redirect_stdout(sys.stderr):  # what libraries print is no result
-        from tempfit.compare import compare
         from tempfit.tracking.queries import load_loss_curves
         from tempfit.tracking.store import open_existing_store
         from tempfit.tracking.ui import compare_page, ui_address
 
         store = open_existing_store(Path(mlruns))
-        found = _choose(store, runs, last, best, sweep, experiment)
-        comparison = compare(found, (rows or DEFAULT_ROWS) if sweep is not None else None)
+        comparison = _choose(store, runs, last, best, sweep, rows or DEFAULT_ROWS, experiment)
         run_ids = [row.run.run_id for row in comparison.rows]
         url = compare_page(ui_address(store), run_ids, comparison.experiment_ids)
         if figure is not None:
@@ -108,25 +110,32 @@ def compare(
     if as_json:
         say_json(_as_dict(comparison, url, figure))
     else:
-        _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure)
+        _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure, mlruns)
 
 
 def _choose(
-    store: Store, runs: list[str] | None, last: int | None, best: int | None, sweep: str | None, experiment: str | None
-) -> list[RecordedRun]:
-    from tempfit.tracking.queries import best_runs, find_runs, last_runs, sweep_runs
+    store: Store,
+    runs: list[str] | None,
+    last: int | None,
+    best: int | None,
+    sweep: str | None,
+    rows: int,
+    experiment: str | None,
+) -> Comparison:
+    from tempfit.compare import compare, compare_best
+    from tempfit.tracking.queries import find_runs, last_runs, runs_on_newest_data, sweep_runs
 
     if runs:
-        return find_runs(store, runs, experiment)
+        return compare(find_runs(store, runs, experiment))
     if sweep is not None:
-        return sweep_runs(store, sweep, experiment)
+        return compare(sweep_runs(store, sweep, experiment), rows)
     experiment = experiment if experiment is not None else TrackingConfig().experiment
     if best is not None:
-        return best_runs(store, best, experiment)
-    return last_runs(store, last if last is not None else DEFAULT_LAST, experiment)
+        return compare_best(runs_on_newest_data(store, experiment), best)
+    return compare(last_runs(store, last if last is not None else DEFAULT_LAST, experiment))
 
 
-def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
+def _show(comparison: Comparison, browse: str, figure: Path | None, mlruns: str = DEFAULT_MLRUNS) -> None:
     """The table, and what has to be said about it.
 
     Where a terminal is too narrow, the settings and the results are two tables.
@@ -135,7 +144,7 @@ def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
     whole = [*first, *settings, *results]
     for columns in [whole] if fits(stdout, whole) else [[*first, *settings], [*first[:1], *results]]:
         show_table(stdout, columns)
-    lines = []
+    lines = [("sweep", _describe_sweep(comparison, row.run, mlruns)) for row in comparison.rows if row.run.sweep]
     if not comparison.differing:
         lines.append(("alike", "the settings and the data of all runs are the same"))
     if comparison.measure != "loss":
@@ -150,13 +159,26 @@ def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
     show_lines(stdout, lines)
 
 
+def _describe_sweep(comparison: Comparison, run: RecordedRun, mlruns: str) -> str:
+    """Which line stands for what, and how to see the rest of it."""
+    assert run.sweep is not None
+    sweep, short_id = run.sweep, comparison.short_id(run)
+    left = f"the best of {count(sweep.n_members, 'configuration')}"
+    if run.run_id == sweep.run_id:
+        left = f"{count(sweep.n_members, 'configuration')}, none of which left anything to use"
+    elif sweep.n_failed:
+        left += f", {sweep.n_failed:,} of which exploded"
+    where = "" if mlruns == DEFAULT_MLRUNS else f" --mlruns {shlex.quote(mlruns)}"
+    return f"{short_id} is {left}: tempfit compare --sweep {short_id}{where}"
+
+
 def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[Column]]:
     """Which run it is, what differs, what came of it."""
     rows = comparison.rows
     written = [comparison.written(row.run) for row in rows]
     first = [
         Column("run", [comparison.short_id(row.run) for row in rows], style="dim"),
-        Column("name", [row.run.name for row in rows], least=NAME_WIDTH),
+        Column("name", [row.run.shown_name for row in rows], least=NAME_WIDTH),
     ]
     settings = [Column(name, [settings[name] for settings in written], style="cyan") for name in comparison.differing]
     results = [
@@ -196,6 +218,7 @@ def _as_dict(comparison: Comparison, url: str, figure: Path | None) -> dict[str,
             {
                 "run_id": row.run.run_id,
                 "name": row.run.name,
+                "sweep": None if row.run.sweep is None else asdict(row.run.sweep),
                 "experiment_id": row.run.experiment_id,
                 "settings": row.settings,
                 "results": row.results,

@@ -69,7 +69,7 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
     headings = ["", "scaling", "critical rate", "condition", f"learning rate {rate}"]
     trained = outlook.chosen.fit is not None
     headings += ["trained"] if trained else []
-    headings += ["best rate", "needs"] if outlook.untold is None else []
+    headings += ["best rate", "close at epoch"] if outlook.untold is None else []
     rows = [_cells(prospect, prospect is outlook.chosen) for prospect in outlook.prospects]
     columns = [
         Column(heading, cells, least=longest_word([heading, *cells]))
@@ -82,7 +82,8 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
     if outlook.lowest_loss is not None and (trained or outlook.untold is None):
         penalized = " with its penalty" if outlook.config.l2 and outlook.untold is None else ""
         lines.append(("lowest loss", f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²"))
-        lines.append(("epochs", f"until the loss{penalized} is within 0.1 % of its lowest"))
+        within = f"the loss{penalized} is within 0.1 % of its lowest"
+        lines.append(("close", f"{within}; epoch k reports it after k − 1 updates"))
     if figure is not None:
         lines.append(("figure", str(figure)))
     stdout.print()
@@ -90,7 +91,7 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
 
 
 def _cells(prospect: Prospect, chosen: bool) -> list[str]:
-    from tempfit.config import count, format_rate, format_ratio
+    from tempfit.config import format_rate, format_ratio
 
     told, best = prospect.forecast, prospect.best
     cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate)]
@@ -99,7 +100,7 @@ def _cells(prospect: Prospect, chosen: bool) -> list[str]:
         cells.append(prospect.seen)
     if told.curve is not None:
         needed = best and best.epochs_needed
-        cells += [_round_down(best.learning_rate), count(needed, "epoch")] if best and needed else ["—", "—"]
+        cells += [_round_down(best.learning_rate), f"{needed:,}"] if best and needed else ["—", "—"]
     return cells
 
 

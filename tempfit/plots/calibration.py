@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,19 @@ MOST_POINTS = 5000  # dots that a person can still tell apart, and more than a f
 MOST_NAMES = 10  # layers named beside the figure; more would take its place
 
 
-def draw_figures(calibration: Calibration) -> dict[str, bytes]:
-    """Every figure of a calibration: file name → PNG. A line has its path, a network its layers' gradients."""
-    figures = {"line.png": draw_line(calibration), "loss.png": draw_loss(calibration)}
+def drawings(calibration: Calibration) -> dict[str, Callable[[Calibration], Figure]]:
+    """What can be drawn of a calibration, by name. A line has its path, a network its layers' gradients."""
+    third: dict[str, Callable[[Calibration], Figure]] = {}
     if calibration.config.model == "line":
-        figures["path.png"] = draw_path(calibration)
-    if not calibration.is_linear:
-        figures["layers.png"] = draw_layers(calibration)
-    figures["residuals.png"] = draw_residuals(calibration)
-    return {name: to_png(figure) for name, figure in figures.items()}
+        third = {"path": draw_path}
+    elif not calibration.is_linear:
+        third = {"layers": draw_layers}
+    return {"line": draw_line, "loss": draw_loss, **third, "residuals": draw_residuals}
+
+
+def draw_figures(calibration: Calibration) -> dict[str, bytes]:
+    """Every figure of a calibration: file name → PNG."""
+    return {f"{name}.png": to_png(draw(calibration)) for name, draw in drawings(calibration).items()}
 
 
 def draw_line(calibration: Calibration) -> Figure:

@@ -19,6 +19,13 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"  # told a
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito's
 
 
+class Picture(Figure):
+    """A figure that shows itself where a notebook's cell ends with it, whatever its backend."""
+
+    def _repr_png_(self) -> bytes:
+        return to_png(self)
+
+
 def make_canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     figure, (axes,) = make_panels((x_label, y_label))
     return figure, axes
@@ -27,7 +34,7 @@ def make_canvas(x_label: str, y_label: str) -> tuple[Figure, Axes]:
 def make_panels(*labels: tuple[str, str], extra_height: float = 0.0) -> tuple[Figure, list[Axes]]:
     """A figure with one panel beside the other for each pair of labels (x, y), `extra_height` inches for a legend."""
     size = (SIZE[0] * len(labels), SIZE[1] + extra_height)
-    figure = Figure(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+    figure = Picture(figsize=size, dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     panels = list(figure.subplots(1, len(labels), squeeze=False)[0])
     for axes, (x_label, y_label) in zip(panels, labels, strict=True):
         axes.set_xlabel(x_label)

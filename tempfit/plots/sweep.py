@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,22 +14,29 @@ from matplotlib.patches import Patch, Rectangle
 
 from tempfit.grid import Axis, idle_settings
 from tempfit.plots.canvas import BLUE, COLOURS, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
-from tempfit.sweep import LEAST, Member, Sweep
+from tempfit.ranking import LEAST
+from tempfit.sweep import Member, Sweep
 
 ABOVE_START = 30.0  # times the highest start: where the axis ends, so that what explodes does not squash the rest
 MOST_LABELS = 7  # along one side of the map
 DIVERGED = "#EEEEEE"
+MEASURES = {"loss": "loss", "rmse": "mean squared error", "validation_loss": "validation loss"}  # as an axis names them
+
+
+def drawings(sweep: Sweep) -> dict[str, Callable[[Sweep], Figure]]:
+    """What can be drawn of a sweep, by name; a map (or, of one axis, a profile) only where there is a grid."""
+    axes = [axis for axis in sweep.axes if len(axis.values) > 1]
+    second: dict[str, Callable[[Sweep], Figure]] = {}
+    if len(axes) == 1:
+        second = {"profile": lambda sweep: draw_profile(sweep, axes[0])}
+    elif axes:
+        second = {"map": lambda sweep: draw_map(sweep, *_two_axes(axes))}
+    return {"losses": draw_losses, **second}
 
 
 def draw_figures(sweep: Sweep) -> dict[str, bytes]:
-    """Every figure of a sweep: file name → PNG; a map (or, of one axis, a profile) only where there is a grid."""
-    figures = {"losses.png": draw_losses(sweep)}
-    axes = [axis for axis in sweep.axes if len(axis.values) > 1]
-    if len(axes) == 1:
-        figures["profile.png"] = draw_profile(sweep, axes[0])
-    elif axes:
-        figures["map.png"] = draw_map(sweep, *_two_axes(axes))
-    return {name: to_png(figure) for name, figure in figures.items()}
+    """Every figure of a sweep: file name → PNG."""
+    return {f"{name}.png": to_png(draw(sweep)) for name, draw in drawings(sweep).items()}
 
 
 def draw_losses(sweep: Sweep) -> Figure:
@@ -72,7 +79,7 @@ def _draw_curve(axes: Axes, member: Member, **style: Any) -> None:
 
 def draw_profile(sweep: Sweep, axis: Axis) -> Figure:
     """The final loss against the one setting that was varied; the diverged at the upper edge."""
-    figure, axes = make_canvas(axis.name, f"Final {sweep.measure} ({sweep.readings.y_unit}²)")
+    figure, axes = make_canvas(axis.name, _final(sweep))
     sound = [member for member in sweep.members if not member.failed]
     values = np.array([max(sweep.judge(member), LEAST) for member in sound])
     axes.set_yscale("log")
@@ -115,7 +122,7 @@ def draw_map(sweep: Sweep, x: Axis, y: Axis) -> Figure:
         low = np.nanmin(best)
         high = max(np.nanmax(best), 1.01 * low)
         mesh = axes.pcolormesh(*edges, np.ma.masked_invalid(best), norm=LogNorm(low, high), cmap="viridis_r")
-        bar = figure.colorbar(mesh, ax=axes, label=f"Final {sweep.measure} ({sweep.readings.y_unit}²)")
+        bar = figure.colorbar(mesh, ax=axes, label=_final(sweep))
         label_log_axis(bar.ax, low, high)
     for row, column in zip(*np.nonzero(failed), strict=True):
         corner = (column - 0.5, row - 0.5)
@@ -130,6 +137,10 @@ def draw_map(sweep: Sweep, x: Axis, y: Axis) -> Figure:
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _final(sweep: Sweep) -> str:
+    return f"Final {MEASURES[sweep.measure]} ({sweep.readings.y_unit}²)"
 
 
 def _draw_critical(axes: Axes, sweep: Sweep, x: Axis, y: Axis) -> list[Any]:

@@ -221,12 +221,11 @@ def _missing(record: Record, observed: Observed | None) -> str:
 
 
 def _provenance(record: Record) -> Rows:
-    versions = {key.removeprefix("version."): value for key, value in record.tags.items() if key.startswith("version.")}
     rows = [("Run", record.name)]
     if record.run_id:
         rows.append(("Run id", record.run_id))
-    if versions:
-        rows.append(("Calibrated with", ", ".join(f"{name} {number}" for name, number in versions.items())))
+    if record.versions:
+        rows.append(("Calibrated with", record.versions))
     if commit := record.tags.get("mlflow.source.git.commit"):
         rows.append(("Commit", commit))
     rows.append(("Report made with", f"tempfit {version('tempfit')}"))

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -21,15 +22,16 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit.compare import SHORT_ID, RecordedData, RecordedLoss, RecordedRun
+from tempfit.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.errors import RunsError
 from tempfit.record import CALIBRATION_FILE, Record, as_record
 from tempfit.status import Status
 from tempfit.tracking.failures import told_as
-from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
+from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
 
+OF_NO_SWEEP = f"tags.`{PARENT_TAG}` IS NULL"
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
-NEWEST_FIRST = "attributes.start_time DESC"
+NEWEST_FIRST, OLDEST_FIRST = "attributes.start_time DESC", "attributes.start_time ASC"
 PAGE = 1000  # runs in one answer
 MOST_NAMED = 5  # candidates that a message lists
 
@@ -52,46 +54,57 @@ def find_runs(store: Store, names: Sequence[str], experiment: str | None) -> lis
 
 
 def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
-    """The `n` calibrations of the experiment that finished and started last, the newest first."""
+    """The `n` calibrations and sweeps of the experiment that finished and started last, the newest first.
+
+    A sweep is one of them, by its best; what else it tried is not there.
+    """
     with _service(store):
-        found = list(islice(_calibrations(store, experiment, CALIBRATIONS, NEWEST_FIRST), n))
+        matching = f"{CALIBRATIONS} AND {OF_NO_SWEEP}"
+        found = list(islice(_search(store, _experiment_ids(store, experiment), matching, NEWEST_FIRST), n))
         if len(found) < 2:
             raise _too_few(len(found), f"experiment {experiment!r}")
-        return _record(store, found)
+        recorded = zip(found, _record(store, found), strict=True)
+        return [_stand_for_sweep(store, run, it) if _is_sweep(run) else it for run, it in recorded]
 
 
-def best_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
-    """The `n` calibrations of the experiment with the lowest RMSE, none diverged, on the data of the newest.
+def _stand_for_sweep(store: Store, sweep: MlflowRun, recorded: RecordedRun) -> RecordedRun:
+    """The best of what the sweep tried; the sweep's own run, as failed, where there is none."""
+    metrics, run_id = sweep.data.metrics, sweep.data.tags.get(BEST_TAG)
+    what = RecordedSweep(
+        sweep.info.run_id, sweep.info.run_name, int(metrics.get("n_members", 0)), int(metrics.get("n_failed", 0))
+    )
+    best = _get(store, run_id) if run_id is not None else None
+    if best is not None:
+        return replace(_recorded(best, recorded.data), sweep=what)
+    varied = {name.removeprefix(AXIS_PARAM): value for name, value in recorded.params.items()}
+    return replace(recorded, params=varied, tags={**recorded.tags, FAILED_TAG: "true"}, sweep=what)
 
-    Whatever loss they made small: that of Huber is on another scale.
-    """
+
+def runs_on_newest_data(store: Store, experiment: str) -> list[RecordedRun]:
+    """The calibrations of the experiment on the data of the newest, the oldest first, none that left nothing to use."""
     with _service(store):
         newest = next(_calibrations(store, experiment, CALIBRATIONS, NEWEST_FIRST), None)
         if newest is None:
             raise _too_few(0, f"experiment {experiment!r}")
         sha256 = newest.data.tags["data_sha256"]
         same_data = f"{CALIBRATIONS} AND tags.data_sha256 = '{sha256}' AND tags.status != '{Status.DIVERGED}'"
-        lowest_first = _calibrations(store, experiment, same_data, "metrics.rmse ASC")
-        found = list(islice((run for run in lowest_first if _is_sound(_recorded(run, None))), n))
+        recorded = _record(store, list(_calibrations(store, experiment, same_data, OLDEST_FIRST)))
+        # Not asked of MLflow, whose filters find no run without the tag `outcome` that they compare.
+        found = [run for run in recorded if not run.diverged and run.metric("rmse") is not None]
         if len(found) < 2:
             place = f"experiment {experiment!r} that did not diverge, on the data of the newest"
             raise _too_few(len(found), f"{place} (sha256 {sha256[:SHORT_ID]})")
-        return _record(store, found)
-
-
-def _is_sound(run: RecordedRun) -> bool:
-    """Not asked of MLflow, whose filters find no run without the tag `outcome` that they compare."""
-    return not run.diverged and run.metric("rmse") is not None
+        return found
 
 
 def sweep_runs(store: Store, name: str, experiment: str | None) -> list[RecordedRun]:
-    """What the sweep tried whose run is named as in `find_runs`."""
+    """What the sweep tried whose run is named as in `find_runs`, in the order tried."""
     with _service(store):
         sweep = _find(store, name, _experiment_ids(store, experiment))
         if not _is_sweep(sweep):
             raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without --sweep")
         children = f"tags.`{PARENT_TAG}` = '{sweep.info.run_id}'"
-        found = list(_search(store, [sweep.info.experiment_id], children, NEWEST_FIRST))
+        found = list(_search(store, [sweep.info.experiment_id], children, OLDEST_FIRST))
         if len(found) < 2:
             raise RunsError(f"sweep {name}: {len(found) or 'no'} {_plural(len(found))} recorded, nothing to compare")
         return _record(store, found)

@@ -30,10 +30,11 @@ from tempfit.compare import FAILED_TAG
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
 from tempfit.explain import why
+from tempfit.grid import settings_in_play
 from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.model import MLP
 from tempfit.readings import Readings
-from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, finite
+from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, VERSIONS_TAG, finite
 from tempfit.tracking.failures import FAILURES, told_as
 from tempfit.tracking.repeats import REPEAT_TAG, repeat_key
 from tempfit.tracking.store import Ending, Store, end_run
@@ -90,7 +91,7 @@ def start_run(
         run_id = begun.info.run_id
         run = Run(store, run_id, experiment_id, name, begun.info.start_time, leases.hold(store.running, run_id))
     with _failed_unless_done(run), told_as(what), store.whole():
-        store.client.log_batch(run_id, params=as_params(config.hyperparameters() if params is None else params))
+        store.client.log_batch(run_id, params=as_params(settings_in_play(config) if params is None else params))
         _log_data(run, readings)
     return run
 
@@ -141,6 +142,9 @@ def _end(run: Run, status: str, reason: str | None, *, ask: bool = True) -> None
     run.lease.note(ending.as_note())  # first: the process may be ended while it waits for an answer
     try:
         if ask:
+            if reason is not None:  # a result's tags have them
+                for key, value in versions().items():
+                    run.store.client.set_tag(run.run_id, key, value)
             end_run(run.store, run.run_id, run.experiment_id, ending)
             run.lease.release()
     finally:
@@ -159,13 +163,18 @@ def log_calibration(
     client, run_id = run.store.client, run.run_id
     what = f"cannot record run {run_id} at {run.store.uri}"
     with told_as(what), run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
-        tags = [RunTag(key, value) for key, value in result_tags(calibration).items()]
-        client.log_batch(run_id, result_metrics(calibration, run.start_time, HISTORY_POINTS), tags=tags)
+        metrics = result_metrics(calibration, run.start_time, HISTORY_POINTS)
+        client.log_batch(run_id, metrics, tags=as_tags(result_tags(calibration)))
         names = _write_files(Path(folder), calibration, figures)
         client.log_artifacts(run_id, folder)
         _log_model(run, calibration, again)
         uri = client.get_run(run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in names}
+
+
+def as_tags(values: Mapping[str, str]) -> list[RunTag]:
+    """Tags as MLflow keeps them."""
+    return [RunTag(key, value) for key, value in values.items()]
 
 
 def as_params(values: Mapping[str, Any]) -> list[Param]:
@@ -191,8 +200,8 @@ def _ensure_experiment(store: Store, name: str) -> str:
 
 
 def provenance() -> dict[str, str]:
-    """Tags that say which software made the run."""
-    tags = {f"version.{library}": version(library) for library in LIBRARIES}
+    """Tags that say who and what made the run; MLflow's page shows them as its author and source."""
+    tags = {}
     commit = _git_commit()
     if commit:
         tags["mlflow.source.git.commit"] = commit
@@ -265,7 +274,8 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
     """The sampled history by update number, and the final figures; finite ones only.
 
     A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
-    so that a repeated attempt writes the same rows and not further ones.
+    so that a repeated attempt writes the same rows and not further ones. The checks' statistics are not among them, but
+    in tags and in calibration.json: each would be a chart of one bar, before those of the loss.
     """
     history = calibration.fit.history
     states = history.sample(n_points)
@@ -283,8 +293,6 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
         "chi_squared": values["chi_squared"],
         **_uncertainty_metrics(values["uncertainty"] or {}),
-        **{f"check/{check.name}": check.figure for check in calibration.checks},
-        **{f"check_p/{check.name}": check.p for check in calibration.checks},
     }
     metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
     return [metric for metric in metrics if math.isfinite(metric.value)]
@@ -296,8 +304,13 @@ def _uncertainty_metrics(uncertainty: Mapping[str, Any]) -> dict[str, float | No
     return {metric: uncertainty.get(key) for key, metric in names.items()}
 
 
+def versions() -> dict[str, str]:
+    """A tag with the versions of the software: written last, as MLflow shows tags in the order in which they come."""
+    return {VERSIONS_TAG: ", ".join(f"{library} {version(library)}" for library in LIBRARIES)}
+
+
 def result_tags(calibration: Calibration) -> dict[str, str]:
-    """Tags that say how the fit ended, and the description that MLflow's pages show."""
+    """Tags that say how the fit ended and what made it, what matters first, and the description on MLflow's pages."""
     advice = calibration.forecast.advice
     note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
     told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
@@ -307,7 +320,7 @@ def result_tags(calibration: Calibration) -> dict[str, str]:
     if refusals:
         note = "\n\n".join([note, *(f"**Do not use:** {sentence}." for sentence in refusals)])
     usable = {"usable": str(calibration.usable).lower()}
-    return {**told, **usable, **failed, **checks, "advice": advice, "mlflow.note.content": note}
+    return {**told, **usable, **failed, **checks, "advice": advice, "mlflow.note.content": note, **versions()}
 
 
 def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:

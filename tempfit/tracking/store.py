@@ -36,6 +36,7 @@ from tempfit.tracking.failures import be_brief, told_as
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
 KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
+BEST_TAG, AXIS_PARAM = "best_run", "grid."  # of a sweep: the best of what it tried; before the name of what was varied
 SERVER_PATIENCE = 5  # seconds until a tracking server must accept a connection
 ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
     ("experiments", "artifact_location"),

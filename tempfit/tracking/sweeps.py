@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,11 +12,12 @@ import pandas as pd
 from mlflow.entities import Metric, RunTag
 
 from tempfit.config import CalibrationConfig
+from tempfit.grid import settings_in_play
 from tempfit.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.sweep_table import to_markdown
 from tempfit.tracking.failures import told_as
-from tempfit.tracking.runs import Run, as_params, provenance, result_metrics, result_tags, start_run
-from tempfit.tracking.store import KIND_TAG, PARENT_TAG, SWEEP, Store
+from tempfit.tracking.runs import Run, as_params, as_tags, provenance, result_metrics, result_tags, start_run, versions
+from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
 
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already
 POINTS = 40  # of each child's histories: hundreds of children are compared by their shapes
@@ -34,8 +35,8 @@ def start_sweep(
     """
     first, *_ = configs = [trial.config for trial in plan.grid.trials]
     varied = varied_settings(configs)
-    shared = {name: value for name, value in first.hyperparameters().items() if name not in varied}
-    axes = {f"grid.{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
+    shared = {name: value for name, value in settings_in_play(first).items() if name not in varied}
+    axes = {f"{AXIS_PARAM}{axis.name}": ", ".join(map(axis.write, axis.values))[:6000] for axis in plan.grid.axes}
     tags = {**tags, KIND_TAG: SWEEP}
     return start_run(store, plan.readings, config, tags, label=title, params=shared | axes, again=again)
 
@@ -66,12 +67,13 @@ def _record_members(
 ) -> list[str]:
     """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
     shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
+    varied = varied_settings([member.trial.config for member in sweep.members])
 
     def record(number: int) -> str:
         run_id = finished.get(number)
         if run_id is None:
             with told_as(f"cannot record sweep {run.run_id} at {run.store.uri}"), run.store.whole():
-                run_id = _record_member(run, sweep.members[number], number, shared, begun.get(number))
+                run_id = _record_member(run, sweep.members[number], number, shared, varied, begun.get(number))
         return run_id
 
     numbers = range(len(sweep.members))
@@ -111,15 +113,17 @@ def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
             return finished, begun
 
 
-def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, str], begun: str | None) -> str:
+def _record_member(
+    run: Run, member: Member, number: int, shared: Mapping[str, str], varied: Sequence[str], begun: str | None
+) -> str:
     client, calibration = run.store.client, member.calibration
     if begun is None:
-        tags = {**shared, **result_tags(calibration), MEMBER_TAG: str(number)}
+        tags = {**result_tags(calibration), **shared, MEMBER_TAG: str(number)}
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
     metrics = result_metrics(calibration, run.start_time, POINTS)
-    client.log_batch(begun, metrics, as_params(member.trial.config.hyperparameters()))
+    client.log_batch(begun, metrics, as_params(settings_in_play(member.trial.config, varied)))
     client.set_terminated(begun)
     return begun
 
@@ -127,16 +131,16 @@ def _record_member(run: Run, member: Member, number: int, shared: Mapping[str, s
 def _metrics(sweep: Sweep, timestamp: int) -> list[Metric]:
     values: dict[str, float] = {"n_members": len(sweep.members), "n_failed": len(sweep.failed)}
     if sweep.best is not None:
-        values["best_loss"] = sweep.best.calibration.loss
-        values[f"best_{sweep.measure.replace(' ', '_')}"] = sweep.judge(sweep.best)
+        best = sweep.best.merit
+        figures = {"loss": best.loss, "rmse": best.rmse, "validation_loss": best.validation_loss}
+        values |= {f"best_{name}": value for name, value in figures.items() if value is not None}
     return [Metric(key, float(value), timestamp, 0) for key, value in values.items()]
 
 
 def _tags(sweep: Sweep, run_ids: list[str]) -> list[RunTag]:
-    tags = [RunTag("mlflow.note.content", f"**{sweep.headline()}**\n\n{to_markdown(sweep, most=20)}")]
-    if sweep.best is not None:
-        tags.append(RunTag("best_run", run_ids[sweep.members.index(sweep.best)]))
-    return tags
+    note = {"mlflow.note.content": f"**{sweep.headline()}**\n\n{to_markdown(sweep, most=20)}"}
+    best = {} if sweep.best is None else {BEST_TAG: run_ids[sweep.members.index(sweep.best)]}
+    return as_tags({**best, **note, **versions()})
 
 
 def _write_files(folder: Path, sweep: Sweep, figures: Mapping[str, bytes], run_ids: list[str]) -> list[str]:

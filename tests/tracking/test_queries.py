@@ -12,11 +12,12 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from tempfit.calibration import calibrate
+from tempfit.compare import RecordedRun, RecordedSweep, compare, compare_best
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, ServiceError
 from tempfit.readings import Readings, load_readings
 from tempfit.tracking import queries
-from tempfit.tracking.queries import best_runs, find_runs, last_runs, load_loss_curves, sweep_runs
+from tempfit.tracking.queries import find_runs, last_runs, load_loss_curves, runs_on_newest_data, sweep_runs
 from tempfit.tracking.runs import ended, log_calibration, start_run
 from tempfit.tracking.store import Store, open_existing_store, open_store
 from tempfit.tracking.ui import compare_page
@@ -52,6 +53,9 @@ class Recorder:
         points.append(Metric("rmse", loss**0.5 if rmse is None else rmse, 0, 0))
         self.store.client.log_batch(run_id, metrics=points, tags=[RunTag("status", status)])
 
+    def best(self, n: int) -> list[RecordedRun]:
+        return list(compare_best(runs_on_newest_data(self.store, self.experiment), n).runs)
+
     def sweep(self, losses: dict[float, float]) -> tuple[str, list[str]]:
         """A sweep over learning rates: the id of its parent run, and those of its children."""
         config, readings = CalibrationConfig(experiment=self.experiment), load_readings(THERMOMETER)
@@ -66,6 +70,9 @@ class Recorder:
                 self.results(children[-1], loss, "exhausted")
                 self.store.client.set_terminated(children[-1])
             self.results(parent.run_id, min(losses.values()), "exhausted")
+            best = children[list(losses.values()).index(min(losses.values()))]
+            self.store.client.set_tag(parent.run_id, "best_run", best)
+            self.store.client.log_metric(parent.run_id, "n_members", len(losses))
         return parent.run_id, children
 
 
@@ -138,7 +145,7 @@ def test_deleted_runs_are_not_there(recorder):
         with pytest.raises(RunsError, match=f"no run '{name}'"):
             find_runs(recorder.store, [first, name], None)
     assert ids(last_runs(recorder.store, 5, recorder.experiment)) == [second, first]
-    assert ids(best_runs(recorder.store, 5, recorder.experiment)) == [first, second]
+    assert ids(recorder.best(5)) == [first, second]
 
 
 def test_the_last_are_finished_calibrations_newest_first(recorder):
@@ -160,10 +167,10 @@ def test_the_best_are_on_the_data_of_the_newest_and_did_not_diverge(recorder):
     recorder.run(0.5, readings=shifted)
     worse, best, middle = (recorder.run(loss) for loss in (5.0, 3.0, 4.0))
     recorder.run(1.0, status="diverged")  # the newest says which data, even so
-    assert ids(best_runs(recorder.store, 2, recorder.experiment)) == [best, middle]
-    assert ids(best_runs(recorder.store, 9, recorder.experiment)) == [best, middle, worse]
+    assert ids(recorder.best(2)) == [best, middle]
+    assert ids(recorder.best(9)) == [best, middle, worse]
     recorder.run(0.7, readings=shifted)
-    assert [run.metrics["loss"] for run in best_runs(recorder.store, 9, recorder.experiment)] == [0.5, 0.7]
+    assert [run.metrics["loss"] for run in recorder.best(9)] == [0.5, 0.7]
 
 
 def test_the_best_have_the_lowest_rmse_whatever_loss_they_made_small(recorder):
@@ -174,8 +181,8 @@ def test_the_best_have_the_lowest_rmse_whatever_loss_they_made_small(recorder):
     recorder.run(1.0, rmse=math.inf)
     recorder.run(1.0, rmse=1.0, outcome="explodes", status="exhausted")
     arrived = recorder.run(3.0, rmse=1.75, outcome="arrives")
-    assert ids(best_runs(recorder.store, 2, recorder.experiment)) == [squared, arrived]
-    assert ids(best_runs(recorder.store, 9, recorder.experiment)) == [squared, arrived, huber, worse]
+    assert ids(recorder.best(2)) == [squared, arrived]
+    assert ids(recorder.best(9)) == [squared, arrived, huber, worse]
 
 
 def test_a_sweep_is_its_children(recorder):
@@ -190,9 +197,26 @@ def test_a_sweep_is_its_children(recorder):
         find_runs(recorder.store, [single, parent], None)
     with pytest.raises(RunsError, match="is not a sweep"):
         sweep_runs(recorder.store, single, None)
-    # The parent holds the best loss of its children, and is the newest but for them.
-    assert parent not in ids(last_runs(recorder.store, 9, recorder.experiment))
-    assert ids(best_runs(recorder.store, 9, recorder.experiment)) == [children[1], single, children[0]]
+    # The parent holds the best loss of its children.
+    assert ids(recorder.best(9)) == [children[1], single, children[0]]
+
+
+def test_among_the_last_runs_a_sweep_is_one_by_its_best(recorder):
+    """Its children started later than all the others: they would push them out."""
+    first, second = recorder.run(2.5), recorder.run(2.6)
+    parent, children = recorder.sweep({0.1 * k: 10.0 - k for k in range(1, 8)})
+    newest, *others = last_runs(recorder.store, 5, recorder.experiment)
+    assert ids(others) == [second, first]
+    assert (newest.run_id, newest.metric("loss"), newest.data) == (children[-1], 3.0, others[0].data)
+    assert newest.sweep == RecordedSweep(parent, recorder.store.client.get_run(parent).info.run_name, 7, 0)
+    assert [run.sweep for run in others] == [None, None]
+    recorder.store.client.delete_tag(parent, "best_run")  # as of a sweep that left nothing to use
+    recorder.store.client.log_param(parent, "grid.momentum", "0.1, 0.2")
+    nothing = last_runs(recorder.store, 5, recorder.experiment)[0]
+    assert (nothing.run_id, nothing.shown_id, nothing.diverged) == (parent, parent, True)
+    comparison = compare([nothing, *others])
+    assert ids(comparison.runs)[-1] == parent
+    assert comparison.written(nothing) == {"momentum": "0.1, 0.2"}
 
 
 def test_a_sweep_of_nothing_is_nothing_to_compare(recorder):
@@ -208,9 +232,9 @@ def test_too_few_runs_say_what_makes_some(recorder):
     with pytest.raises(RunsError, match=r"1 finished run in experiment .* `tempfit calibrate FILE` makes them"):
         last_runs(recorder.store, 5, recorder.experiment)
     with pytest.raises(RunsError, match=r"no finished runs in experiment .* that did not diverge"):
-        best_runs(recorder.store, 5, recorder.experiment)
+        recorder.best(5)
     with pytest.raises(RunsError, match="no finished runs in experiment 'Default'"):
-        best_runs(recorder.store, 5, "Default")
+        runs_on_newest_data(recorder.store, "Default")
 
 
 def test_runs_beyond_a_page_are_found(recorder, monkeypatch):

@@ -7,6 +7,7 @@ import math
 import signal
 import warnings
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -21,6 +22,7 @@ from mlflow.pyfunc import scoring_server
 from tempfit.calibration import Calibration, calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
+from tempfit.grid import settings_in_play
 from tempfit.readings import load_readings
 from tempfit.tracking import runs
 from tempfit.tracking.runs import Run, as_params, ended, log_calibration, start_run
@@ -63,7 +65,7 @@ def test_a_run_has_everything(mlruns: Path) -> None:
     run, result, artifacts = record(mlruns, scaling="factor", learning_rate=1e-2, n_epochs=1000)
     stored = read(run)
     assert stored.info.status == "FINISHED"
-    assert stored.data.params == {key: str(value) for key, value in result.config.hyperparameters().items()}
+    assert stored.data.params == {key: str(value) for key, value in settings_in_play(result.config).items()}
     assert stored.data.metrics["w"] == result.w
     assert stored.data.metrics["b"] == result.b
     assert stored.data.metrics["loss"] == result.loss
@@ -73,13 +75,40 @@ def test_a_run_has_everything(mlruns: Path) -> None:
     assert tags["status"] == "exhausted"
     assert tags["data_sha256"] == result.readings.sha256
     assert tags["prefect.flow_run_id"] == "some-id"
-    assert {f"version.{name}" for name in ("tempfit", "torch", "mlflow", "prefect")} <= set(tags)
+    made_with = dict(part.split(" ") for part in tags["versions"].split(", "))
+    assert made_with["torch"] == version("torch")
+    assert {"tempfit", "mlflow", "prefect"} <= set(made_with)
     (dataset,) = stored.inputs.dataset_inputs
     assert dataset.dataset.name == "thermometer.csv"
     assert result.readings.sha256.startswith(dataset.dataset.digest)
     assert set(artifacts) == {"calibration.json", "figures/line.png", "history.parquet", "residuals.parquet"}
     assert json.loads(Path(artifacts["calibration.json"]).read_text())["w"] == result.w
     assert Path(artifacts["figures/line.png"]).read_bytes() == FIGURES["line.png"]
+
+
+def test_mlflows_pages_show_what_matters_first(mlruns: Path) -> None:
+    """The overview has tags in the order in which they were written, less those of MLflow's own. The page of metrics
+    has a section for every prefix before a slash, and behind them all, one for metrics without: loss, w and b."""
+    run, result, _ = record(mlruns)
+    shown = [key for key in read(run).data.tags if not key.startswith("mlflow.")]
+    assert shown[:6] == ["data_sha256", "prefect.flow_run_id", "status", "outcome", "why", "usable"]
+    assert shown[-1] == "versions"
+    metrics = [metric.key for metric in runs.result_metrics(result, 0, 300)]
+    assert list(dict.fromkeys(metrics))[:3] == ["loss", "w", "b"]
+    assert [key for key in metrics if "/" in key] == []
+    assert json.loads(json.dumps(result.as_dict()))["checks"][0]["p"] == result.checks[0].p  # kept in calibration.json
+
+
+def test_params_are_the_settings_that_play_a_part(mlruns: Path) -> None:
+    run, _, _ = record(mlruns)
+    params = read(run).data.params
+    assert {"scaling", "learning_rate", "optimizer", "loss", "w_start", "b_start", "tolerance"} <= set(params)
+    others = {"factor", "degree", "hidden", "activation", "seed", "huber_delta", "momentum", "clip_norm", "l1", "folds"}
+    assert not others & set(params)
+    run, _, _ = record(mlruns, model="mlp", n_epochs=5, holdout=0.2, clip_norm=1.0)
+    params = read(run).data.params
+    assert {"hidden", "activation", "seed", "holdout", "clip_norm"} <= set(params)
+    assert not {"w_start", "degree", "factor"} & set(params)
 
 
 def test_the_history_is_sampled_for_the_ui_and_whole_in_the_artifact(mlruns: Path) -> None:

@@ -12,13 +12,13 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
 from tempfit import leases
-from tempfit.compare import compare
+from tempfit.compare import compare, compare_best
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
-from tempfit.grid import make_grid
+from tempfit.grid import make_grid, settings_in_play
 from tempfit.readings import load_readings
 from tempfit.sweep import Sweep, plan_sweep, run_sweep
-from tempfit.tracking.queries import sweep_runs
+from tempfit.tracking.queries import runs_on_newest_data, sweep_runs
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.store import PARENT_TAG, end_stale_runs, open_store
 from tempfit.tracking.sweeps import POINTS, log_sweep, start_sweep
@@ -63,13 +63,13 @@ def test_a_sweep_is_a_parent_and_a_child_per_member(mlruns: Path) -> None:
     assert runs[sweep.members.index(sweep.best)].info.run_id == parent.data.tags["best_run"]
     for child, member in zip(runs, sweep.members, strict=True):
         assert child.info.status == "FINISHED"
-        assert child.data.params == {k: str(v) for k, v in member.trial.config.hyperparameters().items()}
+        assert child.data.params == {k: str(v) for k, v in settings_in_play(member.trial.config).items()}
         assert child.data.metrics["loss"] == member.calibration.loss
         assert child.data.metrics["w"] == member.calibration.w
         assert child.data.tags["status"] == member.calibration.status
         assert child.data.tags["outcome"] == member.calibration.outcome
         assert child.data.tags["data_sha256"] == sweep.readings.sha256
-        assert "version.torch" in child.data.tags
+        assert "torch" in child.data.tags["versions"]
         points = run.store.client.get_metric_history(child.info.run_id, "loss")
         assert 2 <= len(points) <= POINTS
         assert max(point.step for point in points) == member.calibration.fit.n_epochs
@@ -95,6 +95,36 @@ def test_compare_knows_what_the_sweep_says_has_failed(mlruns: Path) -> None:
     comparison = compare(sweep_runs(run.store, run.run_id, None))
     assert [recorded.diverged for recorded in comparison.runs] == [False, True]
     assert comparison.runs[0].setting("learning_rate") == sweep.best.trial.config.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("axes", "settings", "measure"),
+    [
+        (["learning_rate=1e-4..1:9", "scaling=none,factor,standardize,minmax"], {}, "loss"),
+        (["learning_rate=0.01..1.2:9", "degree=1,2"], {"model": "polynomial", "holdout": 0.2}, "validation_loss"),
+        (["learning_rate=0.01..1.2:9", "loss=squared,huber"], {"folds": 3}, "rmse"),
+    ],
+    ids=["ties and failures", "validation loss", "different losses"],
+)
+def test_a_sweep_is_ranked_alike_by_all_who_rank_it(
+    axes: list[str], settings: dict[str, object], measure: str, mlruns: Path
+) -> None:
+    """As the sweep's table, by `compare --sweep` and, less the failed, by `compare --best`; down to the last place."""
+    config = CalibrationConfig(experiment=f"ranked by {measure}", n_epochs=300, **settings)
+    plan = plan_sweep(load_readings(THERMOMETER), make_grid(config, axes))
+    run, sweep = start_sweep(open_store(mlruns), plan, config, "sweep", {}), run_sweep(plan)
+    with ended(run):
+        log_sweep(run, sweep, FIGURES)
+    expected = [member.name for member in sweep.ranked]
+    sound = [member for member in sweep.ranked if not member.failed]
+    assert 0 < len(sweep.failed) < len(sound)
+    compared = compare(sweep_runs(run.store, run.run_id, None))
+    assert [recorded.name for recorded in compared.runs] == expected
+    best = compare_best(runs_on_newest_data(run.store, config.experiment), len(expected))
+    assert [recorded.name for recorded in best.runs] == [member.name for member in sound]
+    assert sweep.measure == compared.measure == best.measure == measure
+    fifth = compare_best(runs_on_newest_data(run.store, config.experiment), 5).runs[4]
+    assert fifth.name == sweep.ranked[4].name
 
 
 def test_a_repeated_attempt_writes_only_what_is_missing(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
