@@ -139,11 +139,14 @@ def test_readings_of_any_size_are_judged(x_unit, y_unit, settings):
 
     Figures and verdicts are those in plain units: no check depends on a unit.
     """
-    t_u, t_c = T_U / 100, T_C / 28
+    rng = np.random.default_rng(5)
+    t_u = np.linspace(0.2, 0.9, 40)  # enough for every check
+    t_c = t_u + 0.03 * rng.normal(size=40)
     plain = calibrate((t_u, t_c), **settings, y_unit="u")
     result = calibrate((x_unit * t_u, y_unit * t_c), **settings, y_unit="u")
     json.dumps(result.as_dict(), allow_nan=False)
     assert [(check.name, check.verdict) for check in result.checks] == [(c.name, c.verdict) for c in plain.checks]
+    assert Verdict.NOT_CHECKED not in [check.verdict for check in plain.checks]
     figures = [check.figure for check in result.checks[:-1]]
     assert figures == pytest.approx([check.figure for check in plain.checks[:-1]], rel=1e-6)
 
