@@ -106,6 +106,25 @@ def test_the_loss_has_a_log_axis_and_the_path_ends_at_the_optimum():
     assert way[-1] == pytest.approx(star[0], rel=1e-6)
 
 
+@pytest.mark.parametrize("more", [{}, {"n_epochs": 10}], ids=["overflows", "on its way"])
+def test_what_explodes_at_once_is_shown_to_and_fro(more):
+    """Along the steepest direction each update multiplies the distance to the optimum by 1 − 0.01 · 5883.42126 (the
+    design's λmax), which is −57.8: to the other side, and further away."""
+    (axes,) = draw_path(calibrate((T_U, T_C), **CASES["explodes"] | more)).axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("symlog", "symlog")
+    way = next(line for line in axes.lines if line.get_label() == "gradient descent").get_xydata()
+    assert len(way) == 6
+    assert (way[3:] / way[2:-1])[:, 0] == pytest.approx([1 - 1e-2 * 5883.42126] * 3, rel=1e-3)  # the flat one dies out
+    for edge, ends in zip(np.abs(way).max(axis=0), (axes.get_xlim(), axes.get_ylim()), strict=True):
+        assert -ends[0] == ends[1] > edge
+    assert [text.get_text() for text in axes.texts] == ["1", "2", "3", "4", "5"]
+
+
+def test_what_explodes_slowly_is_shown_as_it_is():
+    (axes,) = draw_path(calibrate((T_U, T_C), **CASES["explodes slowly"])).axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "linear")
+
+
 def test_words(result):
     lines = dict(summary(result))
     assert lines["status"] == describe_status(result)

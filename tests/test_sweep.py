@@ -14,7 +14,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError
 from tempfit.explain import why
 from tempfit.grid import Grid, Trial, make_grid
-from tempfit.plots.sweep import draw_figures, draw_map, draw_profile
+from tempfit.plots.sweep import draw_figures, draw_losses, draw_map, draw_profile
 from tempfit.presets import preset_grid
 from tempfit.readings import Readings
 from tempfit.status import Outcome, Status
@@ -154,6 +154,24 @@ def test_the_tutorials_table(tutorial):
     assert words["clipping: norm 1"] is Outcome.CRAWLS
     assert words["optimizer: RMSprop, 1e-2"] is Outcome.STICKS
     assert words["preprocessing: standardize, 0.5"] is Outcome.ARRIVES
+
+
+def test_the_best_the_median_and_the_worst_curve_are_named_beside_the_picture(tutorial):
+    """Without overlaps, outside the axes and inside the picture."""
+    grid = sweep("learning_rate=1e-4..1:9", "scaling=none,factor,standardize,minmax", n_epochs=300)
+    for swept, names in ((tutorial, ["lowest loss", "worst", "median"]), (grid, ["best", "worst", "median"])):
+        figure = draw_losses(swept)
+        figure.draw_without_rendering()
+        texts = {text.get_text().replace("\n", " "): text.get_window_extent() for text in figure.axes[0].texts}
+        sound = [member for member in swept.ranked if not member.failed]
+        members = [sound[0], sound[-1], sound[len(sound) // 2]]
+        expected = {f"{name}: {member.name}" for name, member in zip(names, members, strict=True)}
+        assert set(texts) == expected | {f"first to explode: {swept.ranked[-1].name}"}
+        boxes = list(texts.values())
+        assert not any(a.overlaps(b) for k, a in enumerate(boxes) for b in boxes[:k])
+        for box in boxes:
+            assert figure.axes[0].bbox.x1 < box.x0 < box.x1 <= figure.bbox.x1
+            assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
 
 
 def test_remedies_that_only_hide_the_problem_are_said_to(tutorial):

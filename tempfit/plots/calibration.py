@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from tempfit.calibration import Calibration
@@ -19,6 +20,8 @@ from tempfit.curve import Curve
 from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
 
 FEW, MANY = 30, 200  # states up to which each is marked; beyond which the axis of epochs is logarithmic
+FAR, FIRST = 100, 5  # times the first distance to the optimum; updates shown of what goes so far in no more
+SPAN, LEAST = 300.0, 1e-300  # of an axis beyond the last update; what a logarithm can be taken of
 MOST_POINTS = 5000  # dots that a person can still tell apart, and more than a figure needs
 MOST_NAMES = 10  # layers named beside the figure; more would take its place
 
@@ -118,7 +121,7 @@ def draw_loss(calibration: Calibration) -> Figure:
     if len(curves) > 1:  # two curves leave no corner that is surely free
         figure.legend(loc="outside lower center", ncols=2, frameon=False)
     else:
-        axes.legend(loc="upper left" if fit.diverged_at else "upper right")
+        axes.legend(loc="upper left" if calibration.exploded else "upper right")
     return figure
 
 
@@ -128,9 +131,13 @@ def draw_path(calibration: Calibration) -> Figure:
     history = calibration.fit.history
     optimum = problem.basis.change_to(problem.standard) @ calibration.exact.params
     states = history.sample(2000)
-    if calibration.fit.diverged_at is not None:  # it leaves every window: its first updates show the over-correction
+    explodes = calibration.exploded
+    if explodes:  # it leaves every window: its first updates show the over-correction
         distance = np.linalg.norm(history.params[:200] - optimum, axis=1)
-        states = np.arange(max(2, int(np.argmax(distance > 100 * distance[0]))))[: len(history)]
+        is_far = distance > FAR * distance[0]
+        states = np.arange(int(np.argmax(is_far)) if is_far.any() else len(distance))
+        if len(states) <= FIRST:
+            return _draw_explosion(calibration, optimum)
     path = history.params[states]
     suffix = "" if calibration.config.scaling == "none" else " (scaled readings)"
     figure, axes = make_canvas(f"w{suffix}", f"b{suffix}")
@@ -150,10 +157,50 @@ def draw_path(calibration: Calibration) -> Figure:
     axes.plot(*optimum, "*", color="black", markersize=11, label="exact least squares")
     axes.set_xlim(low[0], high[0])
     axes.set_ylim(low[1], high[1])
-    what = "The first updates" if calibration.fit.diverged_at is not None else "The way"
+    what = "The first updates" if explodes else "The way"
     axes.set_title(f"{what} of (w, b) over the contours of the squared loss")
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     return figure
+
+
+def _draw_explosion(calibration: Calibration, optimum: NDArray[np.float64]) -> Figure:
+    """The first updates of what explodes at once, from the optimum on symmetric-log axes: to and fro, ever further."""
+    design, history = calibration.problem.design, calibration.fit.history
+    away = history.params[: FIRST + 1] - optimum  # (states, 2)
+    suffix = "" if calibration.config.scaling == "none" else " (scaled readings)"
+    figure, axes = make_canvas(f"w − its optimum{suffix}", f"b − its optimum{suffix}")
+    linear = [max(float(np.abs(away[:, k]).min()), 1e-12 * float(np.abs(away[:, k]).max()), LEAST) for k in (0, 1)]
+    ends = [SPAN * max(float(np.abs(away[:, k]).max()), linear[k]) for k in (0, 1)]
+    sides = [_symmetric_log(linear[k], ends[k]) for k in (0, 1)]
+    w, b = np.meshgrid(*sides)
+    features, targets = design.features[0].numpy(), design.targets[0].numpy()
+    loss = _squared_loss(features, targets, optimum[0] + w, optimum[1] + b) / calibration.exact.n
+    levels = np.unique(np.geomspace(max(float(loss.min()), LEAST), max(float(loss.max()), 2 * LEAST), 16))
+    axes.contour(w, b, loss, levels=levels, cmap="Blues_r", linewidths=0.8)
+    axes.set_xscale("symlog", linthresh=linear[0])
+    axes.set_yscale("symlog", linthresh=linear[1])
+    for side, end, threshold in zip((axes.xaxis, axes.yaxis), ends, linear, strict=True):
+        powers = np.unique(np.linspace(math.ceil(math.log10(threshold)) + 2, math.floor(math.log10(end)), 4).round())
+        side.set_major_locator(FixedLocator([*(-(10.0 ** powers[::-1])), 0.0, *(10.0**powers)]))
+        side.set_minor_locator(NullLocator())
+    axes.plot(away[:, 0], away[:, 1], "o-", color=ORANGE, markersize=4, linewidth=1, label="gradient descent")
+    axes.plot(*away[0], "s", color="black", markersize=6, label="start")
+    axes.plot(0, 0, "*", color="black", markersize=11, label="exact least squares")
+    for number, (x, y) in list(enumerate(away))[1:]:
+        offset = (8 if x >= 0 else -8, 6 if y >= 0 else -6)
+        placed = {"ha": "left" if x >= 0 else "right", "va": "bottom" if y >= 0 else "top"}
+        axes.annotate(f"{number}", (x, y), offset, textcoords="offset points", fontsize=8, color=ORANGE, **placed)
+    axes.set_xlim(-ends[0], ends[0])
+    axes.set_ylim(-ends[1], ends[1])
+    axes.set_title(f"The first {len(away) - 1} updates of (w, b): to and fro, ever further away")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _symmetric_log(threshold: float, end: float) -> NDArray[np.float64]:
+    """From −end to end, evenly where a symmetric-log axis is linear up to the threshold."""
+    half = np.concatenate([np.linspace(0, threshold, 20)[1:], np.geomspace(threshold, end, 100)[1:]])
+    return np.concatenate([-half[::-1], [0.0], half])
 
 
 def draw_residuals(calibration: Calibration) -> Figure:

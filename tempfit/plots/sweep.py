@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from tempfit.grid import Axis, idle_settings
-from tempfit.plots.canvas import BLUE, COLOURS, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
+from tempfit.plots.canvas import BLUE, COLOURS, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
 from tempfit.ranking import LEAST
 from tempfit.sweep import Member, Sweep
 
 ABOVE_START = 30.0  # times the highest start: where the axis ends, so that what explodes does not squash the rest
 MOST_LABELS = 7  # along one side of the map
+NAME_WIDTH, NAME_LINES, NAME_HEIGHT = 26, 4, 0.042  # characters and lines of a curve's name; a line's share of the axis
 DIVERGED = "#EEEEEE"
 MEASURES = {"loss": "loss", "rmse": "mean squared error", "validation_loss": "validation loss"}  # as an axis names them
 
@@ -40,22 +42,21 @@ def draw_figures(sweep: Sweep) -> dict[str, bytes]:
 
 
 def draw_losses(sweep: Sweep) -> Figure:
-    """The loss of every member against updates on log axes: the best, the median and the diverged told apart."""
+    """The loss of every member against updates on log axes; the best, the median and the worst named beside them."""
     figure, axes = make_canvas("Epochs (updates made)", f"Loss ({sweep.readings.y_unit}²)")
     sound = [member for member in sweep.ranked if not member.failed]
-    told = {}
-    if sound:
-        first = f"{'best' if sweep.axes else 'lowest loss'}: {sound[0].name}"
-        told = {id(sound[len(sound) // 2]): ("black", "median"), id(sound[0]): (ORANGE, first)}
+    first = "best" if sweep.axes else "lowest loss"
+    told: dict[int, tuple[str, Member, str]] = {}
+    if sound:  # (of few, a later name takes the place of an earlier one)
+        named = [("median", sound[len(sound) // 2], "black"), ("worst", sound[-1], GREEN), (first, sound[0], ORANGE)]
+        told = {id(member): (name, member, colour) for name, member, colour in named}
     for members, colour, label in ((sound, "#B0B0B0", "others"), (sweep.failed, BLUE, "diverged")):
         plain = [member for member in members if id(member) not in told]
         for number, member in enumerate(plain):
             style = {"color": colour, "linewidth": 0.8, "alpha": 0.6 if len(plain) > 12 else 0.9}
             _draw_curve(axes, member, label=f"{label} ({len(plain):,})" if number == 0 else None, **style)
-    for member in reversed(sound):
-        if id(member) in told:
-            colour, label = told[id(member)]
-            _draw_curve(axes, member, color=colour, linewidth=2, label=label)
+    for _, member, colour in told.values():
+        _draw_curve(axes, member, color=colour, linewidth=2)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_yscale("log")
     axes.set_xlim(0)
@@ -65,10 +66,35 @@ def draw_losses(sweep: Sweep) -> Figure:
     highest = max(min(highest, max(loss.max() for loss in losses) * 2), lowest * 2)
     axes.set_ylim(lowest / 2, highest)
     label_log_axis(axes, lowest, highest)
+    labels = [(member.calibration.loss, f"{name}: {member.name}", colour) for name, member, colour in told.values()]
+    if sweep.failed:
+        first_to_go = sweep.ranked[-1]
+        labels.append((highest, f"first to explode: {first_to_go.name}", BLUE))
+    _name_curves(axes, labels)
     failed = f", {len(sweep.failed):,} diverged" if sweep.failed else ""
     axes.set_title(f"Loss of {len(sweep.members):,} configurations{failed}")
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _name_curves(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
+    """Names beside the right edge, (final loss, text, colour) each, at that height or as near as others let them be."""
+    low, high = np.log(axes.get_ylim())
+    texts = [wrap(text, NAME_WIDTH)[:NAME_LINES] for _, text, _ in labels]
+    heights = [NAME_HEIGHT * (len(lines) + 0.5) for lines in texts]
+    wanted = [(np.log(np.clip(loss, *axes.get_ylim())) - low) / (high - low) for loss, *_ in labels]
+    top, places = 1.0, {}
+    for k in sorted(range(len(labels)), key=lambda k: -wanted[k]):  # from above: below the one before
+        places[k] = min(wanted[k], top - heights[k] / 2)
+        top = places[k] - heights[k] / 2
+    bottom = 0.0
+    for k in reversed(list(places)):  # from below: what was pushed out comes back
+        places[k] = max(places[k], bottom + heights[k] / 2)
+        bottom = places[k] + heights[k] / 2
+    for k, place in places.items():
+        style = {"color": labels[k][2], "fontsize": 8, "va": "center", "linespacing": 1.1, "parse_math": False}
+        axes.text(1.015, place, "\n".join(texts[k]), transform=axes.transAxes, **style)
 
 
 def _draw_curve(axes: Axes, member: Member, **style: Any) -> None:
