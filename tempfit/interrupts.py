@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -23,6 +24,7 @@ LAST_GRACE = 3.5  # seconds from a second signal to the end, whatever is being w
 _received: list[int] = []  # by the `stoppable` that is open
 _open: list[bool] = []  # whether there is one
 _writing: list[bool] = []  # whether a database is being written
+_leftovers: list[Path] = []  # files that are of no use unless they are whole
 _repeated: list[int] = []  # signals that are raised once more by us, because their exception was lost
 
 
@@ -94,6 +96,17 @@ def take_time() -> None:
         os.close(descriptor)
     if signal.getsignal(signal.SIGTERM) is _stop:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def removed_at_the_end(path: Path) -> Iterator[None]:
+    """Remove a file after the block, and if the process is ended inside of it."""
+    _leftovers.append(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        _leftovers.remove(path)
 
 
 def raise_if_stopped() -> None:
@@ -177,6 +190,8 @@ def _watch(listening: socket.socket) -> None:
             if not told:
                 _tell("stopping as soon as the database is written; once more to stop within 5 seconds")
             told = True
+    for path in _leftovers:
+        path.unlink(missing_ok=True)
     if sys.stderr.isatty():
         _tell("\x1b[?25h")  # the cursor, which a progress bar hides
     os._exit(128 + first)

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from numpy.typing import NDArray
 
 from tempfit.errors import SettingsError
+from tempfit.interrupts import removed_at_the_end
 
 Block = Mapping[str, NDArray[Any]]
 """Columns by name, in their order, (rows,) each, of float64 or bool; the same names and types in every block."""
@@ -115,14 +116,13 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise SettingsError(f"--output: {path}: this is no file; name one, or leave it out for standard output")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with open(part, "xb") as file:
-            yield file
-        part.replace(target)
+        with removed_at_the_end(part):
+            with open(part, "xb") as file:
+                yield file
+            part.replace(target)
     except OSError as error:
         reason = error.strerror or error
         raise SettingsError(f"--output: {path}: cannot be written ({reason}); name another file") from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _table(block: Block) -> Any:

@@ -19,8 +19,8 @@ import pyarrow.csv
 import pytest
 from rich.console import Console
 
+from tempfit.__main__ import BROKEN_PIPE
 from tempfit.calibration import calibrate
-from tempfit.cli.shared import EXIT_PIPE
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 from tests.test_cli import BROKEN, run
 from tests.tracking.test_runs import record
@@ -280,7 +280,7 @@ def test_whoever_reads_may_leave(model):
     process = start(str(model), "large.csv", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline() == (",".join(FORWARD) + "\n").encode()
     process.stdout.close()
-    assert process.wait(60) == EXIT_PIPE
+    assert process.wait(60) == BROKEN_PIPE
     assert process.stderr.read() == b""
 
 

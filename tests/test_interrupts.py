@@ -115,7 +115,8 @@ def test_one_that_the_garbage_collector_swallowed_is_raised_again(signum, error,
 
 STUBBORN = """
 import sys, time
-from tempfit.interrupts import end_in_time, uninterrupted
+from pathlib import Path
+from tempfit.interrupts import end_in_time, removed_at_the_end, uninterrupted
 end_in_time()
 print("ready", flush=True)
 deadline = time.monotonic() + 60
@@ -135,6 +136,11 @@ elif sys.argv[1] == "writes for 3 s":
             time.sleep(0.1)
         print("written", flush=True)
     hang()
+elif sys.argv[1] == "leaves a file":
+    with removed_at_the_end(Path(sys.argv[2])):
+        Path(sys.argv[2]).touch()
+        print("touched", file=sys.stderr, flush=True)
+        hang()
 else:
     hang()
 """
@@ -143,7 +149,7 @@ else:
 def stop(kind: str, *signals: signal.Signals) -> tuple[int, float, str, str]:
     """Exit code, seconds after the last signal, and what was said, of a program that obeys no exception."""
     process = subprocess.Popen(
-        [sys.executable, "-c", STUBBORN, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", STUBBORN, *kind.split(": ")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -174,3 +180,9 @@ def test_a_second_signal_ends_it_within_five_seconds_always():
     assert code == 130
     assert "stopping within 5 seconds, whatever is being written" in err
     assert seconds < 5
+
+
+def test_what_is_not_whole_is_removed_by_then(tmp_path):
+    code, _, _, err = stop(f"leaves a file: {tmp_path / 'table.csv.part'}", signal.SIGTERM)
+    assert (code, err) == (143, "touched\n")
+    assert list(tmp_path.iterdir()) == []
