@@ -69,7 +69,7 @@ def serve(data: Path, config: CalibrationConfig, name: str, cron: str | None, in
         try:
             CronSchedule(cron=cron)
         except ValueError:
-            raise SettingsError(f"--cron: {cron!r} is not a cron expression; daily at six is '0 6 * * *'") from None
+            raise SettingsError(f"`cron`: {cron!r} is not a cron expression; daily at six is '0 6 * * *'") from None
     absolute = config.model_copy(update={"mlruns": str(Path(config.mlruns).resolve())})
     runner = _Runner(name=name, pause_on_shutdown=True)
     runner.add_flow(

@@ -49,8 +49,8 @@ def prefect_service(port: int) -> Service:
         [sys.executable, "-m", "prefect", "server", "start"],
         port,
         "/api/health",
-        "--prefect-port",
-        {  # by the environment, because the UI learns the port from there and not from --port
+        "`prefect_port`",
+        {  # by the environment, because the UI learns the port from there and from nowhere else
             "PREFECT_SERVER_API_HOST": "127.0.0.1",
             "PREFECT_SERVER_API_PORT": str(port),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

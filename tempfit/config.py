@@ -77,10 +77,10 @@ class ScalingConfig(Settings):
 
     scaling: Literal["none", "factor", "standardize", "minmax"] = setting(
         "standardize",
-        "Scaling of the readings: none, factor (times --factor, the tutorial's cure), "
+        "Scaling of the readings: none, factor (times `factor`, the tutorial's cure), "
         "standardize (mean 0, standard deviation 1; a polynomial's terms orthogonal, too) or minmax (0 to 1).",
     )
-    factor: float = setting(0.1, "The factor of --scaling factor.", gt=0, le=1e12)
+    factor: float = setting(0.1, 'The factor of `scaling="factor"`.', gt=0, le=1e12)
 
     @property
     def scaling_label(self) -> str:
@@ -92,16 +92,16 @@ class ModelConfig(Settings):
     """What is fitted to the readings."""
 
     model: Literal["line", "polynomial", "mlp"] = setting(
-        "line", "Model: line (w * t_u + b), polynomial (of --degree) or mlp (a small neural network)."
+        "line", "Model: line (w * t_u + b), polynomial (of `degree`) or mlp (a small neural network)."
     )
-    degree: int = setting(2, "Degree of --model polynomial.", ge=1, le=MOST_DEGREE)
+    degree: int = setting(2, 'Degree of `model="polynomial"`.', ge=1, le=MOST_DEGREE)
     hidden: str = setting(
         "13",
-        "Widths of the hidden layers of --model mlp, first to last: 13, or 16x16x16.",
+        'Widths of the hidden layers of `model="mlp"`, first to last: 13, or 16x16x16.',
         pattern=r"^[1-9][0-9]{0,3}(x[1-9][0-9]{0,3}){0,63}$",
     )
     activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
-        "tanh", "Activation of the hidden layers of --model mlp, as in torch.nn."
+        "tanh", 'Activation of the hidden layers of `model="mlp"`, as in torch.nn.'
     )
     seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**32)
 
@@ -124,7 +124,7 @@ class ModelConfig(Settings):
 class ValidationConfig(Settings):
     """Which readings the fit does not see, to judge it by."""
 
-    holdout: float = setting(0.0, "Fraction of the readings to hold out for validation, drawn by --seed.", ge=0, lt=1)
+    holdout: float = setting(0.0, "Fraction of the readings to hold out for validation, drawn by `seed`.", ge=0, lt=1)
     holdout_rows: str | None = setting(
         None,
         "Readings to hold out for validation, counted from 0 among those used: 2,10.",
@@ -132,7 +132,7 @@ class ValidationConfig(Settings):
     )
     folds: int = setting(
         0,
-        "Number k of folds for k-fold cross-validation, drawn by --seed; the model itself is fitted to all readings. "
+        "Number k of folds for k-fold cross-validation, drawn by `seed`; the model itself is fitted to all readings. "
         "0: none.",
         ge=0,
         le=1000,
@@ -165,18 +165,18 @@ class TrainingConfig(ModelConfig):
     loss: Literal["squared", "huber", "york"] = setting(
         "squared",
         "Loss: mean squared error; Huber's, which weighs outliers less; or York's, with both axes uncertain, which a "
-        "table with the columns of --u-c and --u-u gets by itself.",
+        "table with the columns of `u_c` and `u_u` gets by itself.",
     )
     huber_delta: float | None = setting(
         None,
-        "Residual beyond which --loss huber grows linearly, in the reference's unit (of a reading of mean weight); by "
+        "Residual beyond which Huber's loss grows linearly, in the reference's unit (of a reading of mean weight); by "
         "default, 1.345 times the robust standard deviation of the residuals, and training starts at the line of least "
         "squares.",
         unit="y_unit",
         gt=0,
     )
     w_start: float = setting(
-        1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed."
+        1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by `seed`."
     )
     b_start: float = setting(0.0, "Start value of b, in scaled units.")
     tolerance: float = setting(
@@ -225,7 +225,7 @@ class UncertaintyConfig(Settings):
     )
     uncertainty_from: Literal["auto", "residuals", "stated"] = setting(
         "auto",
-        "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of --u-c "
+        "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of `u_c` "
         "(auto: those stated, if there are any, but after Huber's loss, the residuals).",
     )
     coverage: float = setting(0.95, "Coverage probability of intervals.", gt=0, lt=1)
@@ -248,7 +248,7 @@ class CalibrationConfig(
     @model_validator(mode="after")
     def _york_fits_lines(self) -> Self:
         if self.loss == "york" and self.model != "line":
-            raise ValueError(f"loss york is for --model line; a {self.model} cannot have both axes uncertain")
+            raise ValueError(f'loss york is for `model="line"`; a {self.model} cannot have both axes uncertain')
         return self
 
     @property

@@ -64,7 +64,7 @@ class Wanted:
 
     name: str
     required: bool = True
-    options: str = "--x and --y"
+    options: str = "`x` and `y`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,8 @@ def value_error(place: str, value: str | float) -> ReadingsError:
     if value != value or (isinstance(value, str) and value.lower() in MISSING):
         written = f" ({shown(value)})" if isinstance(value, str) and value else ""
         return ReadingsError(
-            f"{place}: the value is missing{written}; fill it in, or drop rows with a missing value by --drop-missing"
+            f"{place}: the value is missing{written}; fill it in, or drop rows with a missing value by "
+            "`drop_missing=True`"
         )
     text = shown(value) if isinstance(value, str) else f"{value:g}"
     if (isinstance(value, str) and _INFINITE.fullmatch(value)) or value in (np.inf, -np.inf):
@@ -403,7 +404,7 @@ def _why_not(cell: str, mark: str) -> str:
     """What to do about a cell that is not a number."""
     other, name, other_name = (",", "point", "comma") if mark == "." else (".", "comma", "point")
     if _THOUSANDS.fullmatch(cell):
-        return f" with a decimal {name}; remove separators of thousands, or say --decimal {other_name} if it is one"
+        return f' with a decimal {name}; remove separators of thousands, or say `decimal="{other_name}"` if it is one'
     if _NUMBER[other].fullmatch(cell):
-        return f" with a decimal {name}; use one mark throughout, or say --decimal {other_name}"
+        return f' with a decimal {name}; use one mark throughout, or say `decimal="{other_name}"`'
     return "; correct or remove the row"

@@ -27,7 +27,7 @@ CLOSE = 1e-3  # within 0.1 % of the lowest loss
 POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
     "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand; "
-    "--optimizer adam --learning-rate 0.01 is a good start."
+    '`optimizer="adam", learning_rate=0.01` is a good start.'
 )
 
 
@@ -217,8 +217,8 @@ def _forecast_network(config: CalibrationConfig, curvature: float) -> Forecast:
         times = f"{format_ratio(config.learning_rate / critical)} times the {format_rate(critical)}"
         advice = (
             f"learning rate {format_rate(config.learning_rate)} is {times} that is critical when training starts: its "
-            f"first updates over-correct, it may explode; take --learning-rate {format_rate(critical / 2)}, or "
-            "--optimizer adam --learning-rate 0.01."
+            f"first updates over-correct, it may explode; take `learning_rate={format_rate(critical / 2)}`, or "
+            '`optimizer="adam", learning_rate=0.01`.'
         )
     untold = "a network's curvature changes as it learns"
     return Forecast(np.array([math.nan, curvature]), critical, None, None, untold, advice, warns)
@@ -284,8 +284,8 @@ def _principal_axes(design: Design, config: CalibrationConfig) -> _Axes:
             smallest = np.finfo(np.float64).tiny
             return _Axes(np.maximum(eigenvalues, smallest)[::-1], left[:, ::-1], singular[::-1], right[::-1].T)
     raise SettingsError(
-        f"the curvature of the loss is not finite with --scaling {config.scaling}: "
-        "scale the readings (--scaling standardize)"
+        f'the curvature of the loss is not finite with `scaling="{config.scaling}"`: '
+        'scale the readings (`scaling="standardize"`)'
     )
 
 
@@ -345,7 +345,7 @@ def _advice(
     overflow_epoch = curve.overflow_epoch if curve is not None else None
     rate, limit = f"learning rate {format_rate(config.learning_rate)}", f"the critical {format_rate(critical)}"
     times = f"{rate} is {format_ratio(config.learning_rate / critical)} times {limit}"
-    smaller = f"--learning-rate {format_rate(critical / 2)}"
+    smaller = f"`learning_rate={format_rate(critical / 2)}`"
     scaled = config.scaling == "standardize"
     if config.optimizer != "sgd":
         return (
@@ -362,13 +362,13 @@ def _advice(
             f"aside. To be safe, take {smaller}."
         )
     if stable is None and config.learning_rate >= critical:
-        cure = f"use {smaller}." if scaled else "scaling the readings cures it: --scaling standardize."
+        cure = f"use {smaller}." if scaled else 'scaling the readings cures it: `scaling="standardize"`.'
         return (
             f"{times}: clipping stops the overflow but not the over-correction, so the fit crawls, to and fro; {cure}"
         )
     if stable is False:
         when = f", and the loss overflows at epoch {overflow_epoch:,}" if overflow_epoch else ""
-        cure = "" if scaled else "scale the readings (--scaling standardize) or "
+        cure = "" if scaled else 'scale the readings (`scaling="standardize"`) or '
         return f"{times}: every update over-corrects{when}. To cure it, {cure}take a smaller step ({smaller})."
     if epochs_needed is None:
         return f"{rate} is below {limit}: no over-correction."
@@ -376,5 +376,5 @@ def _advice(
     needed = f"{rate} is stable ({limit}) and needs {epochs} to come within 0.1 % of the lowest loss"
     if epochs_needed <= config.n_epochs:
         return f"{needed}."
-    cure = f"try {smaller}" if scaled else "scaling the readings makes it fast: --scaling standardize"
+    cure = f"try {smaller}" if scaled else 'scaling the readings makes it fast: `scaling="standardize"`'
     return f"{needed}, more than the {config.n_epochs:,} given; {cure}."

@@ -24,7 +24,7 @@ from tempfit.config import (
 )
 from tempfit.errors import SettingsError
 
-MOST_TRIALS = 1000  # that nobody asked for with --yes
+MOST_TRIALS = 1000  # that nobody asked for to be tried
 MOST_OF_ALL = 20_000  # that anybody may ask for: a gigabyte of histories, and minutes of writing runs
 LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axis
 SWEPT = frozenset().union(
@@ -92,11 +92,11 @@ def parse_axis(text: str) -> Axis:
     name, equals, values = (part.strip() for part in text.partition("="))
     name = name.replace("-", "_")
     if not equals or not name:
-        raise SettingsError(f"--grid {text!r}: write SETTING=VALUES, such as learning_rate=1e-4..1e-1:10")
+        raise SettingsError(f"`grid` {text!r}: write SETTING=VALUES, such as learning_rate=1e-4..1e-1:10")
     if name not in SWEPT:
-        raise SettingsError(f"--grid {text!r}: {_unknown(name)}")
+        raise SettingsError(f"`grid` {text!r}: {_unknown(name)}")
     if not values:
-        raise SettingsError(f"--grid {text!r}: no values; write {name}=A,B,C or {name}=LOW..HIGH:N")
+        raise SettingsError(f"`grid` {text!r}: no values; write {name}=A,B,C or {name}=LOW..HIGH:N")
     field = CalibrationConfig.model_fields[name]
     if ".." in values:
         found: list[Any] = _parse_range(values, text, is_integer=_takes(field, int) and not _takes(field, float))
@@ -109,7 +109,7 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
     """Every combination of the axes over the settings of `base`; the first axis varies slowest.
 
     Combinations that contradict themselves (adam with momentum) are left out; those that differ only in a
-    setting that plays no part (a factor without --scaling factor) are tried once.
+    setting that plays no part (a factor without factor scaling) are tried once.
     agreed: the user knows that there may be more than MOST_TRIALS of them.
     Raises SettingsError as `parse_axis` does, when a setting has two axes, when there are too many combinations, and
     when none is left.
@@ -118,12 +118,12 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
     names = [axis.name for axis in axes]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"--grid: {name} has two axes; write its values in one")
+            raise SettingsError(f"`grid`: {name} has two axes; write its values in one")
     n_combinations = math.prod(len(axis.values) for axis in axes)
     if n_combinations > (MOST_OF_ALL if agreed else MOST_TRIALS):
-        advice = "" if agreed else f", or add --yes to try up to {MOST_OF_ALL:,}"
+        advice = "" if agreed else f", or add `yes=True` to try up to {MOST_OF_ALL:,}"
         raise SettingsError(
-            f"--grid: {n_combinations:,} configurations are more than {MOST_OF_ALL if agreed else MOST_TRIALS:,}: "
+            f"`grid`: {n_combinations:,} configurations are more than {MOST_OF_ALL if agreed else MOST_TRIALS:,}: "
             f"make the grid coarser{advice}"
         )
     trials: dict[str, Trial] = {}
@@ -138,7 +138,7 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
             continue
         trials.setdefault(_essence(config), Trial(_name(axes, values, settings | chosen), config))
     if not trials:
-        raise SettingsError(f"--grid: no combination of these values can be tried: {left_out[-1][1]}")
+        raise SettingsError(f"`grid`: no combination of these values can be tried: {left_out[-1][1]}")
     return Grid(axes, tuple(trials.values()), tuple(left_out))
 
 
@@ -160,7 +160,7 @@ def format_value(value: Any, digits: int = 3) -> str:
 
 def _unknown(name: str) -> str:
     if name in CalibrationConfig.model_fields:
-        return f"{name} is no hyperparameter; give it once, as --{name.replace('_', '-')}"
+        return f"{name} is no hyperparameter; give it once, as `{name}`"
     near = difflib.get_close_matches(name, SWEPT, n=1)
     return f"no such setting as {name!r}" + (f"; did you mean {near[0]}?" if near else "")
 
@@ -183,13 +183,13 @@ def _parse_range(values: str, text: str, *, is_integer: bool) -> list[Any]:
         low, high = (float(end) for end in ends.split(".."))
         n = int(count)
     except ValueError:
-        raise SettingsError(f"--grid {text!r}: a range is LOW..HIGH:N, with N values, such as 1e-4..1e-1:10") from None
+        raise SettingsError(f"`grid` {text!r}: a range is LOW..HIGH:N, with N values, such as 1e-4..1e-1:10") from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise SettingsError(f"--grid {text!r}: an empty range; LOW must be below HIGH")
+        raise SettingsError(f"`grid` {text!r}: an empty range; LOW must be below HIGH")
     if not 2 <= n <= MOST_OF_ALL:
-        raise SettingsError(f"--grid {text!r}: a range has 2 to {MOST_OF_ALL:,} values, not {n}")
+        raise SettingsError(f"`grid` {text!r}: a range has 2 to {MOST_OF_ALL:,} values, not {n}")
     if spacing not in ("", "log", "lin") or (spacing == "log" and low <= 0):
-        raise SettingsError(f"--grid {text!r}: spacing is log (for values above zero) or lin")
+        raise SettingsError(f"`grid` {text!r}: spacing is log (for values above zero) or lin")
     steps = [k / (n - 1) for k in range(n)]
     if spacing == "log" or (not spacing and low > 0 and high >= LOG_SPAN * low):
         found = [low * (high / low) ** step for step in steps]
@@ -204,11 +204,11 @@ def _checked(name: str, value: Any, text: str) -> Any:
     try:
         return getattr(CalibrationConfig.model_validate({name: value}), name)
     except ValidationError as error:  # beside the defaults, no value is at fault but this
-        raise SettingsError(f"--grid {text!r}: {describe(error)}") from None
+        raise SettingsError(f"`grid` {text!r}: {describe(error)}") from None
 
 
 def idle_settings(values: Mapping[str, Any]) -> set[str]:
-    """The settings, of all by name, that play no part beside the others: a factor without --scaling factor."""
+    """The settings, of all by name, that play no part beside the others: a factor without factor scaling."""
     is_network = values["model"] == "mlp"
     idle = {
         "factor": values["scaling"] != "factor",

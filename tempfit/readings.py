@@ -134,7 +134,7 @@ class Readings:
         if self.u_u is not None and self.u_c is None:
             raise ReadingsError(
                 f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
-                "give both, or ignore them by --u-u none"
+                'give both, or ignore them by `u_u="none"`'
             )
         for name, values, least in (("u_c", self.u_c, SMALLEST), ("u_u", self.u_u, 0.0)):
             if values is not None and (values < least).any():
@@ -237,8 +237,8 @@ def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
     Uncertainties under another name than the usual are asked for, so they are required.
     """
     uncertainties = [
-        Wanted(name, required=name != default, options=option)
-        for name, default, option in ((config.u_c, DEFAULTS.u_c, "--u-c"), (config.u_u, DEFAULTS.u_u, "--u-u"))
+        Wanted(name, required=name != default, options=setting)
+        for name, default, setting in ((config.u_c, DEFAULTS.u_c, "`u_c`"), (config.u_u, DEFAULTS.u_u, "`u_u`"))
         if name != NO_COLUMN
     ]
     return [Wanted(config.x), Wanted(config.y), *uncertainties]

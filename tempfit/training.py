@@ -185,7 +185,7 @@ def pick_device(config: TrainingConfig, n_residuals: int) -> torch.device:
         large = n_residuals >= AUTO_CUDA_ELEMENTS
         return torch.device("cuda" if large and torch.cuda.is_available() else "cpu")
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("device: cuda is not available on this machine; use --device cpu")
+        raise SettingsError('`device`: cuda is not available on this machine; use `device="cpu"`')
     return torch.device(config.device)
 
 
@@ -276,7 +276,7 @@ class _Batch:
         if not np.isfinite([scale, _to_numpy(self.loss.value(residual[..., 0]))]).all():
             raise SettingsError(
                 f"the loss or its gradient is not finite at the start values in {configs[0].dtype}: "
-                "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
+                'scale the readings (`scaling="standardize"`), start smaller, or use `dtype="float64"`'
             )
         rounding = 8 * float(torch.finfo(self.params.dtype).eps)
         tolerance = np.array([c.tolerance for c in configs])

@@ -86,10 +86,10 @@ def test_huber_is_stable_below_its_critical_rate():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"scaling": "none", "learning_rate": 1e-2}, ["29.4 times", "3.4e-4", "epoch 88", "--scaling standardize"]),
-        ({"scaling": "none", "learning_rate": 1e-4}, ["259,8", "more than the 5,000", "--scaling standardize"]),
+        ({"scaling": "none", "learning_rate": 1e-2}, ["29.4 times", "3.4e-4", "epoch 88", 'scaling="standardize"']),
+        ({"scaling": "none", "learning_rate": 1e-4}, ["259,8", "more than the 5,000", 'scaling="standardize"']),
         ({"scaling": "none", "learning_rate": 1e-2, "clip_norm": 1.0}, ["clipping", "over-correction"]),
-        ({"learning_rate": 2.0}, ["2 times the critical 1", "--learning-rate 0.5"]),
+        ({"learning_rate": 2.0}, ["2 times the critical 1", "learning_rate=0.5"]),
         ({"optimizer": "adam"}, ["adam adapts"]),
         ({}, ["stable", "needs 1 epoch to"]),
     ],

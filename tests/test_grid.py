@@ -55,8 +55,8 @@ def test_axes(text, values):
     [
         ("learnin_rate=1,2", "did you mean learning_rate?"),
         ("colour=red", "no such setting as 'colour'"),
-        ("x=a,b", "x is no hyperparameter; give it once, as --x"),
-        ("mlruns=a,b", "give it once, as --mlruns"),
+        ("x=a,b", "x is no hyperparameter; give it once, as `x`"),
+        ("mlruns=a,b", "give it once, as `mlruns`"),
         ("learning_rate", "write SETTING=VALUES"),
         ("=1,2", "write SETTING=VALUES"),
         ("learning_rate=", "no values"),
@@ -73,14 +73,14 @@ def test_axes(text, values):
         ("learning_rate=none,1", "unable to parse"),
         ("folds=1,5", "one fold leaves nothing"),
         ("hidden=13,9999x9999", "no more than 10,000"),
-        ("holdout_rows=2,10", "give it once, as --holdout-rows"),
+        ("holdout_rows=2,10", "give it once, as `holdout_rows`"),
     ],
 )
 def test_bad_axes_are_refused_with_one_line_that_says_what_to_do(text, words):
     with pytest.raises(SettingsError) as caught:
         make_grid(BASE, [text])
     assert words in str(caught.value)
-    assert str(caught.value).startswith("--grid")
+    assert str(caught.value).startswith("`grid`")
     assert "\n" not in str(caught.value)
 
 
@@ -130,7 +130,7 @@ def test_names_tell_close_values_apart():
 def test_more_than_a_limit_are_refused_unless_agreed():
     texts = ["learning_rate=1e-4..1e-1:101", "momentum=0..0.9:10"]
     assert math.prod(len(parse_axis(text).values) for text in texts) > MOST_TRIALS
-    with pytest.raises(SettingsError, match=r"1,010 configurations are more than 1,000: .*--yes"):
+    with pytest.raises(SettingsError, match=r"1,010 configurations are more than 1,000: .*`yes=True`"):
         make_grid(BASE, texts)
     assert len(make_grid(BASE, texts, agreed=True).trials) == 1010
     with pytest.raises(SettingsError, match="more than 20,000"):
@@ -145,6 +145,6 @@ def test_every_hyperparameter_can_be_swept():
 def test_presets_are_distinct_configurations_over_the_base():
     grid = preset_grid("tutorial", CalibrationConfig(experiment="mine", x_unit="mV"))
     assert {(trial.config.experiment, trial.config.x_unit) for trial in grid.trials} == {("mine", "mV")}
-    with pytest.raises(SettingsError, match="leave out clip_norm, n_epochs"):
+    with pytest.raises(SettingsError, match="leave out `clip_norm`, `n_epochs`"):
         preset_grid("tutorial", CalibrationConfig(clip_norm=1.0, n_epochs=10))
     assert len({trial.config for trial in grid.trials}) == len(grid.trials) == len(PRESETS["tutorial"])

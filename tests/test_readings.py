@@ -95,7 +95,7 @@ def test_columns_by_name(tmp_path):
         ("t_u,t_c\n1,2\n1e400,4\n5,6\n", "line 3, column 't_u': '1e400' is beyond ±1e+100"),
         ("t_u,t_c\n1,2\n3;4\n5,6\n", "line 3 has 1 cell where the header has 2"),
         ("t_u,t_u,t_c\n1,2,3\n", "line 1: column 't_u' is there 2 times"),
-        ("t_u,tc\n1,2\n", "no column 't_c'; the columns are 't_u, tc'; choose with --x and --y (did you mean 'tc'?)"),
+        ("t_u,tc\n1,2\n", "no column 't_c'; the columns are 't_u, tc'; choose with `x` and `y` (did you mean 'tc'?)"),
         ("7,1\n7,2\n", "the first line holds numbers"),
         ("t_u,t_c\n7,1\n7,2\n7,3\n", "column 't_u': all 3 values are (nearly) the same, 7"),
         (b"t_u,t_c\n1,2\n3,\xb0\n", "line 3 is not UTF-8 (byte 14 is 0xb0)"),
@@ -279,7 +279,7 @@ def test_blocks_of_any_size_are_read_as_the_whole(header, rows, delimiter, ends,
         assert isinstance(blocks, str)  # that, or the fault of an earlier line: the whole is searched for bytes first
     elif decimal == "auto" and whole != blocks:  # the number that tells the mark stands in a later block
         assert isinstance(blocks, str)
-        assert "--decimal" in blocks
+        assert "`decimal=" in blocks
         told = [both(decimal) for decimal in ("point", "comma")]
         assert (whole, whole) in told
     else:

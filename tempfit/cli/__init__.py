@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from rich.markup import escape
-
 from tempfit.cli import (  # each registers its commands
     calibrate,
     compare,
@@ -17,7 +15,7 @@ from tempfit.cli import (  # each registers its commands
     services,
     sweep,
 )
-from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, stderr
+from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, show_text, stderr
 from tempfit.errors import InputError, ServiceError
 
 __all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
@@ -52,5 +50,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _fail(message: str, code: int) -> None:
     first_line = message.strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
-    stderr.print(f"[bold red]error:[/] {escape(first_line)}", soft_wrap=True, highlight=False)
+    show_text(stderr, "error: ", first_line, "bold red")
     sys.exit(code)

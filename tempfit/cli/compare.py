@@ -13,6 +13,7 @@ import typer
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
+    Whole,
     app,
     browse_command,
     check_figure,
@@ -143,9 +144,9 @@ def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
     if comparison.n_left_out:
         n = len(comparison.runs)
         lines.append(("left out", f"{comparison.n_left_out:,} of {n:,} runs; --rows {n} shows them all"))
-    lines.append(("browse", browse))
+    lines.append(("browse", Whole(browse)))
     if figure is not None:
-        lines.append(("figure", str(figure)))
+        lines.append(("figure", Whole(figure)))
     stdout.print()
     show_lines(stdout, lines)
 

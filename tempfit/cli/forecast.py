@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import app, check_figure, show_lines, stderr, stdout, write_figure
+from tempfit.cli.shared import Whole, app, check_figure, show_lines, stderr, stdout, write_figure
 from tempfit.cli.tables import Column, longest_word, show_table
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
@@ -86,7 +86,7 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
         lines.append(("lowest loss", f"{outlook.lowest_loss:.6g} {outlook.readings.y_unit}²"))
         lines.append(("epochs", f"until the loss{penalized} is within 0.1 % of its lowest"))
     if figure is not None:
-        lines.append(("figure", str(figure)))
+        lines.append(("figure", Whole(figure)))
     stdout.print()
     show_lines(stdout, lines)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
+from tempfit.cli.spelling import option_of, spell_options
 from tempfit.config import (
     CalibrationConfig,
     ModelConfig,
@@ -68,10 +69,10 @@ def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
-    flag = f"--{name.replace('_', '-')}"
+    flag = option_of(name)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
-        help=f"{field.description}{_bounds(field)}",
+        help=f"{spell_options(field.description or '')}{_bounds(field)}",
         show_default="none" if field.default is None else str(field.default),
         rich_help_panel=panel,
     )
@@ -103,7 +104,7 @@ def as_options(config: CalibrationConfig) -> list[str]:
     idle = idle_settings(config.model_dump())
     words = []
     for name, value in given.items():
-        flag = f"--{name.replace('_', '-')}"
+        flag = option_of(name)
         if name not in idle:
             words += [flag] if value is True else [flag, str(value)]
     return words

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, EXIT_PIPE, Mlruns, app, check_folder, open_record, show_warnings, stderr
+from tempfit.cli.shared import (
+    DEFAULT_MLRUNS,
+    EXIT_PIPE,
+    Mlruns,
+    app,
+    check_folder,
+    open_record,
+    show_text,
+    show_warnings,
+    stderr,
+)
 from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
 
 if TYPE_CHECKING:
@@ -109,12 +119,12 @@ def _predict(
     rate = n_rows / (time.perf_counter() - start)
     low, high = predictor.curve.t_u_range
     dropped = f" ({n_dropped:,} dropped for a missing value)" if n_dropped else ""
-    stderr.print(
+    show_text(
+        stderr,
+        "",
         f"{count(n_rows, 'row')}{dropped}, {f'{n_extrapolated:,}' if n_extrapolated else 'none'} extrapolated "
         f"(calibrated: {predictor.x} from {low:g} to {high:g}), {rate:,.0f} rows/s",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+        "",
     )
 
 

@@ -13,6 +13,7 @@ from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
     RunName,
+    Whole,
     app,
     check_folder,
     open_record,
@@ -86,7 +87,7 @@ def report(
     for path, rendered in written.items():
         with whole_file(path) as file:
             file.write(rendered)
-    show_lines(stdout, [("report", str(path)) for path in written])
+    show_lines(stdout, [("report", Whole(path)) for path in written])
     show_warnings(record)
 
 

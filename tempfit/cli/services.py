@@ -27,7 +27,7 @@ def ui(
     from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
 
     with stderr.status("starting MLflow's UI …") as status, ExitStack() as cleanup:
-        service = mlflow_service(Path(mlruns), port, "--port")
+        service = mlflow_service(Path(mlruns), port, "`port`")
 
         def on_ready() -> None:
             status.stop()
@@ -50,7 +50,7 @@ def up(
     from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
 
     with stderr.status("starting Prefect's server and MLflow's UI …") as status, ExitStack() as cleanup:
-        prefect, mlflow = prefect_service(prefect_port), mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
+        prefect, mlflow = prefect_service(prefect_port), mlflow_service(Path(mlruns), mlflow_port, "`mlflow_port`")
         announcement = Announcement(prefect_port, prefect.log)
 
         def on_ready() -> None:

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from tempfit.cli.spelling import spell_options
 from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from tempfit.tracking.store import Store
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_PIPE = 1, 2, 3, 141
+LEAST_ROOM = 30  # characters for a text beside its label; with less, it goes on below it
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,13 +68,35 @@ def say(*lines: str) -> None:
         stdout.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
+class Whole(str):
+    """A path, an address or a command: it is never wrapped, since what is broken cannot be copied."""
+
+
 def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mapping[str, str] | None = None) -> None:
     """Print labels and their texts, one below the other; styles: of the texts, by label."""
     width = max((len(label) for label, _ in lines), default=0)
     for label, text in lines:
-        style = (styles or {}).get(label, "none")
-        # The terminal wraps what is too long: a path or an address broken by us could not be copied whole.
-        console.print(f"[dim]{label:<{width}}[/]  [{style}]{escape(text)}[/]", soft_wrap=True, highlight=False)
+        show_text(console, f"{label:<{width}}  ", text, "dim", (styles or {}).get(label, ""))
+
+
+def show_text(console: Console, label: str, text: str, label_style: str, style: str = "") -> None:
+    """Print a sentence behind its label, settings in it as options.
+
+    A terminal has it wrapped at words, the lines below each other; anything else has it on one line.
+    """
+    told = spell_options(text)
+    if console.is_terminal and not isinstance(text, Whole):
+        indent = len(label) if console.width - len(label) >= LEAST_ROOM else 4
+        lines = fill(
+            told,
+            console.width,
+            initial_indent=label,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        told = lines[len(label) :]
+    console.print(Text.assemble((label, label_style), (told, style)), soft_wrap=True, highlight=False)
 
 
 def check_folder(option: str, path: Path) -> None:
@@ -111,12 +136,17 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
     return load_record(store, name), store
 
 
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    show_text(stderr, "warning: ", text, "bold yellow")
+
+
 def show_warnings(record: Record) -> None:
     """A line on stderr for each reason not to use the calibration."""
     from tempfit.csv_text import printable
 
     for reason in record.warnings:
-        stderr.print(f"[bold yellow]warning:[/] {escape(printable(reason))}", soft_wrap=True, highlight=False)
+        warn(printable(reason))
 
 
 def browse_command(mlruns: str) -> str:

@@ -8,12 +8,11 @@ from typing import Self
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.sweep import SweepResult
 from tempfit.cli.options import as_options
-from tempfit.cli.shared import show_lines
+from tempfit.cli.shared import Whole, show_lines, show_text
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
 from tempfit.config import count
 from tempfit.status import Outcome
@@ -72,7 +71,7 @@ class SweepTerminal:
     def show(self, result: SweepResult, browse: str) -> None:
         """The table, and where to look further; `browse` is the command that does it."""
         sweep = result.sweep
-        self.stdout.print(escape(sweep.headline()), style="bold", highlight=False, soft_wrap=True)
+        show_text(self.stdout, "", sweep.headline(), "", "bold")
         content = make_table(sweep, most=BEST, most_failures=FAILURES)
         cells = dict(zip(content.columns, zip(*content.rows, strict=True), strict=True))
         first, reasons = content.columns[0], cells.pop("why", ())
@@ -95,8 +94,10 @@ class SweepTerminal:
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
         if sweep.best and sweep.axes:  # (a sweep's runs have no models: they would be hundreds)
             options = as_options(sweep.best.trial.config)
-            lines.append(("keep the best", shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])))
-        lines += [("run", result.run.run_id), ("figures", _figures(result.artifacts)), ("browse", browse)]
+            command = shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])
+            lines.append(("keep the best", Whole(command)))
+        lines.append(("run", result.run.run_id))
+        lines += [("figures", Whole(_figures(result.artifacts))), ("browse", Whole(browse))]
         self.stdout.print()
         show_lines(self.stdout, lines)
 

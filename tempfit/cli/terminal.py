@@ -7,12 +7,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from flows.calibrate import CalibrateResult
 from tempfit.checks import Verdict
-from tempfit.cli.shared import show_lines
+from tempfit.cli.shared import Whole, show_lines, warn
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.status import Status
@@ -58,7 +57,7 @@ class Terminal:
     def on_forecast(self, config: CalibrationConfig, forecast: Forecast) -> None:
         """Before training: what will happen; a warning when it will not go well."""
         if forecast.warns:
-            self.stderr.print(f"[bold yellow]warning:[/] {escape(forecast.advice)}", soft_wrap=True, highlight=False)
+            warn(forecast.advice)
         self.task = self.progress.add_task("train", total=config.n_epochs, loss="…")
         self.progress.start()
 
@@ -89,5 +88,6 @@ class Terminal:
         lines = summary(calibration)
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
-        lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"]), ("browse", browse)]
+        figure = result.artifacts["figures/line.png"]
+        lines += [("run", result.run.run_id), ("figure", Whole(figure)), ("browse", Whole(browse))]
         show_lines(self.stdout, lines, {"status": STYLES[calibration.status], **CHECK_STYLES})

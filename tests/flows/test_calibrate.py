@@ -136,7 +136,7 @@ def test_wrong_settings_are_not_tried_again(mlruns: Path) -> None:
     client = client_of(mlruns)
     client.delete_experiment(client.create_experiment("deleted by hand"))
     before = time.monotonic()
-    with pytest.raises(SettingsError, match="choose another with --experiment"):
+    with pytest.raises(SettingsError, match="choose another with `experiment`"):
         calibrate(str(THERMOMETER), settings(mlruns, "deleted by hand"))
     assert time.monotonic() - before < 5  # three retries would wait for some 14 s
 
