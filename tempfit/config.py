@@ -7,19 +7,23 @@ so a stage asks for its own class and is handed the whole.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from tempfit.errors import SettingsError
 
 NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
 NO_COLUMN = "none"  # instead of a column's name: what the table may have is not used
+FRACTIONS = {"coverage", "holdout"}  # that people also write as a percentage
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
 
 
@@ -33,6 +37,36 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _values_are_as_people_write_them(cls, values: Any) -> Any:
+        """none, where there may be no value, and 1e4, where an integer is wanted."""
+        if not isinstance(values, Mapping):
+            return values
+        fields = cls.model_fields
+        return {name: _read(value, fields[name]) if name in fields else value for name, value in values.items()}
+
+
+def _read(value: Any, field: FieldInfo) -> Any:
+    """A text as the value that it stands for; what it does not tell is left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "none" and takes(field, type(None)):
+        return None
+    if takes(field, int) and not takes(field, float):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return value
+        if abs(number.adjusted()) < 20 and number == number.to_integral_value():  # (NaN has no digits, and is unequal)
+            return int(number)
+    return value
+
+
+def takes(field: FieldInfo, kind: type) -> bool:
+    """Whether the field's annotation is this type, or a union with it."""
+    return field.annotation is kind or kind in get_args(field.annotation)
+
 
 class ReadingsConfig(Settings):
     """How the paired readings are read, and what they are called."""
@@ -41,21 +75,21 @@ class ReadingsConfig(Settings):
     y: str = setting("t_c", "Column of the reference temperatures.", min_length=1)
     u_c: str = setting(
         "u_c",
-        "Column of the references' standard uncertainties, which weight the fit where the table has it; none "
-        "ignores it.",
+        "Column of the references' standard uncertainties, which weight the fit where the "
+        "table has it; none ignores it.",
         min_length=1,
     )
     u_u: str = setting(
         "u_u",
-        "Column of the readings' standard uncertainties, for a fit with both axes uncertain where the table has it; "
-        "none ignores it.",
+        "Column of the readings' standard uncertainties, for both axes uncertain where the "
+        "table has it; none ignores it.",
         min_length=1,
     )
     delimiter: Literal["auto", "comma", "semicolon", "tab"] = setting(
-        "auto", "What separates the columns of a CSV file."
+        "auto", "auto, comma, semicolon or tab, between the columns of CSV."
     )
-    decimal: Literal["auto", "point", "comma"] = setting("auto", "The decimal mark of a CSV file.")
-    drop_missing: bool = setting(False, "Drop rows with a missing value (and count them) instead of refusing them.")
+    decimal: Literal["auto", "point", "comma"] = setting("auto", "auto, point or comma, in CSV.")
+    drop_missing: bool = setting(False, "Drop rows with a missing value instead of refusing them.")
     x_quantity: str = setting("Thermometer reading", "Name of the readings' quantity on figures.")
     x_unit: str = setting("unknown unit", "Unit of the readings on figures.")
     y_quantity: str = setting("Temperature", "Name of the reference quantity on figures.")
@@ -64,11 +98,13 @@ class ReadingsConfig(Settings):
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         if self.x == self.y:
-            raise ValueError(f"x and y name the same column {self.x!r}; a line needs two")
+            raise ValueError(f"`x` and `y` name the same column {self.x!r}; a line needs two")
         names = [self.x, self.y, *(name for name in (self.u_c, self.u_u) if name != NO_COLUMN)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two of x, y, u_c and u_u name the same column {name!r}; each needs one of its own")
+                raise ValueError(
+                    f"two of `x`, `y`, `u_c` and `u_u` name the same column {name!r}; each needs one of its own"
+                )
         return self
 
 
@@ -77,10 +113,9 @@ class ScalingConfig(Settings):
 
     scaling: Literal["none", "factor", "standardize", "minmax"] = setting(
         "standardize",
-        "Scaling of the readings: none, factor (times `factor`, the tutorial's cure), "
-        "standardize (mean 0, standard deviation 1; a polynomial's terms orthogonal, too) or minmax (0 to 1).",
+        "none, factor (times `factor`), standardize (mean 0, standard deviation 1) or minmax (0 to 1).",
     )
-    factor: float = setting(0.1, 'The factor of `scaling="factor"`.', gt=0, le=1e12)
+    factor: float = setting(0.1, 'Factor of `scaling="factor"`.', gt=0, le=1e12)
 
     @property
     def scaling_label(self) -> str:
@@ -92,18 +127,18 @@ class ModelConfig(Settings):
     """What is fitted to the readings."""
 
     model: Literal["line", "polynomial", "mlp"] = setting(
-        "line", "Model: line (w * t_u + b), polynomial (of `degree`) or mlp (a small neural network)."
+        "line", "line, polynomial (of `degree`) or mlp, a small network."
     )
     degree: int = setting(2, 'Degree of `model="polynomial"`.', ge=1, le=MOST_DEGREE)
     hidden: str = setting(
         "13",
-        'Widths of the hidden layers of `model="mlp"`, first to last: 13, or 16x16x16.',
+        "Widths of an mlp's hidden layers: 13, or 16x16x16.",
         pattern=r"^[1-9][0-9]{0,3}(x[1-9][0-9]{0,3}){0,63}$",
     )
     activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
-        "tanh", 'Activation of the hidden layers of `model="mlp"`, as in torch.nn.'
+        "tanh", "tanh, sigmoid, relu, leaky_relu or prelu, of an mlp's hidden layers."
     )
-    seed: int = setting(0, "Seed of the mlp's start values and of the readings held out.", ge=0, lt=2**32)
+    seed: int = setting(0, "Of an mlp's start values, and of the readings held out.", ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _network_is_small(self) -> Self:
@@ -111,7 +146,7 @@ class ModelConfig(Settings):
         n_params = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
         if n_params > MOST_PARAMS:
             raise ValueError(
-                f"hidden: {self.hidden} has {n_params:,} parameters; a thermometer needs no more than {MOST_PARAMS:,}"
+                f"`hidden`: {self.hidden} has {n_params:,} parameters; a thermometer needs no more than {MOST_PARAMS:,}"
             )
         return self
 
@@ -124,16 +159,15 @@ class ModelConfig(Settings):
 class ValidationConfig(Settings):
     """Which readings the fit does not see, to judge it by."""
 
-    holdout: float = setting(0.0, "Fraction of the readings to hold out for validation, drawn by `seed`.", ge=0, lt=1)
+    holdout: float = setting(0.0, "Fraction of the readings to hold out, drawn by `seed`.", ge=0, lt=1)
     holdout_rows: str | None = setting(
         None,
-        "Readings to hold out for validation, counted from 0 among those used: 2,10.",
+        "Readings to hold out, counted from 0: 2,10.",
         pattern=r"^[0-9]+(,[0-9]+)*$",
     )
     folds: int = setting(
         0,
-        "Number k of folds for k-fold cross-validation, drawn by `seed`; the model itself is fitted to all readings. "
-        "0: none.",
+        "Folds of a cross-validation, drawn by `seed`; 0: none.",
         ge=0,
         le=1000,
     )
@@ -141,53 +175,47 @@ class ValidationConfig(Settings):
     @model_validator(mode="after")
     def _one_way_to_validate(self) -> Self:
         if (self.holdout > 0) + (self.holdout_rows is not None) + (self.folds > 0) > 1:
-            raise ValueError("holdout, holdout_rows and folds are three ways to validate; choose one")
+            raise ValueError("`holdout`, `holdout_rows` and `folds` are three ways to validate; choose one")
         if self.folds == 1:
-            raise ValueError("folds: one fold leaves nothing to train on; use 2 or more, or 0 for none")
+            raise ValueError("`folds`: one fold leaves nothing to train on; use 2 or more, or 0 for none")
         return self
 
 
 class TrainingConfig(ModelConfig):
     """The gradient descent on a model: its start, loss, optimizer, remedies, and when to stop."""
 
-    learning_rate: float = setting(0.5, "Learning rate of the optimizer; of an mlp 0.01, by default.", gt=0, le=1e6)
-    n_epochs: int = setting(5000, "Most epochs (updates of w and b) to train.", unit="epochs", ge=1, le=10_000_000)
+    learning_rate: float = setting(0.5, "Learning rate; an mlp's is 0.01.", gt=0, le=1e6)
+    n_epochs: int = setting(5000, "Most epochs (updates of w and b).", unit="epochs", ge=1, le=10_000_000)
     optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
         "sgd",
-        "Update rule: sgd (plain gradient descent), adam or rmsprop, as in torch.optim; of an mlp adam, by default.",
+        "sgd (plain gradient descent), adam or rmsprop; an mlp's is adam.",
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0)
-    l1: float = setting(
-        0.0, "L1 regularization: adds l1 * (|w| + |b|) to the loss (the sum over all parameters).", ge=0
-    )
-    l2: float = setting(0.0, "L2 regularization: adds l2 * (w² + b²) to the loss (the sum over all parameters).", ge=0)
+    l1: float = setting(0.0, "Adds l1 * (|w| + |b|), over all parameters, to the loss.", ge=0)
+    l2: float = setting(0.0, "Adds l2 * (w² + b²), over all parameters, to the loss.", ge=0)
     loss: Literal["squared", "huber", "york"] = setting(
         "squared",
-        "Loss: mean squared error; Huber's, which weighs outliers less; or York's, with both axes uncertain, which a "
-        "table with the columns of `u_c` and `u_u` gets by itself.",
+        "squared, huber (weighs outliers less) or york (both axes uncertain; the columns of "
+        "`u_c` and `u_u` bring it about).",
     )
     huber_delta: float | None = setting(
         None,
-        "Residual beyond which Huber's loss grows linearly, in the reference's unit (of a reading of mean weight); by "
-        "default, 1.345 times the robust standard deviation of the residuals, and training starts at the line of least "
-        "squares.",
+        "Residual beyond which Huber's loss grows linearly, in the reference's unit; none: "
+        "1.345 robust standard deviations.",
         unit="y_unit",
         gt=0,
     )
-    w_start: float = setting(
-        1.0, "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by `seed`."
-    )
-    b_start: float = setting(0.0, "Start value of b, in scaled units.")
+    w_start: float = setting(1.0, "Where w starts, in scaled units.")
+    b_start: float = setting(0.0, "Where b starts, in scaled units.")
     tolerance: float = setting(
         1e-12,
-        "Stop once the gradient norm is below this fraction of its value at the start "
-        "(or at w = b = 0, if larger); 0 trains every epoch.",
+        "Stop where the gradient norm is below this fraction of its value at the start; 0 trains every epoch.",
         ge=0,
         lt=1,
     )
-    dtype: Literal["float32", "float64"] = setting("float64", "Precision of the training.")
-    device: Literal["auto", "cpu", "cuda"] = setting("auto", "Where to train; auto takes a GPU for large batches only.")
+    dtype: Literal["float32", "float64"] = setting("float64", "float32 or float64, in training.")
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", "auto (a GPU for large batches only), cpu or cuda.")
 
     @model_validator(mode="before")
     @classmethod
@@ -201,7 +229,9 @@ class TrainingConfig(ModelConfig):
     @model_validator(mode="after")
     def _momentum_has_an_optimizer(self) -> Self:
         if self.momentum and self.optimizer == "adam":
-            raise ValueError("momentum is for sgd and rmsprop; adam has its own. Leave momentum at 0")
+            raise ValueError(
+                '`momentum` plays no part with adam, which has its own: it belongs to `optimizer="sgd"` and rmsprop'
+            )
         return self
 
 
@@ -210,23 +240,21 @@ class UncertaintyConfig(Settings):
 
     t0: float = setting(
         0.0,
-        "Reference point of the line, t_c = w * (t_u - t0) + b, in the readings' unit.",
+        "Reference point of the line, t_c = w * (t_u - t0) + b.",
         unit="x_unit",
         ge=-1e100,
         le=1e100,
     )
     u_common: float = setting(
         0.0,
-        "Standard uncertainty common to all references, such as that of the reference thermometer itself; it adds to "
-        "the intercept's.",
+        "Standard uncertainty that all references have in common.",
         unit="y_unit",
         ge=0,
         le=1e100,
     )
     uncertainty_from: Literal["auto", "residuals", "stated"] = setting(
         "auto",
-        "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of `u_c` "
-        "(auto: those stated, if there are any, but after Huber's loss, the residuals).",
+        "residuals or stated (in the column of `u_c`); auto: stated, if any are, but residuals after Huber's loss.",
     )
     coverage: float = setting(0.95, "Coverage probability of intervals.", gt=0, lt=1)
 
@@ -234,9 +262,7 @@ class UncertaintyConfig(Settings):
 class TrackingConfig(Settings):
     """Where the run is filed in MLflow."""
 
-    mlruns: str = setting(
-        "mlruns", "Folder that keeps the runs, unless MLFLOW_TRACKING_URI names a tracking server.", min_length=1
-    )
+    mlruns: str = setting("mlruns", "Folder of the runs, unless MLFLOW_TRACKING_URI names a server.", min_length=1)
     experiment: str = setting("calibrate", "MLflow experiment that the run is filed under.", min_length=1)
 
 
@@ -248,7 +274,7 @@ class CalibrationConfig(
     @model_validator(mode="after")
     def _york_fits_lines(self) -> Self:
         if self.loss == "york" and self.model != "line":
-            raise ValueError(f'loss york is for `model="line"`; a {self.model} cannot have both axes uncertain')
+            raise ValueError(f'`loss="york"` is for `model="line"`; a {self.model} cannot have both axes uncertain')
         return self
 
     @property
@@ -273,23 +299,49 @@ def parse_config(values: Mapping[str, Any], *, source: str = "settings") -> Cali
         raise SettingsError(f"{source}: {describe(error)}") from None
 
 
-def describe(error: ValidationError) -> str:
-    """A pydantic error as one line: `learning_rate: should be greater than 0, got -1.0; …`."""
+def describe(error: ValidationError, named: Callable[[str], str] = str) -> str:
+    """A pydantic error as one line: `learning_rate: should be greater than 0, got -1.0; …`.
+
+    named: how the settings that are at fault are called where they come from.
+    """
     clauses = []
     for item in error.errors(include_url=False):
         name = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, CalibrationConfig.model_fields, n=1)
-            clauses.append(f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
-        elif item["type"] == "string_pattern_mismatch":
-            what = CalibrationConfig.model_fields[name].description
-            clauses.append(f"{name}: {item['input']!r} is not written as it should be ({what})")
-        elif name:
-            clauses.append(f"{name}: {message}, got {item['input']!r}")
+        if not name:
+            clauses.append(item["msg"].removeprefix("Value error, "))
+        elif item["type"] == "extra_forbidden":
+            clauses.append(f"{named(name)}: no such setting{did_you_mean(name, CalibrationConfig.model_fields)}")
         else:
-            clauses.append(message)
+            clauses.append(f"{named(name)}: {_fault(item['type'], item['msg'], item['input'], name)}")
     return "; ".join(clauses)
+
+
+def _fault(kind: str, message: str, given: Any, name: str) -> str:
+    """What is wrong with the value of a setting, and what may have been meant."""
+    field = CalibrationConfig.model_fields[name]
+    if kind == "literal_error":
+        choices = get_args(field.annotation)
+        return f"{given!r} is not one of {', '.join(choices)}{did_you_mean(str(given), choices)}"
+    if kind == "string_pattern_mismatch":
+        return f"{given!r} is not written as it should be ({field.description})"
+    if kind in ("float_parsing", "int_parsing", "int_from_float", "float_type", "int_type"):
+        what = "number" if kind.startswith("float") else "whole number"
+        comma = isinstance(given, str) and re.fullmatch(r"\s*([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)\s*", given)
+        return f"{given!r} is no {what}" + (f"; decimals have a point: {comma[1]}.{comma[2]}" if comma else "")
+    is_number = kind.startswith(("greater_than", "less_than"))
+    fault = f"{message.removeprefix('Value error, ').removeprefix('Input ')}, got {given if is_number else repr(given)}"
+    if kind == "less_than" and name in FRACTIONS and 1 < float(given) <= 100:
+        fault += f"; did you mean {float(given) / 100:g}?"
+    return fault
+
+
+def did_you_mean(text: str, choices: Iterable[str]) -> str:
+    """`; did you mean scaling?`, where one of the choices is near; an abbreviation is near, too. Else empty."""
+    by_initials = {"".join(word[:1] for word in choice.split("_")): choice for choice in choices if "_" in choice}
+    near = difflib.get_close_matches(text, list(choices), n=1) or [
+        by_initials[text] for _ in range(text in by_initials)
+    ]
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def read_settings_file(path: str | Path) -> dict[str, Any]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from tempfit.config import (
     CalibrationConfig,
@@ -20,12 +18,15 @@ from tempfit.config import (
     TrainingConfig,
     ValidationConfig,
     describe,
+    did_you_mean,
     format_rate,
+    takes,
 )
 from tempfit.errors import SettingsError
 
 MOST_TRIALS = 1000  # that nobody asked for to be tried
 MOST_OF_ALL = 20_000  # that anybody may ask for: a gigabyte of histories, and minutes of writing runs
+DECIDING = {"scaling", "model", "loss", "holdout", "folds"}  # whether other settings play a part
 LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axis
 SWEPT = frozenset().union(
     *(stage.model_fields for stage in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig))
@@ -99,9 +100,9 @@ def parse_axis(text: str) -> Axis:
         raise SettingsError(f"`grid` {text!r}: no values; write {name}=A,B,C or {name}=LOW..HIGH:N")
     field = CalibrationConfig.model_fields[name]
     if ".." in values:
-        found: list[Any] = _parse_range(values, text, is_integer=_takes(field, int) and not _takes(field, float))
+        found: list[Any] = _parse_range(values, text, is_integer=takes(field, int) and not takes(field, float))
     else:
-        found = [_parse_value(item.strip(), field) for item in values.split(",")]
+        found = [item.strip() for item in values.split(",")]
     return Axis(name, tuple(dict.fromkeys(_checked(name, value, text) for value in found)))
 
 
@@ -109,7 +110,8 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
     """Every combination of the axes over the settings of `base`; the first axis varies slowest.
 
     Combinations that contradict themselves (adam with momentum) are left out; those that differ only in a
-    setting that plays no part (a factor without factor scaling) are tried once.
+    setting that plays no part (a factor without factor scaling) are tried once. One that plays none in any of them is
+    refused, as `refuse_idle` does.
     agreed: the user knows that there may be more than MOST_TRIALS of them.
     Raises SettingsError as `parse_axis` does, when a setting has two axes, when there are too many combinations, and
     when none is left.
@@ -129,6 +131,7 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
     trials: dict[str, Trial] = {}
     left_out: list[tuple[str, str]] = []
     settings = base.model_dump(exclude_unset=True)
+    refuse_idle(base, axes)
     for values in itertools.product(*(axis.values for axis in axes)):
         chosen = dict(zip(names, values, strict=True))
         try:
@@ -161,19 +164,7 @@ def format_value(value: Any, digits: int = 3) -> str:
 def _unknown(name: str) -> str:
     if name in CalibrationConfig.model_fields:
         return f"{name} is no hyperparameter; give it once, as `{name}`"
-    near = difflib.get_close_matches(name, SWEPT, n=1)
-    return f"no such setting as {name!r}" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _takes(field: FieldInfo, kind: type) -> bool:
-    return field.annotation is kind or kind in get_args(field.annotation)
-
-
-def _parse_value(text: str, field: FieldInfo) -> Any:
-    """An item of a list: none for settings that may be absent, a number where it is one, else the text."""
-    if text.lower() == "none" and _takes(field, type(None)):
-        return None
-    return text
+    return f"no such setting as {name!r}{did_you_mean(name, SWEPT)}"
 
 
 def _parse_range(values: str, text: str, *, is_integer: bool) -> list[Any]:
@@ -207,6 +198,18 @@ def _checked(name: str, value: Any, text: str) -> Any:
         raise SettingsError(f"`grid` {text!r}: {describe(error)}") from None
 
 
+BELONGS_TO = {  # setting → what it plays a part with
+    "factor": '`scaling="factor"`',
+    "degree": '`model="polynomial"`',
+    "hidden": '`model="mlp"`',
+    "activation": '`model="mlp"`',
+    "w_start": "a line or a polynomial",
+    "b_start": "a line or a polynomial",
+    "seed": '`model="mlp"`, `holdout` and `folds`',
+    "huber_delta": '`loss="huber"`',
+}
+
+
 def idle_settings(values: Mapping[str, Any]) -> set[str]:
     """The settings, of all by name, that play no part beside the others: a factor without factor scaling."""
     is_network = values["model"] == "mlp"
@@ -221,6 +224,30 @@ def idle_settings(values: Mapping[str, Any]) -> set[str]:
         "huber_delta": values["loss"] != "huber",
     }
     return {name for name, is_idle in idle.items() if is_idle}
+
+
+def refuse_idle(config: CalibrationConfig, axes: Sequence[Axis] = ()) -> None:
+    """Raise SettingsError for a setting that was chosen and plays no part, under any values of the axes.
+
+    A value that is the default's is no choice: configs are written out whole, and read back.
+    """
+    values, defaults = config.model_dump(), CalibrationConfig().model_dump()
+    chosen = {name for name, value in values.items() if value != defaults[name]} | {axis.name for axis in axes}
+    deciding = [axis for axis in axes if axis.name in DECIDING]
+    for combination in itertools.product(*(axis.values for axis in deciding)):
+        names = (axis.name for axis in deciding)
+        chosen &= idle_settings(values | dict(zip(names, combination, strict=True)))
+    for name in sorted(chosen):
+        raise SettingsError(f"`{name}` plays no part: it belongs to {BELONGS_TO[name]}; leave it out, or choose that")
+
+
+def override(base: CalibrationConfig, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `base` under those given, without what plays no part any more: a factor, if another scaling is
+    given. Raises as `refuse_idle` does where `base` has any by itself."""
+    refuse_idle(base)
+    values = base.model_dump(exclude_unset=True)
+    idle = idle_settings({**base.model_dump(), **given})
+    return {**{name: value for name, value in values.items() if name not in idle}, **given}
 
 
 def _essence(config: CalibrationConfig) -> str:

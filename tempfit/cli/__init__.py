@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from typer.exceptions import TyperException
+
 from tempfit.cli import (  # each registers its commands
     calibrate,
     compare,
@@ -16,6 +18,7 @@ from tempfit.cli import (  # each registers its commands
     sweep,
 )
 from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, show_text, stderr
+from tempfit.cli.usage import describe_usage
 from tempfit.errors import InputError, ServiceError
 
 __all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
@@ -37,7 +40,9 @@ def main(arguments: list[str] | None = None) -> None:
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
-        app(arguments)
+        code = app(arguments, standalone_mode=False)
+    except TyperException as error:
+        _fail(describe_usage(error), EXIT_INPUT)
     except InputError as error:
         _fail(str(error), EXIT_INPUT)
     except ServiceError as error:
@@ -46,6 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         if os.environ.get("TEMPFIT_TRACEBACK"):
             stderr.print_exception()
         _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {error}", EXIT_FAILURE)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:

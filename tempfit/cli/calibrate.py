@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
+from tempfit.grid import refuse_idle
 
 if TYPE_CHECKING:
     from flows.calibrate import CalibrateResult
     from tempfit.cli.terminal import Terminal
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def calibrate(
-    file: Annotated[str, typer.Argument(help="Paired readings, CSV or Parquet; - reads stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Paired readings, CSV or Parquet; - reads stdin.")],
     *,
     config: CalibrationConfig,
     print_every: Annotated[
@@ -32,6 +34,7 @@ def calibrate(
     """Fit a line to paired readings, record the run in MLflow, say how good the line is."""
     from tempfit.readings import peek
 
+    refuse_idle(config)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
     load_flow("flows.calibrate", config.mlruns)
     from tempfit.cli.terminal import Terminal

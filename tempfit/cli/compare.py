@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
@@ -45,7 +46,7 @@ ORDERED_BY = {  # where it is not the loss: what, and why
 }
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     runs: Annotated[
         list[str] | None,
@@ -74,6 +75,7 @@ def compare(
         str | None,
         typer.Option(
             help="MLflow experiment to look in.",
+            metavar="NAME",
             show_default=f"{TrackingConfig().experiment}; all for runs and sweeps named",
         ),
     ] = None,

@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import Whole, app, check_figure, show_lines, stderr, stdout, write_figure
 from tempfit.cli.tables import Column, longest_word, show_table
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
+from tempfit.grid import refuse_idle
 
 if TYPE_CHECKING:
     from tempfit.outlook import Outlook, Prospect
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def forecast(
-    file: Annotated[str, typer.Argument(help="Paired readings, CSV or Parquet; - reads stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Paired readings, CSV or Parquet; - reads stdin.")],
     *,
     config: CalibrationConfig,
     train: Annotated[
@@ -38,6 +40,7 @@ def forecast(
 
     if figure is not None:
         check_figure(figure)
+    refuse_idle(config)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
     with stderr.status("loading torch …") as status:
         from tempfit.outlook import make_outlook

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
@@ -32,7 +33,7 @@ MOST_READINGS = 1000  # of --at
 ID_DIGITS = 8  # of a run, in the name of a file
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     run: RunName,
     output: Annotated[
@@ -59,7 +60,7 @@ def report(
             show_default="round ones over the calibrated range",
         ),
     ] = None,
-    paper: Annotated[Literal["a4", "letter"], typer.Option(help="Paper that it is set for.")] = "a4",
+    paper: Annotated[Literal["a4", "letter"], typer.Option(help="a4 or letter.", metavar="WORD")] = "a4",
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
     """Write the report of a recorded calibration, for a person: what to use, how uncertain it is, and why."""

@@ -11,16 +11,18 @@ from typing import Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, say, stderr
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
+from tempfit.grid import refuse_idle
 
 
-@app.command()
+@app.command(cls=Command)
 def ui(
     mlruns: Mlruns = DEFAULT_MLRUNS,
-    port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
+    port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535, metavar="N")] = 5000,
 ) -> None:
     """Browse the runs in MLflow's UI, on 127.0.0.1, until Ctrl-C."""
     from flows.services import mlflow_service, run_services
@@ -38,11 +40,13 @@ def ui(
         run_services([service], on_ready)
 
 
-@app.command()
+@app.command(cls=Command)
 def up(
     mlruns: Mlruns = DEFAULT_MLRUNS,
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.", min=1, max=65535)] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
+    prefect_port: Annotated[
+        int, typer.Option(help="Port of the Prefect server.", min=1, max=65535, metavar="N")
+    ] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535, metavar="N")] = 5000,
 ) -> None:
     """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C."""
     from flows.server import Announcement
@@ -70,19 +74,22 @@ def up(
         run_services([prefect, mlflow], on_ready)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def serve(
     data: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="Readings, or a folder of files of readings.")],
     *,
     config: CalibrationConfig,
-    cron: Annotated[str | None, typer.Option(help="When, as a cron expression: '0 6 * * *'.")] = None,
+    cron: Annotated[str | None, typer.Option(help="When, as a cron expression: '0 6 * * *'.", metavar="CRON")] = None,
     interval: Annotated[str | None, typer.Option(help="How often: 30s, 15m, 6h, 1d.", metavar="TIME")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the deployment; the file's name if not given.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the deployment; the file's name if not given.", metavar="NAME")
+    ] = None,
 ) -> None:
     """Calibrate on a schedule, with the data as they are then, until Ctrl-C; needs a Prefect server (tempfit up)."""
     if (cron is None) == (interval is None):
         raise SettingsError("say when to calibrate: exactly one of --cron and --interval")
+    refuse_idle(config)
     period = parse_interval(interval) if interval is not None else None
     from flows.server import announced, is_configured
 

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from tempfit.cli.help import Group
 from tempfit.cli.spelling import spell_options
 from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
@@ -27,7 +28,7 @@ EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_PIPE = 1, 2, 3, 141
 LEAST_ROOM = 30  # characters for a text beside its label; with less, it goes on below it
 
 app = typer.Typer(
-    no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -39,18 +40,22 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and leave.")
     ] = False,
 ) -> None:
     """Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(EXIT_INPUT)
 
 
 stdout, stderr = Console(), Console(stderr=True)
 
-Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
+Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.", metavar="FOLDER")]
 RunName = Annotated[
     str,
     typer.Argument(

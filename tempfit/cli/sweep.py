@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import tempfit
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def sweep(
-    file: Annotated[str | None, typer.Argument(help="Paired readings; a preset's own data if not given.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="Paired readings; a preset's own data if not given.")
+    ] = None,
     *,
     config: CalibrationConfig,
     grid: Annotated[
@@ -41,7 +44,9 @@ def sweep(
     ] = None,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="tutorial: its experiments, and every remedy that it names for a loss that explodes."),
+        typer.Option(
+            metavar="WORD", help="tutorial: its experiments, and every remedy that it names for a loss that explodes."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Allow more than 1,000 configurations.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
