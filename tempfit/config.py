@@ -10,7 +10,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -22,6 +22,7 @@ from tempfit.errors import SettingsError
 
 NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
+MOST_EPOCHS = 10_000_000
 NO_COLUMN = "none"  # instead of a column's name: what the table may have is not used
 FRACTIONS = {"coverage", "holdout"}  # that people also write as a percentage
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
@@ -185,7 +186,7 @@ class TrainingConfig(ModelConfig):
     """The gradient descent on a model: its start, loss, optimizer, remedies, and when to stop."""
 
     learning_rate: float = setting(0.5, "Learning rate; an mlp's is 0.01.", gt=0, le=1e6)
-    n_epochs: int = setting(5000, "Most epochs (updates of w and b).", unit="epochs", ge=1, le=10_000_000)
+    n_epochs: int = setting(5000, "Most epochs (updates of w and b).", unit="epochs", ge=1, le=MOST_EPOCHS)
     optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
         "sgd",
         "sgd (plain gradient descent), adam or rmsprop; an mlp's is adam.",
@@ -363,6 +364,12 @@ def format_rate(rate: float, digits: int = 3) -> str:
         return text
     mantissa, exponent = text.split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def format_limit(rate: float, digits: int = 3) -> str:
+    """A rate that is a limit, as `format_rate` writes it, never more than it is: above it, descent may explode."""
+    nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5
+    return format_rate(float(Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(nearly)), digits)
 
 
 def format_ratio(number: float) -> str:

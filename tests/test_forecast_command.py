@@ -130,7 +130,7 @@ def test_the_figure_is_a_png_and_nothing_else_is_left(here, capsys):
     ("options", "words"),
     [
         (["--model", "mlp"], "no learning rate can be judged for good"),
-        (["--learning-rate", "-1"], "learning_rate: should be greater than 0, got -1.0"),
+        (["--learning-rate", "-1"], "--learning-rate: should be greater than 0, got -1"),
         (["--holdout", "0.01"], "holdout: 0.01 of 11 readings is none"),
         (["--figure", "curves.svg"], "name a file that ends in .png"),
         (

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tempfit
 from tempfit.config import CalibrationConfig, ReadingsConfig, UncertaintyConfig
 from tempfit.errors import SettingsError
-from tempfit.grid import MOST_TRIALS, SWEPT, make_grid, parse_axis
+from tempfit.grid import MOST_TRIALS, SWEPT, make_grid, override, parse_axis, refuse_idle
+from tempfit.outlook import make_outlook
 from tempfit.presets import PRESETS, preset_grid
+from tempfit.readings import Readings
+from tests.conftest import T_C, T_U
 
 BASE = CalibrationConfig()
 
@@ -54,6 +58,7 @@ def test_axes(text, values):
     ("text", "words"),
     [
         ("learnin_rate=1,2", "did you mean learning_rate?"),
+        ("lr=1,2", "no such setting as 'lr'; did you mean learning_rate?"),
         ("colour=red", "no such setting as 'colour'"),
         ("x=a,b", "x is no hyperparameter; give it once, as `x`"),
         ("mlruns=a,b", "give it once, as `mlruns`"),
@@ -67,10 +72,10 @@ def test_axes(text, values):
         ("learning_rate=1e-3..1e-1:1", "2 to 20,000 values, not 1"),
         ("learning_rate=1e-3..1e-1:5:cubic", "spacing is log"),
         ("momentum=0..0.9:5:log", "spacing is log"),
-        ("learning_rate=1e-3,fast", "unable to parse"),
+        ("learning_rate=1e-3,fast", "'fast' is no number"),
         ("momentum=0.5,1.5", "should be less than 1"),
-        ("optimizer=sgd,lbfgs", "should be 'sgd', 'adam' or 'rmsprop'"),
-        ("learning_rate=none,1", "unable to parse"),
+        ("optimizer=sgd,lbfgs", "'lbfgs' is not one of sgd, adam, rmsprop"),
+        ("learning_rate=none,1", "'none' is no number"),
         ("folds=1,5", "one fold leaves nothing"),
         ("hidden=13,9999x9999", "no more than 10,000"),
         ("holdout_rows=2,10", "give it once, as `holdout_rows`"),
@@ -148,3 +153,48 @@ def test_presets_are_distinct_configurations_over_the_base():
     with pytest.raises(SettingsError, match="leave out `clip_norm`, `n_epochs`"):
         preset_grid("tutorial", CalibrationConfig(clip_norm=1.0, n_epochs=10))
     assert len({trial.config for trial in grid.trials}) == len(grid.trials) == len(PRESETS["tutorial"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "belongs"),
+    [
+        ({"degree": 3}, '`degree` plays no part: it belongs to `model="polynomial"`'),
+        ({"hidden": "13x13"}, '`hidden` plays no part: it belongs to `model="mlp"`'),
+        ({"activation": "relu"}, "`activation` plays no part"),
+        ({"factor": 0.01}, '`factor` plays no part: it belongs to `scaling="factor"`'),
+        ({"huber_delta": 2.0}, '`huber_delta` plays no part: it belongs to `loss="huber"`'),
+        ({"seed": 3}, "`seed` plays no part"),
+        ({"model": "mlp", "w_start": 2.0}, "`w_start` plays no part: it belongs to a line or a polynomial"),
+    ],
+    ids=str,
+)
+def test_settings_that_play_no_part_are_refused_and_named_with_what_they_belong_to(settings, belongs):
+    config = CalibrationConfig(**settings)
+    for refused in (
+        lambda: refuse_idle(config),
+        lambda: tempfit.calibrate((T_U, T_C), **settings),
+        lambda: make_outlook(Readings(T_U, T_C), config),
+        lambda: make_grid(config, ["learning_rate=0.1,0.2"]),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            refused()
+        assert str(caught.value).startswith(belongs)
+
+
+def test_what_plays_a_part_somewhere_is_taken():
+    refuse_idle(CalibrationConfig(**CalibrationConfig().model_dump()))  # written out whole, and read back
+    refuse_idle(CalibrationConfig(degree=2, huber_delta=None, factor=0.1))  # the defaults' values
+    assert len(make_grid(CalibrationConfig(degree=3), ["model=line,polynomial"]).trials) == 2
+    assert len(make_grid(CalibrationConfig(factor=0.2), ["scaling=none,factor"]).trials) == 2
+    with pytest.raises(SettingsError, match="`degree` plays no part"):
+        make_grid(CalibrationConfig(), ["degree=2,3"])
+
+
+def test_what_is_given_overrides_and_takes_what_belongs_to_the_overridden_along():
+    lab = CalibrationConfig(model="polynomial", degree=3, learning_rate=0.1)
+    assert override(lab, {"model": "line"}) == {"model": "line", "learning_rate": 0.1}
+    assert override(lab, {"degree": 4})["degree"] == 4
+    with pytest.raises(SettingsError, match="`factor` plays no part"):
+        tempfit.calibrate((T_U, T_C), lab, factor=0.2)
+    with pytest.raises(SettingsError, match="`degree` plays no part"):
+        override(CalibrationConfig(degree=3), {"model": "polynomial"})

@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="tempfit", standalone_mode=False)
     except TyperException as error:
         _fail(describe_usage(error), EXIT_INPUT)
     except InputError as error:

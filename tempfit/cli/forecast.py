@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from decimal import ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -95,22 +94,14 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
 
 
 def _cells(prospect: Prospect, chosen: bool) -> list[str]:
-    from tempfit.config import count, format_rate, format_ratio
+    from tempfit.config import count, format_limit, format_ratio
 
     told, best = prospect.forecast, prospect.best
-    cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate)]
+    cells = ["→" if chosen else "", prospect.config.scaling_label, format_limit(told.critical_learning_rate)]
     cells += [format_ratio(told.condition_number), prospect.foretold]
     if prospect.fit is not None:
         cells.append(prospect.seen)
     if told.curve is not None:
         needed = best and best.epochs_needed
-        cells += [_round_down(best.learning_rate), count(needed, "epoch")] if best and needed else ["—", "—"]
+        cells += [format_limit(best.learning_rate, digits=4), count(needed, "epoch")] if best and needed else ["—", "—"]
     return cells
-
-
-def _round_down(rate: float) -> str:
-    """A rate with 4 digits, never more than it is: the best is so near the critical one that more might explode."""
-    from tempfit.config import format_rate
-
-    nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5
-    return format_rate(float(Context(prec=4, rounding=ROUND_FLOOR).create_decimal(nearly)), digits=4)
