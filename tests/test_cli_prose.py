@@ -7,12 +7,16 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 from rich.console import Console
 
 import tempfit
-from tempfit.cli.shared import Whole, show_lines, show_text
+from tempfit.cli.shared import Whole, artifact_place, browse, show_lines, show_text
 from tempfit.cli.spelling import option_of, spell_options
 from tempfit.config import CalibrationConfig
+from tempfit.leases import hold
+from tempfit.tracking.runs import Run
+from tempfit.tracking.store import Store
 
 ADVICE = (
     "learning rate 0.01 is 29.4 times the critical 3.4e-4: every update over-corrects, and the loss overflows at "
@@ -91,3 +95,20 @@ def test_warnings_are_wrapped_beside_their_word():
     assert first.startswith("warning: learning rate 0.01 is")
     assert others
     assert all(line.startswith(" " * 9) and len(line) <= 80 for line in others)
+
+
+@pytest.mark.parametrize("uri", ["http://lab:5000", "sqlite:///mlruns/mlflow.db"])
+def test_a_tracking_servers_pages_are_named_and_a_folders_files(uri, tmp_path):
+    """The routes are those of MLflow's page (main.js: /experiments/:experimentId/runs/:runUuid/artifactPath/*)."""
+    store = Store(MlflowClient(tracking_uri="http://lab:5000"), uri, tmp_path, None)
+    run = Run(store, "ac05", "7", "name", 0, hold(tmp_path / "running", "ac05"))
+    url = run.url("http://lab:5000")
+    place = artifact_place(run, {"figures/line.png": "/mlruns/line.png"}, "figures/line.png", url)
+    told = browse(store, "my runs", url)
+    run.lease.release()
+    if uri.startswith("http"):
+        assert told == url == "http://lab:5000/#/experiments/7/runs/ac05?" + url.partition("?")[2]
+        assert place == "http://lab:5000/#/experiments/7/runs/ac05/artifactPath/figures/line.png"
+    else:
+        assert told == f"tempfit ui --mlruns 'my runs'  →  {url}"
+        assert place == "/mlruns/line.png"

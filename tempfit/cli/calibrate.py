@@ -11,7 +11,7 @@ import typer
 
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.grid import refuse_idle
 
@@ -45,7 +45,7 @@ def calibrate(
         values = {**result.calibration.as_dict(), "run_id": result.run.run_id, "artifacts": result.artifacts}
         print(json.dumps(values, ensure_ascii=False, allow_nan=False))
     else:
-        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
+        terminal.show(result, browse(result.run.store, config.mlruns, result.url))
     if result.calibration.fit.diverged_at is not None:
         sys.exit(EXIT_DIVERGED)
 

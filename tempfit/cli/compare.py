@@ -16,7 +16,7 @@ from tempfit.cli.shared import (
     Mlruns,
     Whole,
     app,
-    browse_command,
+    browse,
     check_figure,
     show_lines,
     stderr,
@@ -111,7 +111,7 @@ def compare(
     if as_json:
         print(json.dumps(_as_dict(comparison, url, figure), ensure_ascii=False, allow_nan=False))
     else:
-        _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure)
+        _show(comparison, browse(store, mlruns, url), figure)
 
 
 def _choose(
@@ -129,7 +129,7 @@ def _choose(
     return last_runs(store, last if last is not None else DEFAULT_LAST, experiment)
 
 
-def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
+def _show(comparison: Comparison, where: Whole, figure: Path | None) -> None:
     """The table, and what has to be said about it.
 
     Where a terminal is too narrow, the settings and the results are two tables.
@@ -146,7 +146,7 @@ def _show(comparison: Comparison, browse: str, figure: Path | None) -> None:
     if comparison.n_left_out:
         n = len(comparison.runs)
         lines.append(("left out", f"{comparison.n_left_out:,} of {n:,} runs; --rows {n} shows them all"))
-    lines.append(("browse", Whole(browse)))
+    lines.append(("browse", where))
     if figure is not None:
         lines.append(("figure", Whole(figure)))
     stdout.print()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version as installed_version
@@ -22,6 +23,7 @@ from tempfit.errors import SettingsError
 if TYPE_CHECKING:
     from flows.server import PrefectServer
     from tempfit.record import Record
+    from tempfit.tracking.runs import Run
     from tempfit.tracking.store import Store
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED, EXIT_PIPE = 1, 2, 3, 141
@@ -154,9 +156,20 @@ def show_warnings(record: Record) -> None:
         warn(printable(reason))
 
 
-def browse_command(mlruns: str) -> str:
-    """The command that opens MLflow's UI on these runs."""
-    return "tempfit ui" if mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {mlruns}"
+def browse(store: Store, mlruns: str, url: str) -> Whole:
+    """Where to look further: the tracking server's page, or the command that serves the folder, and its page."""
+    if store.is_server:
+        return Whole(url)
+    command = "tempfit ui" if mlruns == DEFAULT_MLRUNS else shlex.join(["tempfit", "ui", "--mlruns", mlruns])
+    return Whole(f"{command}  →  {url}")
+
+
+def artifact_place(run: Run, artifacts: Mapping[str, str], name: str, url: str) -> Whole:
+    """Where one of a run's artifacts can be opened: the file, or its page on the tracking server.
+
+    url: of the run's page.
+    """
+    return Whole(run.url(url.partition("/#/")[0], name) if run.store.is_server else artifacts[name])
 
 
 def load_flow(flow: str, mlruns: str) -> None:

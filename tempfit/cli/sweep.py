@@ -13,7 +13,7 @@ import typer
 import tempfit
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, browse, load_flow, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tempfit.grid import make_grid
@@ -69,7 +69,7 @@ def sweep(
     if as_json:
         print(json.dumps(_as_dict(result), ensure_ascii=False, allow_nan=False))
     else:
-        terminal.show(result, browse=f"{browse_command(config.mlruns)}  →  {result.url}")
+        terminal.show(result, browse(result.run.store, config.mlruns, result.url))
     if result.sweep.best is None:
         sys.exit(EXIT_DIVERGED)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flows.sweep import SweepResult
 from tempfit.cli.options import as_options
-from tempfit.cli.shared import Whole, show_lines, show_text
+from tempfit.cli.shared import Whole, artifact_place, show_lines, show_text
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
 from tempfit.config import count
 from tempfit.status import Outcome
@@ -68,8 +67,8 @@ class SweepTerminal:
         self.progress.update(self.training, completed=self.progress.tasks[0].total)
         self.progress.update(self.recording, completed=n_recorded)
 
-    def show(self, result: SweepResult, browse: str) -> None:
-        """The table, and where to look further; `browse` is the command that does it."""
+    def show(self, result: SweepResult, browse: Whole) -> None:
+        """The table, and where to look further; `browse` says how."""
         sweep = result.sweep
         show_text(self.stdout, "", sweep.headline(), "", "bold")
         content = make_table(sweep, most=BEST, most_failures=FAILURES)
@@ -88,7 +87,8 @@ class SweepTerminal:
         show_table(self.stdout, columns)
         lines = []
         if content.n_left_out:
-            lines.append(("left out", f"{content.n_left_out:,} more, in {result.artifacts['table.csv']}"))
+            table = artifact_place(result.run, result.artifacts, "table.csv", result.url)
+            lines.append(("left out", f"{content.n_left_out:,} more, in {table}"))
         if sweep.grid.left_out:
             name, reason = sweep.grid.left_out[0]
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
@@ -97,12 +97,14 @@ class SweepTerminal:
             command = shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])
             lines.append(("keep the best", Whole(command)))
         lines.append(("run", result.run.run_id))
-        lines += [("figures", Whole(_figures(result.artifacts))), ("browse", Whole(browse))]
+        lines += [("figures", _figures(result)), ("browse", browse)]
         self.stdout.print()
         show_lines(self.stdout, lines)
 
 
-def _figures(artifacts: Mapping[str, str]) -> str:
-    """The pictures' names and their folder."""
-    names = sorted(name.removeprefix("figures/") for name in artifacts if name.startswith("figures/"))
-    return f"{', '.join(names)} in {artifacts[f'figures/{names[0]}'].removesuffix(names[0])}"
+def _figures(result: SweepResult) -> Whole:
+    """The pictures' names and their folder; on a tracking server, the page of the first, which lists the others."""
+    names = sorted(name for name in result.artifacts if name.startswith("figures/"))
+    first = artifact_place(result.run, result.artifacts, names[0], result.url)
+    told = ", ".join(name.removeprefix("figures/") for name in names)
+    return Whole(f"{told} in {first if result.run.store.is_server else first.removesuffix(names[0].split('/')[1])}")

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from flows.calibrate import CalibrateResult
 from tempfit.checks import Verdict
-from tempfit.cli.shared import Whole, show_lines, warn
+from tempfit.cli.shared import Whole, artifact_place, show_lines, warn
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.status import Status
@@ -82,12 +82,12 @@ class Terminal:
             self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
             self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
 
-    def show(self, result: CalibrateResult, browse: str) -> None:
-        """The summary, and where to look further; `browse` is the command that does it."""
+    def show(self, result: CalibrateResult, browse: Whole) -> None:
+        """The summary, and where to look further; `browse` says how."""
         calibration = result.calibration
         lines = summary(calibration)
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
-        figure = result.artifacts["figures/line.png"]
-        lines += [("run", result.run.run_id), ("figure", Whole(figure)), ("browse", Whole(browse))]
+        figure = artifact_place(result.run, result.artifacts, "figures/line.png", result.url)
+        lines += [("run", result.run.run_id), ("figure", figure), ("browse", browse)]
         show_lines(self.stdout, lines, {"status": STYLES[calibration.status], **CHECK_STYLES})

@@ -51,9 +51,10 @@ class Run:
     start_time: int
     lease: leases.Lease
 
-    def url(self, ui: str) -> str:
-        """The run's page in an MLflow UI at the address `ui`."""
-        return f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}?{TRAINING_VIEW}"
+    def url(self, ui: str, artifact: str = "") -> str:
+        """The run's page in an MLflow UI at the address `ui`, or that of one of its artifacts."""
+        page = f"{ui.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{self.run_id}"
+        return f"{page}/artifactPath/{artifact}" if artifact else f"{page}?{TRAINING_VIEW}"
 
 
 def start_run(
