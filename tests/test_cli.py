@@ -101,7 +101,7 @@ def test_bad_settings_exit_2_with_one_line_and_no_run(options, words, tmp_path, 
         ),
         (
             ["calibrate", "x.csv", "y.csv"],
-            "got unexpected extra argument (y.csv); `tempfit calibrate --help` lists what there is",
+            "got unexpected extra argument(s) (y.csv); `tempfit calibrate --help` lists what there is",
         ),
         (["calibrate"], "FILE is missing; `tempfit calibrate --help` tells what it is"),
         (["calibrat"], "no such command 'calibrat'; did you mean 'calibrate'?"),
