@@ -18,6 +18,7 @@ from tempfit import summary
 from tempfit.calibration import Calibration, judge
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import make_forecast
+from tempfit.grid import refuse_idle
 from tempfit.problem import settle
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
@@ -42,6 +43,7 @@ def _flow_run_name() -> str:
 def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = CalibrationConfig()) -> CalibrateResult:  # noqa: B008
     """Calibrate the thermometer whose paired readings are in `data`, a CSV or Parquet file."""
     logger = get_run_logger()
+    refuse_idle(config)
     readings = tasks.ingest(data, config)
     config = settle(readings, config)
     run = tasks.start_run(readings, config, tags={"prefect.flow_run_id": str(flow_run.id)})

@@ -49,7 +49,7 @@ def prefect_service(port: int) -> Service:
         server_command(port, lasting=True),
         port,
         "/api/health",
-        "--prefect-port",
+        "`prefect_port`",
         server_environment(port),
     )
 

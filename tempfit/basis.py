@@ -1,7 +1,7 @@
 """The functions of the reading that a line or a polynomial is a sum of, and the way back to raw powers.
 
 A polynomial in raw powers is as badly conditioned as a sum can be. Its terms are therefore made from the scaled
-reading, and with --scaling standardize they are made orthogonal over the readings, each with mean square 1: the Hessian
+reading, and when standardized they are made orthogonal over the readings, each with mean square 1: the Hessian
 of the mean squared error is then 2 times the identity, as it is for a standardized line. (Forsythe: Generation and use
 of orthogonal polynomials for data-fitting with a digital computer, J. SIAM 5, 1957.)
 """

@@ -20,6 +20,7 @@ from tempfit.checks import Check, check_descent, check_readings, is_usable
 from tempfit.config import CalibrationConfig, count, parse_config
 from tempfit.curve import Curve
 from tempfit.forecast import Forecast, make_forecast
+from tempfit.grid import override, refuse_idle
 from tempfit.model import MLP, build_model
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings, as_readings
@@ -455,7 +456,7 @@ def calibrate(
     ReadingsError
         When the readings cannot carry a line.
     SettingsError
-        When a setting is unknown or out of bounds.
+        When a setting is unknown, out of bounds or plays no part beside the others.
 
     Examples
     --------
@@ -466,8 +467,8 @@ def calibrate(
     >>> print(f"{result.status}: t_c = {result.w:.4f} * t_u {result.b:+.3f}")
     converged: t_c = 0.5368 * t_u -17.305
     """
-    base = config.model_dump(exclude_unset=True) if config is not None else {}
-    checked = parse_config({**base, **settings})
+    checked = parse_config(settings if config is None else override(config, settings))
+    refuse_idle(checked)
     data = as_readings(readings, checked)
     checked = settle(data, checked)
     problem = normalize(data, checked)

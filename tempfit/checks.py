@@ -268,7 +268,7 @@ def _check_curvature(sample: Sample, problem: Problem, readings: Readings, neigh
         return Check("curvature", "F", figure, p, Verdict.PASSES, sentence)
     sentence = f"a {other} fits better than the {model}, which is off by up to {size} ({test})"
     if n_terms <= MOST_DEGREE and readings.u_u is None:
-        sentence += f": use --model polynomial --degree {n_terms}"
+        sentence += f': use `model="polynomial", degree={n_terms}`'
     alike = neighbours.p is not None and neighbours.p < DOUBT
     fails = (p < REFUSE or alike) and times > MATERIAL
     return Check("curvature", "F", figure, p, Verdict.FAILS if fails else Verdict.DOUBTFUL, sentence)
@@ -294,7 +294,7 @@ def _check_outliers(sample: Sample, readings: Readings) -> Check:
     far = np.flatnonzero(2 * sample.n * stdtr(sample.freedom - 1, -np.abs(t)) < DOUBT)
     lie = "lies" if len(far) == 1 else "lie"
     sentence = f"{_name(sample.rows[far])} {lie} off the line ({test}): look what happened there"
-    sentence += ", or use --loss huber" if readings.u_u is None else ""
+    sentence += ', or use `loss="huber"`' if readings.u_u is None else ""
     fails = p < REFUSE and _cook(sample)[worst] > INFLUENTIAL
     verdict = Verdict.FAILS if fails else Verdict.DOUBTFUL
     return Check("outliers", "studentized residual", figure, p, verdict, sentence)

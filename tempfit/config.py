@@ -9,11 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -24,7 +26,9 @@ from tempfit.errors import SettingsError
 
 NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
+MOST_EPOCHS = 10_000_000
 NO_COLUMN = "none"  # instead of a column's name: what the table may have is not used
+FRACTIONS = {"coverage", "holdout"}  # that people also write as a percentage
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
 
 
@@ -70,6 +74,36 @@ class Settings(BaseModel):
             described["properties"][name]["title"] = title_of(name, field)
         return described
 
+    @model_validator(mode="before")
+    @classmethod
+    def _values_are_as_people_write_them(cls, values: Any) -> Any:
+        """none, where there may be no value, and 1e4, where an integer is wanted."""
+        if not isinstance(values, Mapping):
+            return values
+        fields = cls.model_fields
+        return {name: _read(value, fields[name]) if name in fields else value for name, value in values.items()}
+
+
+def _read(value: Any, field: FieldInfo) -> Any:
+    """A text as the value that it stands for; what it does not tell is left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "none" and takes(field, type(None)):
+        return None
+    if takes(field, int) and not takes(field, float):
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            return value
+        if abs(number.adjusted()) < 20 and number == number.to_integral_value():  # (NaN has no digits, and is unequal)
+            return int(number)
+    return value
+
+
+def takes(field: FieldInfo, kind: type) -> bool:
+    """Whether the field's annotation is this type, or a union with it."""
+    return field.annotation is kind or kind in get_args(field.annotation)
+
 
 class ReadingsConfig(Settings):
     """How the paired readings are read, and what they are called."""
@@ -78,30 +112,26 @@ class ReadingsConfig(Settings):
     y: str = setting("t_c", "Column of the reference temperatures.", min_length=1, title="Column of the references")
     u_c: str = setting(
         "u_c",
-        "Column of the references' standard uncertainties, which weight the fit where the table has it; none "
-        "ignores it.",
+        "Column of the references' standard uncertainties, which weight the fit where the "
+        "table has it; none ignores it.",
         min_length=1,
         title="Column of the references' standard uncertainties",
     )
     u_u: str = setting(
         "u_u",
-        "Column of the readings' standard uncertainties, for a fit with both axes uncertain where the table has it; "
-        "none ignores it.",
+        "Column of the readings' standard uncertainties, for both axes uncertain where the "
+        "table has it; none ignores it.",
         min_length=1,
         title="Column of the readings' standard uncertainties",
     )
     delimiter: Literal["auto", "comma", "semicolon", "tab"] = setting(
-        "auto",
-        "What separates the columns of a CSV file.",
-        title="Delimiter of a CSV file",
+        "auto", "auto, comma, semicolon or tab, between the columns of CSV.", title="Delimiter of a CSV file"
     )
     decimal: Literal["auto", "point", "comma"] = setting(
-        "auto", "The decimal mark of a CSV file.", title="Decimal mark of a CSV file"
+        "auto", "auto, point or comma, in CSV.", title="Decimal mark of a CSV file"
     )
     drop_missing: bool = setting(
-        False,
-        "Drop rows with a missing value (and count them) instead of refusing them.",
-        title="Drop rows with a missing value",
+        False, "Drop rows with a missing value instead of refusing them.", title="Drop rows with a missing value"
     )
     x_quantity: str = setting(
         "Thermometer reading", "Name of the readings' quantity on figures.", title="Name of the readings' quantity"
@@ -115,11 +145,13 @@ class ReadingsConfig(Settings):
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         if self.x == self.y:
-            raise ValueError(f"x and y name the same column {self.x!r}; a line needs two")
+            raise ValueError(f"`x` and `y` name the same column {self.x!r}; a line needs two")
         names = [self.x, self.y, *(name for name in (self.u_c, self.u_u) if name != NO_COLUMN)]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"two of x, y, u_c and u_u name the same column {name!r}; each needs one of its own")
+                raise ValueError(
+                    f"two of `x`, `y`, `u_c` and `u_u` name the same column {name!r}; each needs one of its own"
+                )
         return self
 
 
@@ -128,12 +160,11 @@ class ScalingConfig(Settings):
 
     scaling: Literal["none", "factor", "standardize", "minmax"] = setting(
         "standardize",
-        "Scaling of the readings: none, factor (times --factor, the tutorial's cure), "
-        "standardize (mean 0, standard deviation 1; a polynomial's terms orthogonal, too) or minmax (0 to 1).",
+        "none, factor (times `factor`), standardize (mean 0, standard deviation 1) or minmax (0 to 1).",
         title="Scaling of the readings",
     )
     factor: float = setting(
-        0.1, "The factor of --scaling factor.", gt=0, le=1e12, title="Factor that readings are multiplied by"
+        0.1, 'Factor of `scaling="factor"`.', gt=0, le=1e12, title="Factor that readings are multiplied by"
     )
 
     @property
@@ -146,23 +177,23 @@ class ModelConfig(Settings):
     """What is fitted to the readings."""
 
     model: Literal["line", "polynomial", "mlp"] = setting(
-        "line", "Model: line (w * t_u + b), polynomial (of --degree) or mlp (a small neural network)."
+        "line", "line, polynomial (of `degree`) or mlp, a small network."
     )
-    degree: int = setting(2, "Degree of --model polynomial.", ge=1, le=MOST_DEGREE, title="Degree of a polynomial")
+    degree: int = setting(2, 'Degree of `model="polynomial"`.', ge=1, le=MOST_DEGREE, title="Degree of a polynomial")
     hidden: str = setting(
         "13",
-        "Widths of the hidden layers of --model mlp, first to last: 13, or 16x16x16.",
+        "Widths of an mlp's hidden layers: 13, or 16x16x16.",
         pattern=r"^[1-9][0-9]{0,3}(x[1-9][0-9]{0,3}){0,63}$",
         title="Widths of a network's hidden layers",
     )
     activation: Literal["tanh", "sigmoid", "relu", "leaky_relu", "prelu"] = setting(
         "tanh",
-        "Activation of the hidden layers of --model mlp, as in torch.nn.",
+        "tanh, sigmoid, relu, leaky_relu or prelu, of an mlp's hidden layers.",
         title="Activation of a network's hidden layers",
     )
     seed: int = setting(
         0,
-        "Seed of the mlp's start values and of the readings held out.",
+        "Of an mlp's start values, and of the readings held out.",
         ge=0,
         lt=2**32,
         title="Seed of what is random",
@@ -174,7 +205,7 @@ class ModelConfig(Settings):
         n_params = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
         if n_params > MOST_PARAMS:
             raise ValueError(
-                f"hidden: {self.hidden} has {n_params:,} parameters; a thermometer needs no more than {MOST_PARAMS:,}"
+                f"`hidden`: {self.hidden} has {n_params:,} parameters; a thermometer needs no more than {MOST_PARAMS:,}"
             )
         return self
 
@@ -189,21 +220,20 @@ class ValidationConfig(Settings):
 
     holdout: float = setting(
         0.0,
-        "Fraction of the readings to hold out for validation, drawn by --seed.",
+        "Fraction of the readings to hold out, drawn by `seed`.",
         ge=0,
         lt=1,
         title="Fraction of the readings to hold out",
     )
     holdout_rows: str | None = setting(
         None,
-        "Readings to hold out for validation, counted from 0 among those used: 2,10.",
+        "Readings to hold out, counted from 0: 2,10.",
         pattern=r"^[0-9]+(,[0-9]+)*$",
         title="Rows of the readings to hold out",
     )
     folds: int = setting(
         0,
-        "Number k of folds for k-fold cross-validation, drawn by --seed; the model itself is fitted to all readings. "
-        "0: none.",
+        "Folds of a cross-validation, drawn by `seed`; 0: none.",
         ge=0,
         le=1000,
         title="Folds of the cross-validation",
@@ -212,67 +242,54 @@ class ValidationConfig(Settings):
     @model_validator(mode="after")
     def _one_way_to_validate(self) -> Self:
         if (self.holdout > 0) + (self.holdout_rows is not None) + (self.folds > 0) > 1:
-            raise ValueError("holdout, holdout_rows and folds are three ways to validate; choose one")
+            raise ValueError("`holdout`, `holdout_rows` and `folds` are three ways to validate; choose one")
         if self.folds == 1:
-            raise ValueError("folds: one fold leaves nothing to train on; use 2 or more, or 0 for none")
+            raise ValueError("`folds`: one fold leaves nothing to train on; use 2 or more, or 0 for none")
         return self
 
 
 class TrainingConfig(ModelConfig):
     """The gradient descent on a model: its start, loss, optimizer, remedies, and when to stop."""
 
-    learning_rate: float = setting(0.5, "Learning rate of the optimizer; of an mlp 0.01, by default.", gt=0, le=1e6)
+    learning_rate: float = setting(0.5, "Learning rate; an mlp's is 0.01.", gt=0, le=1e6)
     n_epochs: int = setting(
         5000,
-        "Most epochs (updates of w and b) to train.",
+        "Most epochs (updates of w and b).",
         unit="epochs",
         ge=1,
-        le=10_000_000,
+        le=MOST_EPOCHS,
         title="Most epochs to train",
     )
     optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
         "sgd",
-        "Update rule: sgd (plain gradient descent), adam or rmsprop, as in torch.optim; of an mlp adam, by default.",
+        "sgd (plain gradient descent), adam or rmsprop; an mlp's is adam.",
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0, title="Gradient norm to clip to")
     l1: float = setting(
-        0.0,
-        "L1 regularization: adds l1 * (|w| + |b|) to the loss (the sum over all parameters).",
-        ge=0,
-        title="L1 regularization",
+        0.0, "Adds l1 * (|w| + |b|), over all parameters, to the loss.", ge=0, title="L1 regularization"
     )
-    l2: float = setting(
-        0.0,
-        "L2 regularization: adds l2 * (w² + b²) to the loss (the sum over all parameters).",
-        ge=0,
-        title="L2 regularization",
-    )
+    l2: float = setting(0.0, "Adds l2 * (w² + b²), over all parameters, to the loss.", ge=0, title="L2 regularization")
     loss: Literal["squared", "huber", "york"] = setting(
         "squared",
-        "Loss: mean squared error; Huber's, which weighs outliers less; or York's, with both axes uncertain, which a "
-        "table with the columns of --u-c and --u-u gets by itself.",
+        "squared, huber (weighs outliers less) or york (both axes uncertain; the columns of "
+        "`u_c` and `u_u` bring it about).",
         title="Loss that is made small",
     )
     huber_delta: float | None = setting(
         None,
-        "Residual beyond which --loss huber grows linearly, in the reference's unit (of a reading of mean weight); by "
-        "default, 1.345 times the robust standard deviation of the residuals, and training starts at the line of least "
-        "squares.",
+        "Residual beyond which Huber's loss grows linearly, in the reference's unit; none: "
+        "1.345 robust standard deviations.",
         unit="y_unit",
         gt=0,
         title="Residual beyond which Huber's loss is linear",
     )
-    w_start: float = setting(
-        1.0,
-        "Start value of w, in scaled units; a polynomial's higher terms start at 0, an mlp by --seed.",
-        title="Start value of w, in scaled units",
-    )
-    b_start: float = setting(0.0, "Start value of b, in scaled units.", title="Start value of b, in scaled units")
+    w_start: float = setting(1.0, "Where w starts, in scaled units.", title="Start value of w, in scaled units")
+    b_start: float = setting(0.0, "Where b starts, in scaled units.", title="Start value of b, in scaled units")
     tolerance: float = setting(
         1e-12,
-        "Stop once the gradient is below this fraction of what it can be: of the product of the norms of residuals and "
-        "readings (an mlp's: of its norm at the start); 0 trains every epoch.",
+        "Stop where the gradient is below this fraction of the product of the norms of readings and residuals (an mlp's: "
+        "of its first norm); 0 trains every epoch.",
         ge=0,
         lt=1,
         title="Gradient norm that ends training, relative to the first",
@@ -296,7 +313,9 @@ class TrainingConfig(ModelConfig):
     @model_validator(mode="after")
     def _momentum_has_an_optimizer(self) -> Self:
         if self.momentum and self.optimizer == "adam":
-            raise ValueError("momentum is for sgd and rmsprop; adam has its own. Leave momentum at 0")
+            raise ValueError(
+                '`momentum` plays no part with adam, which has its own: it belongs to `optimizer="sgd"` and rmsprop'
+            )
         return self
 
 
@@ -305,7 +324,7 @@ class UncertaintyConfig(Settings):
 
     t0: float = setting(
         0.0,
-        "Reference point of the line, t_c = w * (t_u - t0) + b, in the readings' unit.",
+        "Reference point of the line, t_c = w * (t_u - t0) + b.",
         unit="x_unit",
         ge=-1e100,
         le=1e100,
@@ -313,8 +332,7 @@ class UncertaintyConfig(Settings):
     )
     u_common: float = setting(
         0.0,
-        "Standard uncertainty common to all references, such as that of the reference thermometer itself; it adds to "
-        "the intercept's.",
+        "Standard uncertainty that all references have in common.",
         unit="y_unit",
         ge=0,
         le=1e100,
@@ -322,8 +340,7 @@ class UncertaintyConfig(Settings):
     )
     uncertainty_from: Literal["auto", "residuals", "stated"] = setting(
         "auto",
-        "What the uncertainties are made from: the scatter of the residuals, or those stated in the column of --u-c "
-        "(auto: those stated, if there are any, but after Huber's loss, the residuals).",
+        "residuals or stated (in the column of `u_c`); auto: stated, if any are, but residuals after Huber's loss.",
         title="What uncertainties are made from",
     )
     coverage: float = setting(
@@ -331,7 +348,7 @@ class UncertaintyConfig(Settings):
     )
     accept_single_reading: bool = setting(
         False,
-        "Accept a line that rests on a single reading, all others lying at one place or telling no slope.",
+        "Accept a line that rests on a single reading.",
         title="Accept a line that rests on a single reading",
     )
 
@@ -341,7 +358,7 @@ class TrackingConfig(Settings):
 
     mlruns: str = setting(
         "mlruns",
-        "Folder that keeps the runs, unless MLFLOW_TRACKING_URI names a tracking server.",
+        "Folder of the runs, unless MLFLOW_TRACKING_URI names a server.",
         min_length=1,
         title="Folder that keeps the runs",
     )
@@ -356,7 +373,7 @@ class FitConfig(UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConf
     @model_validator(mode="after")
     def _york_fits_lines(self) -> Self:
         if self.loss == "york" and self.model != "line":
-            raise ValueError(f"loss york is for --model line; a {self.model} cannot have both axes uncertain")
+            raise ValueError(f'`loss="york"` is for `model="line"`; a {self.model} cannot have both axes uncertain')
         return self
 
     @property
@@ -390,23 +407,49 @@ def parse_config(values: Mapping[str, Any], *, source: str = "settings") -> Cali
         raise SettingsError(f"{source}: {describe(error)}") from None
 
 
-def describe(error: ValidationError) -> str:
-    """A pydantic error as one line: `learning_rate: should be greater than 0, got -1.0; …`."""
+def describe(error: ValidationError, named: Callable[[str], str] = str) -> str:
+    """A pydantic error as one line: `learning_rate: should be greater than 0, got -1.0; …`.
+
+    named: how the settings that are at fault are called where they come from.
+    """
     clauses = []
     for item in error.errors(include_url=False):
         name = ".".join(str(part) for part in item["loc"])
-        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(name, CalibrationConfig.model_fields, n=1)
-            clauses.append(f"{name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
-        elif item["type"] == "string_pattern_mismatch":
-            what = CalibrationConfig.model_fields[name].description
-            clauses.append(f"{name}: {item['input']!r} is not written as it should be ({what})")
-        elif name:
-            clauses.append(f"{name}: {message}, got {item['input']!r}")
+        if not name:
+            clauses.append(item["msg"].removeprefix("Value error, "))
+        elif item["type"] == "extra_forbidden":
+            clauses.append(f"{named(name)}: no such setting{did_you_mean(name, CalibrationConfig.model_fields)}")
         else:
-            clauses.append(message)
+            clauses.append(f"{named(name)}: {_fault(item['type'], item['msg'], item['input'], name)}")
     return "; ".join(clauses)
+
+
+def _fault(kind: str, message: str, given: Any, name: str) -> str:
+    """What is wrong with the value of a setting, and what may have been meant."""
+    field = CalibrationConfig.model_fields[name]
+    if kind == "literal_error":
+        choices = get_args(field.annotation)
+        return f"{given!r} is not one of {', '.join(choices)}{did_you_mean(str(given), choices)}"
+    if kind == "string_pattern_mismatch":
+        return f"{given!r} is not written as it should be ({field.description})"
+    if kind in ("float_parsing", "int_parsing", "int_from_float", "float_type", "int_type"):
+        what = "number" if kind.startswith("float") else "whole number"
+        comma = isinstance(given, str) and re.fullmatch(r"\s*([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)\s*", given)
+        return f"{given!r} is no {what}" + (f"; decimals have a point: {comma[1]}.{comma[2]}" if comma else "")
+    is_number = kind.startswith(("greater_than", "less_than"))
+    fault = f"{message.removeprefix('Value error, ').removeprefix('Input ')}, got {given if is_number else repr(given)}"
+    if kind == "less_than" and name in FRACTIONS and 1 < float(given) <= 100:
+        fault += f"; did you mean {float(given) / 100:g}?"
+    return fault
+
+
+def did_you_mean(text: str, choices: Iterable[str]) -> str:
+    """`; did you mean scaling?`, where one of the choices is near; an abbreviation is near, too. Else empty."""
+    by_initials = {"".join(word[:1] for word in choice.split("_")): choice for choice in choices if "_" in choice}
+    near = difflib.get_close_matches(text, list(choices), n=1) or [
+        by_initials[text] for _ in range(text in by_initials)
+    ]
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def read_settings_file(path: str | Path) -> dict[str, Any]:
@@ -428,6 +471,12 @@ def format_rate(rate: float, digits: int = 3) -> str:
         return text
     mantissa, exponent = text.split("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def format_limit(rate: float, digits: int = 3) -> str:
+    """A rate that is a limit, as `format_rate` writes it, never more than it is: above it, descent may explode."""
+    nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5
+    return format_rate(float(Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(nearly)), digits)
 
 
 def format_ratio(number: float) -> str:

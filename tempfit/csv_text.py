@@ -60,12 +60,13 @@ _NOT_TEXT = {
 class Wanted:
     """A column to read; one that is not required is read where the table has it.
 
-    options: that choose another.
+    options: that choose another. least: of a standard uncertainty, the smallest value that can be used.
     """
 
     name: str
     required: bool = True
-    options: str = "--x and --y"
+    options: str = "`x` and `y`"
+    least: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +161,26 @@ def value_error(place: str, value: str | float) -> ReadingsError:
     if value != value or (isinstance(value, str) and value.lower() in MISSING):
         written = f" ({shown(value)})" if isinstance(value, str) and value else ""
         return ReadingsError(
-            f"{place}: the value is missing{written}; fill it in, or drop rows with a missing value by --drop-missing"
+            f"{place}: the value is missing{written}; fill it in, or drop rows with a missing value by "
+            "`drop_missing=True`"
         )
     text = shown(value) if isinstance(value, str) else f"{value:g}"
     if (isinstance(value, str) and _INFINITE.fullmatch(value)) or value in (np.inf, -np.inf):
         return ReadingsError(f"{place}: {text} is not finite; correct or remove the row")
     return ReadingsError(f"{place}: {text} is beyond ±{LARGEST:g}; correct or remove the row")
+
+
+def uncertainty_error(place: str, value: str | float, least: float) -> ReadingsError:
+    """The error for one value of a column of standard uncertainties that is below `least`."""
+    text = shown(value) if isinstance(value, str) else f"{value:g}"
+    return ReadingsError(
+        f"{place}: {text} is no standard uncertainty; it has to be {'above' if least else 'at least'} 0"
+    )
+
+
+def least_values(wanted: Iterable[Wanted]) -> dict[str, float]:
+    """Column → the smallest value that it may have, of those that are standard uncertainties."""
+    return {column.name: column.least for column in wanted if column.least is not None}
 
 
 def shown(text: str, limit: int = 40) -> str:
@@ -200,6 +215,7 @@ class _Table:
     delimiter: str
     n_columns: int
     columns: Mapping[str, int]
+    least: Mapping[str, float]
     config: ReadingsConfig
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -285,7 +301,8 @@ def _open_table(data: bytes, source: str, config: ReadingsConfig, wanted: Sequen
     place = f"{source}: line {line}"
     delimiter, names = _split_header(data[start:end].decode(), place, config, wanted)
     body = end + len(b"\r\n") if data.startswith(b"\r\n", end) else end + 1
-    return _Table(data, body, line, source, delimiter, len(names), find_columns(names, wanted, place), config)
+    columns = find_columns(names, wanted, place)
+    return _Table(data, body, line, source, delimiter, len(names), columns, least_values(wanted), config)
 
 
 def _split_header(header: str, place: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> tuple[str, list[str]]:
@@ -354,6 +371,9 @@ def parse_fast(table: _Table, mark: str) -> Columns | None:
     present = [column.drop_null().to_numpy() for column in parsed.columns]
     if not all(bool((np.abs(values) <= LARGEST).all()) for values in present):
         return None  # also where the row would be dropped for its other cell
+    least = [table.least.get(name, -np.inf) for name in table.columns]
+    if any(bool((values < low).any()) for values, low in zip(present, least, strict=True)):
+        return None
     n_rows = parsed.num_rows
     if table.config.drop_missing:
         parsed = parsed.drop_null()
@@ -384,6 +404,9 @@ def _number(table: _Table, mark: str, line: int, name: str, cell: str) -> float:
     """A cell's value, NaN for a missing one. Raises ReadingsError for anything else that is not a usable number."""
     if _NUMBER[mark].fullmatch(cell):
         value = float(cell.replace(mark, "."))
+        least = table.least.get(name, -LARGEST)
+        if value < least and abs(value) <= LARGEST:
+            raise uncertainty_error(table.place(line, name), cell, least)
         if abs(value) <= LARGEST:
             return value
         raise value_error(table.place(line, name), cell)
@@ -399,7 +422,7 @@ def _why_not(cell: str, mark: str) -> str:
     """What to do about a cell that is not a number."""
     other, name, other_name = (",", "point", "comma") if mark == "." else (".", "comma", "point")
     if _THOUSANDS.fullmatch(cell):
-        return f" with a decimal {name}; remove separators of thousands, or say --decimal {other_name} if it is one"
+        return f' with a decimal {name}; remove separators of thousands, or say `decimal="{other_name}"` if it is one'
     if _NUMBER[other].fullmatch(cell):
-        return f" with a decimal {name}; use one mark throughout, or say --decimal {other_name}"
+        return f' with a decimal {name}; use one mark throughout, or say `decimal="{other_name}"`'
     return "; correct or remove the row"

@@ -165,7 +165,7 @@ class Curve:
         if not self.is_line:
             raise SettingsError(
                 f"a polynomial of degree {self.basis.n_terms - 1} is not inverted: calibrate the other way round, with "
-                "the names of --x and --y exchanged"
+                "the names of `x` and `y` exchanged"
             )
         w, b = self.params
         (ww, wb), _ = self.params_covariance

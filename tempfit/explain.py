@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tempfit.calibration import Calibration
-from tempfit.config import count, format_rate, format_ratio
+from tempfit.config import count, format_limit, format_ratio
 from tempfit.status import Outcome
 
 VANISHED = 0.1  # of the last layer's gradient norm: what reaches the first layer of a network that hinders it
@@ -50,7 +50,7 @@ def _error(calibration: Calibration) -> str:
 def _cause(calibration: Calibration) -> str:
     """What the settings do to the descent of a line or polynomial: the first that is seen to have mattered."""
     config, forecast, outcome = calibration.config, calibration.forecast, calibration.outcome
-    limit, critical = forecast.critical_learning_rate, format_rate(forecast.critical_learning_rate)
+    limit, critical = forecast.critical_learning_rate, format_limit(forecast.critical_learning_rate)
     too_large = config.learning_rate >= limit
     if config.optimizer == "adam":
         return "every parameter's step is divided by the size of its own gradient, so their ratio does not matter"
@@ -88,18 +88,18 @@ def _cause_of_over_correction(calibration: Calibration) -> str:
             f"the learning rate is {format_ratio(rate / critical)} times what is critical where York's loss is lowest"
         )
     if config.loss == "huber":
-        times = f"{format_ratio(rate / critical)} times {format_rate(critical)}"
+        times = f"{format_ratio(rate / critical)} times {format_limit(critical)}"
         return f"the learning rate is {times}, below which Huber's loss is safe"
     if config.l2 and rate < alone:
-        return f"L2 brings the critical learning rate down from {format_rate(alone)} to {format_rate(critical)}"
+        return f"L2 brings the critical learning rate down from {format_limit(alone)} to {format_limit(critical)}"
     if config.l2:
         return (
             f"L2 adds {2 * config.l2:g} to a curvature of {curvature:.4g}, which only lowers the critical learning "
-            f"rate, to {format_rate(critical)}"
+            f"rate, to {format_limit(critical)}"
         )
     if config.l1:
-        return f"L1 adds a constant pull and no curvature, so the critical learning rate stays {format_rate(critical)}"
-    over_corrects = f"the learning rate is {format_ratio(rate / critical)} times the critical {format_rate(critical)}"
+        return f"L1 adds a constant pull and no curvature, so the critical learning rate stays {format_limit(critical)}"
+    over_corrects = f"the learning rate is {format_ratio(rate / critical)} times the critical {format_limit(critical)}"
     return f"{over_corrects}, so every update over-corrects"
 
 
@@ -107,7 +107,7 @@ def _cause_in_a_network(calibration: Calibration) -> str:
     config, critical = calibration.config, calibration.forecast.critical_learning_rate
     too_large = config.optimizer == "sgd" and config.learning_rate >= critical
     if calibration.outcome is Outcome.EXPLODES and too_large:
-        times = f"{format_ratio(config.learning_rate / critical)} times the {format_rate(critical)}"
+        times = f"{format_ratio(config.learning_rate / critical)} times the {format_limit(critical)}"
         return f"the learning rate is {times} that is critical when training starts"
     if calibration.outcome is Outcome.EXPLODES:
         return "the network's curvature grew as it learned"

@@ -45,19 +45,19 @@ CALC_RES = 3, 7  # decimals that Tasmota keeps: by default, and at most
 def check_name(target: Format, name: str) -> None:
     """Raise SettingsError where the name cannot be used there."""
     if not name.strip():
-        raise SettingsError("--name: is empty; give the sensor a name, or leave the option out")
+        raise SettingsError("`name`: is empty; give the sensor a name, or leave the option out")
     if target == "c-header" and not IDENTIFIER.fullmatch(name):
         raise SettingsError(
-            f"--name: {one_line(name)!r} cannot begin the names of C functions; use letters, digits and _, a letter "
+            f"`name`: {one_line(name)!r} cannot begin the names of C functions; use letters, digits and _, a letter "
             "first"
         )
     if target == "tasmota" and not TRIGGER.fullmatch(name):
         raise SettingsError(
-            f"--name: {one_line(name)!r} is no sensor of Tasmota; take its name from the output of `Status 10`, such "
+            f"`name`: {one_line(name)!r} is no sensor of Tasmota; take its name from the output of `Status 10`, such "
             "as DS18B20, or name all that triggers the rule: ANALOG#Temperature1"
         )
     if target == "esphome":
-        _refuse_substitution("--name", name)
+        _refuse_substitution("`name`", name)
 
 
 def export(record: Record, target: Format, name: str | None = None) -> str:
@@ -224,8 +224,8 @@ def _tasmota(export: _Export) -> str:
     curve, factor = export.curve, export.curve.basis.scaling.factor
     if not curve.is_line:
         raise SettingsError(
-            f"{export.record.name}: a rule of Tasmota carries lines only, this is a polynomial: calibrate with --model "
-            "line, or export for esphome, home-assistant or c-header"
+            f"{export.record.name}: a rule of Tasmota carries lines only, this is a polynomial: calibrate with "
+            '`model="line"`, or export for esphome, home-assistant or c-header'
         )
     low, high = curve.t_u_range
     if not math.isfinite(high - low):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Context
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tempfit.config import CalibrationConfig, format_rate, format_ratio
+from tempfit.config import MOST_EPOCHS, CalibrationConfig, format_limit, format_rate, format_ratio
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
@@ -27,9 +28,9 @@ from tempfit.status import CLOSE
 PERFECT = 1e-22  # of the references' mean square: what rounding may leave of the loss of a perfect fit
 POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
-    "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand; "
-    "--optimizer adam --learning-rate 0.01 is a good start."
+    "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand"
 )
+SAFE = 0.9  # of the critical learning rate: the steepest direction still loses a third of its error in an epoch
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,16 +220,25 @@ def _forecast_network(config: CalibrationConfig, curvature: float) -> Forecast:
     curvature += 2 * config.l2
     critical = 2 * (1 + config.momentum) / curvature if curvature > 0 else math.nan
     warns = config.optimizer == "sgd" and config.clip_norm is None and config.learning_rate >= critical
-    advice = NETWORK_ADVICE
+    start = _good_start(config)
+    advice = f"{NETWORK_ADVICE}; {start} is a good start." if start else f"{NETWORK_ADVICE}."
     if warns:
-        times = f"{format_ratio(config.learning_rate / critical)} times the {format_rate(critical)}"
+        times = f"{format_ratio(config.learning_rate / critical)} times the {format_limit(critical)}"
         advice = (
             f"learning rate {format_rate(config.learning_rate)} is {times} that is critical when training starts: its "
-            f"first updates over-correct, it may explode; take --learning-rate {format_rate(critical / 2)}, or "
-            "--optimizer adam --learning-rate 0.01."
+            f"first updates over-correct, it may explode; take {start}."
         )
     untold = "a network's curvature changes as it learns"
     return Forecast(np.array([math.nan, curvature]), critical, None, None, untold, advice, warns)
+
+
+def _good_start(config: CalibrationConfig) -> str:
+    """The settings that suit most networks, less those that are chosen already; empty where all are."""
+    settings = {"scaling": '"standardize"', "optimizer": '"adam"', "learning_rate": "0.01"}
+    chosen = {"scaling": config.scaling == "standardize", "optimizer": config.optimizer == "adam"}
+    chosen["learning_rate"] = chosen["optimizer"] and config.learning_rate <= 0.01
+    missing = [f"{name}={value}" for name, value in settings.items() if not chosen[name]]
+    return f"`{', '.join(missing)}`" if missing else ""
 
 
 def _curvature_at_the_start(design: Design, config: CalibrationConfig) -> float:
@@ -291,8 +301,8 @@ def _principal_axes(design: Design, config: CalibrationConfig) -> _Axes:
             smallest = np.finfo(np.float64).tiny
             return _Axes(np.maximum(eigenvalues, smallest)[::-1], left[:, ::-1], singular[::-1], right[::-1].T)
     raise SettingsError(
-        f"the curvature of the loss is not finite with --scaling {config.scaling}: "
-        "scale the readings (--scaling standardize)"
+        f'the curvature of the loss is not finite with `scaling="{config.scaling}"`: '
+        'scale the readings (`scaling="standardize"`)'
     )
 
 
@@ -348,13 +358,13 @@ def _advice(
     stable: bool | None,
     curve: LossCurve | None,
 ) -> str:
-    """One or two sentences: what will happen, and which option changes it."""
+    """One or two sentences: what will happen, and which settings change it, the better cure first."""
     epochs_needed = curve.epochs_needed if curve is not None else None
     overflow_epoch = curve.overflow_epoch if curve is not None else None
-    rate, limit = f"learning rate {format_rate(config.learning_rate)}", f"the critical {format_rate(critical)}"
+    rate, limit = f"learning rate {format_rate(config.learning_rate)}", f"the critical {format_limit(critical)}"
     times = f"{rate} is {format_ratio(config.learning_rate / critical)} times {limit}"
-    smaller = f"--learning-rate {format_rate(critical / 2)}"
-    scaled = config.scaling == "standardize"
+    half = f"`learning_rate={format_limit(critical / 2)}`"
+    cure = f"take {half}" if config.scaling == "standardize" else f"scale the readings: {_standardized(config)}"
     if config.optimizer != "sgd":
         return (
             f"{config.optimizer} adapts its step, so {limit} of plain gradient descent does not bound it; "
@@ -363,25 +373,51 @@ def _advice(
     if config.loss == "york":
         if config.learning_rate < critical:
             return f"{rate} is below {limit} where York's loss is lowest: near it, no over-correction."
-        return f"{times} where York's loss is lowest: near it, updates over-correct. To be safe, take {smaller}."
+        return f"{times} where York's loss is lowest: near it, updates over-correct. To be safe, {cure}."
     if config.loss == "huber" and config.learning_rate >= critical:
         return (
             f"{times}, below which Huber's loss cannot explode; above it, that depends on the readings that it sets "
-            f"aside. To be safe, take {smaller}."
+            f"aside. To be safe, {cure}."
         )
     if stable is None and config.learning_rate >= critical:
-        cure = f"use {smaller}." if scaled else "scaling the readings cures it: --scaling standardize."
+        if config.scaling == "standardize":
+            cure = f"take `learning_rate={format_limit(critical / 2)}, clip_norm=None`"
         return (
-            f"{times}: clipping stops the overflow but not the over-correction, so the fit crawls, to and fro; {cure}"
+            f"{times}: clipping stops the overflow but not the over-correction, so the fit crawls, to and fro; {cure}."
         )
     if stable is False:
         when = f", and the loss overflows at epoch {overflow_epoch:,}" if overflow_epoch else ""
-        cure = "" if scaled else "scale the readings (--scaling standardize) or "
-        return f"{times}: every update over-corrects{when}. To cure it, {cure}take a smaller step ({smaller})."
+        return f"{times}: every update over-corrects{when}. To cure it, {cure}{_smaller_step(config, critical, curve)}."
     if epochs_needed is None:
         return f"{rate} is below {limit}: no over-correction."
     needed = f"{rate} is stable ({limit}) and comes within 0.1 % of the lowest loss at epoch {epochs_needed:,}"
     if epochs_needed - 1 <= config.n_epochs:  # updates: the last epoch's loss is reported, too
         return f"{needed}."
-    cure = f"try {smaller}" if scaled else "scaling the readings makes it fast: --scaling standardize"
-    return f"{needed}, more than the {config.n_epochs:,} given; {cure}."
+    return f"{needed}, more than the {config.n_epochs:,} given; to make it fast, {cure}."
+
+
+def _standardized(config: CalibrationConfig) -> str:
+    """The settings under which all of the Hessian's eigenvalues are alike, and half the critical learning rate there.
+
+    With standardized terms they are 2 (for Huber's loss 1), and twice the L2 penalty more. Clipping, which would
+    shorten steps that are none too long there, is taken back.
+    """
+    eigenvalue = (1 if config.loss == "huber" else 2) + 2 * config.l2
+    clipping = "" if config.clip_norm is None else ", clip_norm=None"
+    return f'`scaling="standardize", learning_rate={format_limit((1 + config.momentum) / eigenvalue)}{clipping}`'
+
+
+def _smaller_step(config: CalibrationConfig, critical: float, curve: LossCurve | None) -> str:
+    """The other cure, where it is one: a learning rate below the critical, with the epochs that it takes."""
+    if curve is None or config.scaling == "standardize":
+        return ""
+    rate = format_limit(SAFE * critical)
+    needed = curve.at(float(rate)).epochs_needed
+    if needed is None or (n_epochs := max(_round_up(needed), config.n_epochs)) > MOST_EPOCHS:
+        return ""
+    return f"; or take a smaller step: `learning_rate={rate}, n_epochs={n_epochs}`"
+
+
+def _round_up(n: int) -> int:
+    """A number of epochs with two digits, no less than it is: 84,917 as 85,000."""
+    return int(Context(prec=2, rounding=ROUND_CEILING).create_decimal(n))

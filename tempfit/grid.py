@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from tempfit.config import (
     CalibrationConfig,
@@ -20,12 +18,15 @@ from tempfit.config import (
     TrainingConfig,
     ValidationConfig,
     describe,
+    did_you_mean,
     format_rate,
+    takes,
 )
 from tempfit.errors import SettingsError
 
-MOST_TRIALS = 1000  # that nobody asked for with --yes
+MOST_TRIALS = 1000  # that nobody asked for to be tried
 MOST_OF_ALL = 20_000  # that anybody may ask for: a gigabyte of histories, and minutes of writing runs
+DECIDING = {"scaling", "model", "loss", "holdout", "folds"}  # whether other settings play a part
 LOG_SPAN = 10.0  # ends of a range this many times apart are spaced on a log axis
 SWEPT = frozenset().union(
     *(stage.model_fields for stage in (ScalingConfig, ModelConfig, TrainingConfig, ValidationConfig))
@@ -96,16 +97,16 @@ def parse_axis(text: str) -> Axis:
     name, equals, values = (part.strip() for part in text.partition("="))
     name = name.replace("-", "_")
     if not equals or not name:
-        raise SettingsError(f"--grid {text!r}: write SETTING=VALUES, such as learning_rate=1e-4..1e-1:10")
+        raise SettingsError(f"`grid` {text!r}: write SETTING=VALUES, such as learning_rate=1e-4..1e-1:10")
     if name not in SWEPT:
-        raise SettingsError(f"--grid {text!r}: {_unknown(name)}")
+        raise SettingsError(f"`grid` {text!r}: {_unknown(name)}")
     if not values:
-        raise SettingsError(f"--grid {text!r}: no values; write {name}=A,B,C or {name}=LOW..HIGH:N")
+        raise SettingsError(f"`grid` {text!r}: no values; write {name}=A,B,C or {name}=LOW..HIGH:N")
     field = CalibrationConfig.model_fields[name]
     if ".." in values:
-        found: list[Any] = _parse_range(values, text, is_integer=_takes(field, int) and not _takes(field, float))
+        found: list[Any] = _parse_range(values, text, is_integer=takes(field, int) and not takes(field, float))
     else:
-        found = [_parse_value(item.strip(), field) for item in values.split(",")]
+        found = [item.strip() for item in values.split(",")]
     return Axis(name, tuple(dict.fromkeys(_checked(name, value, text) for value in found)))
 
 
@@ -113,7 +114,8 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
     """Every combination of the axes over the settings of `base`; the first axis varies slowest.
 
     Combinations that contradict themselves (adam with momentum) are left out; those that differ only in a
-    setting that plays no part (a factor without --scaling factor) are tried once.
+    setting that plays no part (a factor without factor scaling) are tried once. One that plays none in any of them is
+    refused, as `refuse_idle` does.
     agreed: the user knows that there may be more than MOST_TRIALS of them.
     Raises SettingsError as `parse_axis` does, when a setting has two axes, when there are too many combinations, and
     when none is left.
@@ -122,17 +124,18 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
     names = [axis.name for axis in axes]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"--grid: {name} has two axes; write its values in one")
+            raise SettingsError(f"`grid`: {name} has two axes; write its values in one")
     n_combinations = math.prod(len(axis.values) for axis in axes)
     if n_combinations > (MOST_OF_ALL if agreed else MOST_TRIALS):
-        advice = "" if agreed else f", or add --yes to try up to {MOST_OF_ALL:,}"
+        advice = "" if agreed else f", or add `yes=True` to try up to {MOST_OF_ALL:,}"
         raise SettingsError(
-            f"--grid: {n_combinations:,} configurations are more than {MOST_OF_ALL if agreed else MOST_TRIALS:,}: "
+            f"`grid`: {n_combinations:,} configurations are more than {MOST_OF_ALL if agreed else MOST_TRIALS:,}: "
             f"make the grid coarser{advice}"
         )
     trials: dict[str, Trial] = {}
     left_out: list[tuple[str, str]] = []
     settings = base.model_dump(exclude_unset=True)
+    refuse_idle(base, axes)
     for values in itertools.product(*(axis.values for axis in axes)):
         chosen = dict(zip(names, values, strict=True))
         try:
@@ -142,7 +145,7 @@ def make_grid(base: CalibrationConfig, texts: Sequence[str], *, agreed: bool = F
             continue
         trials.setdefault(_essence(config), Trial(_name(axes, values, settings | chosen), config))
     if not trials:
-        raise SettingsError(f"--grid: no combination of these values can be tried: {left_out[-1][1]}")
+        raise SettingsError(f"`grid`: no combination of these values can be tried: {left_out[-1][1]}")
     return Grid(axes, tuple(trials.values()), tuple(left_out))
 
 
@@ -164,20 +167,8 @@ def format_value(value: Any, digits: int = 3) -> str:
 
 def _unknown(name: str) -> str:
     if name in CalibrationConfig.model_fields:
-        return f"{name} is no hyperparameter; give it once, as --{name.replace('_', '-')}"
-    near = difflib.get_close_matches(name, SWEPT, n=1)
-    return f"no such setting as {name!r}" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _takes(field: FieldInfo, kind: type) -> bool:
-    return field.annotation is kind or kind in get_args(field.annotation)
-
-
-def _parse_value(text: str, field: FieldInfo) -> Any:
-    """An item of a list: none for settings that may be absent, a number where it is one, else the text."""
-    if text.lower() == "none" and _takes(field, type(None)):
-        return None
-    return text
+        return f"{name} is no hyperparameter; give it once, as `{name}`"
+    return f"no such setting as {name!r}{did_you_mean(name, SWEPT)}"
 
 
 def _parse_range(values: str, text: str, *, is_integer: bool) -> list[Any]:
@@ -187,13 +178,13 @@ def _parse_range(values: str, text: str, *, is_integer: bool) -> list[Any]:
         low, high = (float(end) for end in ends.split(".."))
         n = int(count)
     except ValueError:
-        raise SettingsError(f"--grid {text!r}: a range is LOW..HIGH:N, with N values, such as 1e-4..1e-1:10") from None
+        raise SettingsError(f"`grid` {text!r}: a range is LOW..HIGH:N, with N values, such as 1e-4..1e-1:10") from None
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise SettingsError(f"--grid {text!r}: an empty range; LOW must be below HIGH")
+        raise SettingsError(f"`grid` {text!r}: an empty range; LOW must be below HIGH")
     if not 2 <= n <= MOST_OF_ALL:
-        raise SettingsError(f"--grid {text!r}: a range has 2 to {MOST_OF_ALL:,} values, not {n}")
+        raise SettingsError(f"`grid` {text!r}: a range has 2 to {MOST_OF_ALL:,} values, not {n}")
     if spacing not in ("", "log", "lin") or (spacing == "log" and low <= 0):
-        raise SettingsError(f"--grid {text!r}: spacing is log (for values above zero) or lin")
+        raise SettingsError(f"`grid` {text!r}: spacing is log (for values above zero) or lin")
     steps = [k / (n - 1) for k in range(n)]
     if spacing == "log" or (not spacing and low > 0 and high >= LOG_SPAN * low):
         found = [low * (high / low) ** step for step in steps]
@@ -208,11 +199,23 @@ def _checked(name: str, value: Any, text: str) -> Any:
     try:
         return getattr(CalibrationConfig.model_validate({name: value}), name)
     except ValidationError as error:  # beside the defaults, no value is at fault but this
-        raise SettingsError(f"--grid {text!r}: {describe(error)}") from None
+        raise SettingsError(f"`grid` {text!r}: {describe(error)}") from None
+
+
+BELONGS_TO = {  # setting → what it plays a part with
+    "factor": '`scaling="factor"`',
+    "degree": '`model="polynomial"`',
+    "hidden": '`model="mlp"`',
+    "activation": '`model="mlp"`',
+    "w_start": "a line or a polynomial",
+    "b_start": "a line or a polynomial",
+    "seed": '`model="mlp"`, `holdout` and `folds`',
+    "huber_delta": '`loss="huber"`',
+}
 
 
 def idle_settings(values: Mapping[str, Any]) -> set[str]:
-    """The settings, of all by name, that play no part beside the others: a factor without --scaling factor."""
+    """The settings, of all by name, that play no part beside the others: a factor without factor scaling."""
     is_network = values["model"] == "mlp"
     idle = {
         "factor": values["scaling"] != "factor",
@@ -236,6 +239,30 @@ def settings_in_play(config: CalibrationConfig, always: Iterable[str] = ()) -> d
     idle = idle_settings(values)
     off = {name for name in SWITCHES if name not in kept and not values[name]}
     return {name: value for name, value in values.items() if name not in idle | off}
+
+
+def refuse_idle(config: CalibrationConfig, axes: Sequence[Axis] = ()) -> None:
+    """Raise SettingsError for a setting that was chosen and plays no part, under any values of the axes.
+
+    A value that is the default's is no choice: configs are written out whole, and read back.
+    """
+    values, defaults = config.model_dump(), CalibrationConfig().model_dump()
+    chosen = {name for name, value in values.items() if value != defaults[name]} | {axis.name for axis in axes}
+    deciding = [axis for axis in axes if axis.name in DECIDING]
+    for combination in itertools.product(*(axis.values for axis in deciding)):
+        names = (axis.name for axis in deciding)
+        chosen &= idle_settings(values | dict(zip(names, combination, strict=True)))
+    for name in sorted(chosen):
+        raise SettingsError(f"`{name}` plays no part: it belongs to {BELONGS_TO[name]}; leave it out, or choose that")
+
+
+def override(base: CalibrationConfig, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `base` under those given, without what plays no part any more: a factor, if another scaling is
+    given. Raises as `refuse_idle` does where `base` has any by itself."""
+    refuse_idle(base)
+    values = base.model_dump(exclude_unset=True)
+    idle = idle_settings({**base.model_dump(), **given})
+    return {**{name: value for name, value in values.items() if name not in idle}, **given}
 
 
 def _essence(config: CalibrationConfig) -> str:

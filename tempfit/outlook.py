@@ -12,6 +12,7 @@ from tempfit.batches import fit_problems
 from tempfit.config import CalibrationConfig, ScalingConfig, count
 from tempfit.errors import SettingsError
 from tempfit.forecast import NETWORK_ADVICE, Forecast, LossCurve, make_forecast
+from tempfit.grid import refuse_idle
 from tempfit.problem import Problem, normalize, settle
 from tempfit.readings import Readings
 from tempfit.record import finite
@@ -152,6 +153,7 @@ def make_outlook(readings: Readings, config: CalibrationConfig, *, train: bool =
     """
     if config.model == "mlp":
         raise SettingsError(f"model: nothing to forecast for mlp: {NETWORK_ADVICE}")
+    refuse_idle(config)
     config = settle(readings, config)
     prospects = []
     for scaling in SCALINGS:

@@ -93,9 +93,9 @@ WRITERS: dict[str, type[CsvWriter] | type[ParquetWriter]] = {".csv": CsvWriter, 
 def check_output(path: Path, source: str) -> None:
     """What can be told before anything is read; source: the file that is read, or `-`. Raises SettingsError."""
     if path.suffix.lower() not in WRITERS:
-        raise SettingsError(f"--output: {path}: tables are CSV or Parquet; name a file that ends in .csv or .parquet")
+        raise SettingsError(f"`output`: {path}: tables are CSV or Parquet; name a file that ends in .csv or .parquet")
     if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
-        raise SettingsError(f"--output: {path}: this is the file that is read; name another")
+        raise SettingsError(f"`output`: {path}: this is the file that is read; name another")
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a folder, or a device, which root could replace
-        raise SettingsError(f"--output: {path}: this is no file; name one, or leave it out for standard output")
+        raise SettingsError(f"`output`: {path}: this is no file; name one, or leave it out for standard output")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with removed_at_the_end(part):
@@ -122,7 +122,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             part.replace(target)
     except OSError as error:
         reason = error.strerror or error
-        raise SettingsError(f"--output: {path}: cannot be written ({reason}); name another file") from None
+        raise SettingsError(f"`output`: {path}: cannot be written ({reason}); name another file") from None
 
 
 def _table(block: Block) -> Any:

@@ -52,6 +52,6 @@ def weigh(readings: Readings, mask: NDArray[np.bool_]) -> Points | None:
     if spread <= 1e-12 * float(np.abs(t_u).max()) or spread <= 1e-6 * float(np.ptp(t_u)):
         raise ReadingsError(
             f"{readings.source}: by the uncertainties in column u_c, (nearly) all the weight is on readings of "
-            f"{center:g}; a line needs weight at different temperatures: correct the column, or use --u-c none"
+            f'{center:g}; a line needs weight at different temperatures: correct the column, or use `u_c="none"`'
         )
     return Points(t_u, t_c, variances)

@@ -30,9 +30,9 @@ class Predictor:
 
     def __post_init__(self) -> None:
         added = INVERSE if self.inverse else FORWARD
-        for option, name in (("--x", self.x), ("--y", self.y)):
+        for setting, name in (("x", self.x), ("y", self.y)):
             if name in added:
-                raise SettingsError(f"{option}: the predictions have a column {name!r} of their own; rename yours")
+                raise SettingsError(f"`{setting}`: the predictions have a column {name!r} of their own; rename yours")
         self.empty()
 
     @property

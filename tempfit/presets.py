@@ -55,5 +55,6 @@ def preset_grid(name: Preset, base: CalibrationConfig) -> Grid:
     )
     ignored = sorted(SWEPT & {key for key, value in base if value != CalibrationConfig.model_fields[key].default})
     if ignored:
-        raise SettingsError(f"--preset {name} has settings of its own; leave out {', '.join(ignored)}, or use --grid")
+        names = ", ".join(f"`{key}`" for key in ignored)
+        raise SettingsError(f'`preset="{name}"` has settings of its own; leave out {names}, or use `grid`')
     return Grid((), tuple(Trial(title, CalibrationConfig(**kept | own)) for title, own in PRESETS[name].items()))

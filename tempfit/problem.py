@@ -150,7 +150,7 @@ def settle(readings: Readings, config: CalibrationConfig) -> CalibrationConfig:
         what = "by Huber's loss" if config.loss == "huber" else f"by a {config.model}"
         raise SettingsError(
             f"{readings.source}: readings of which both axes are uncertain (column u_u) cannot be fitted {what}; "
-            "ignore the column by --u-u none, or fit a line with the squared loss"
+            'ignore the column by `u_u="none"`, or fit a line with the squared loss'
         )
     return config.model_copy(update={"loss": "york"})
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 MIN_ROWS = 3
 """A line has two parameters; the third reading is the first that says anything about its uncertainty."""
 
-SMALLEST = 1e-100
-"""Smallest standard uncertainty of a reference; the sum of squares of its inverse is still finite in float64."""
+LEAST = {"u_c": 1e-100, "u_u": 0.0}
+"""Smallest standard uncertainties; the sum of squares of the inverse of a reference's is still finite in float64."""
 
 DEFAULTS = ReadingsConfig()
 
@@ -86,7 +86,9 @@ class Readings:
                     f"{place}: {self.n} values of {shown(self.x)} but {len(values)} of {shown(name)}; "
                     "readings come in pairs"
                 )
-        refuse_values({name: getattr(self, field) for field, name in columns.items()}, place, drop_missing=False)
+        given = {name: getattr(self, field) for field, name in columns.items()}
+        least = {name: LEAST[field] for field, name in columns.items() if field in LEAST}
+        refuse_values(given, place, least, drop_missing=False)
         self._refuse_uncertainties(place)
         self._refuse_too_few(place)
         self._refuse_identical(place)
@@ -136,15 +138,8 @@ class Readings:
         if self.u_u is not None and self.u_c is None:
             raise ReadingsError(
                 f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
-                "give both, or ignore them by --u-u none"
+                'give both, or ignore them by `u_u="none"`'
             )
-        for name, values, least in (("u_c", self.u_c, SMALLEST), ("u_u", self.u_u, 0.0)):
-            if values is not None and (values < least).any():
-                row = int((values < least).argmax())
-                raise ReadingsError(
-                    f"{place}: row {row + 1}, column '{name}': {values[row]:g} is no standard uncertainty; "
-                    f"it has to be {'above' if least else 'at least'} 0"
-                )
 
     def _refuse_too_few(self, place: str) -> None:
         if self.n >= MIN_ROWS:
@@ -238,7 +233,7 @@ def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
         positions = find_columns([str(name) for name in data.columns], wanted_columns(config), "<memory>")
         given = {name: data.iloc[:, position] for name, position in positions.items()}
     values = {name: _as_float64(column, f"<memory>: column {shown(name)}") for name, column in given.items()}
-    return _named(without_missing(values, "<memory>", config), "<memory>", config)
+    return _named(without_missing(values, "<memory>", config, wanted_columns(config)), "<memory>", config)
 
 
 def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
@@ -247,9 +242,9 @@ def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
     Uncertainties under another name than the usual are asked for, so they are required.
     """
     uncertainties = [
-        Wanted(name, required=name != default, options=option)
-        for name, default, option in ((config.u_c, DEFAULTS.u_c, "--u-c"), (config.u_u, DEFAULTS.u_u, "--u-u"))
-        if name != NO_COLUMN
+        Wanted(name, name != getattr(DEFAULTS, setting), f"`{setting}`", least)
+        for setting, least in LEAST.items()
+        if (name := getattr(config, setting)) != NO_COLUMN
     ]
     return [Wanted(config.x), Wanted(config.y), *uncertainties]
 

@@ -77,6 +77,6 @@ def describe_scales(scales: tuple[Scale, ...]) -> str:
     compatible = [scale for scale in scales if scale.compatible]
     others = ", ".join(symbol for symbol in KNOWN if symbol not in [scale.symbol for scale in compatible])
     if not compatible:
-        return f"compatible with none of {others} (name a unit that is known by --x-unit)"
+        return f"compatible with none of {others} (name a unit that is known by `x_unit`)"
     told = "; ".join(f"{s.symbol} ({s.name}): F = {s.statistic:.3g}, p = {s.p:.3g}" for s in compatible)
     return f"compatible with {told}" + (f"; not with {others}" if others else "")

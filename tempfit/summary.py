@@ -10,10 +10,11 @@ import numpy as np
 
 from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
-from tempfit.config import CalibrationConfig, count, format_rate, format_ratio
+from tempfit.config import CalibrationConfig, count, format_limit, format_rate, format_ratio
 from tempfit.curve import Curve
+from tempfit.explain import why
 from tempfit.scales import describe_scales
-from tempfit.status import CLOSE, Status
+from tempfit.status import CLOSE, Outcome, Status
 
 LABELS = {Verdict.FAILS: "do not use", Verdict.DOUBTFUL: "doubtful"}  # of checks that did not pass, the worst first
 UNKNOWN_UNIT = CalibrationConfig.model_fields["x_unit"].default
@@ -30,6 +31,8 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
     origin = f"{readings.n:,} from {readings.source}{dropped}{held_out}{weighted}"
     lines = [("readings", f"{origin} (sha256 {readings.sha256[:12]}…)")]
     lines.append(("status", describe_status(calibration)))
+    if calibration.outcome is not Outcome.ARRIVES:
+        lines.append(("why", why(calibration)))
     if calibration.exploded:
         lines.append((f"exact {calibration.exact_name}", calibration.equation(calibration.exact.coefficients)))
     else:
@@ -49,7 +52,7 @@ def summary(calibration: Calibration) -> list[tuple[str, str]]:
             lines.append(("validation loss", f"{seen.final:.6g} {unit}² ({seen.method})"))
             lines.append(("validation", seen.verdict()))
     lines.append(("epochs", f"{fit.n_epochs:,} of {calibration.config.n_epochs:,}"))
-    rate, critical = format_rate(calibration.config.learning_rate), format_rate(forecast.critical_learning_rate)
+    rate, critical = format_rate(calibration.config.learning_rate), format_limit(forecast.critical_learning_rate)
     if calibration.is_linear:
         condition = f"condition number {format_ratio(forecast.condition_number)}"
         lines.append(("critical learning rate", f"{critical} (chosen {rate}, {condition})"))

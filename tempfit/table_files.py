@@ -20,9 +20,11 @@ from tempfit.csv_text import (
     Columns,
     Wanted,
     find_columns,
+    least_values,
     parse_blocks,
     parse_csv,
     shown,
+    uncertainty_error,
     value_error,
 )
 from tempfit.errors import ReadingsError
@@ -155,7 +157,7 @@ def _parse_parquet(data: bytes, place: str, config: ReadingsConfig, wanted: Sequ
         columns = _parquet_columns(file, place, wanted)
         table = file.read(columns=list(columns.values()))
         values = {name: _parquet_values(table.column(column)) for name, column in columns.items()}
-    return without_missing(values, place, config)
+    return without_missing(values, place, config, wanted)
 
 
 def _parquet_blocks(
@@ -175,8 +177,7 @@ def _parquet_blocks(
         for batch in parquet.iter_batches(BLOCK_ROWS, columns=list(columns.values())):
             table = pa.Table.from_batches([batch])
             values = {name: _parquet_values(table.column(column)) for name, column in columns.items()}
-            refuse_values(values, place, drop_missing=config.drop_missing, n_rows=n_rows)
-            yield without_missing(values, place, config)
+            yield without_missing(values, place, config, wanted, n_rows)
             n_rows += batch.num_rows
             on_bytes(n_bytes * n_rows // parquet.metadata.num_rows)
 
@@ -224,26 +225,46 @@ def _parquet_values(column: Any) -> NDArray[np.float64]:
     return values
 
 
-def without_missing(values: Mapping[str, NDArray[np.float64]], place: str, config: ReadingsConfig) -> Columns:
-    """Refuse unusable values by their row before rows are dropped, which would shift the numbers."""
-    if len({len(column) for column in values.values()}) > 1 or not config.drop_missing:
-        return Columns(values, 0)  # Readings refuses what is left to refuse
-    refuse_values(values, place, drop_missing=True)
+def without_missing(
+    values: Mapping[str, NDArray[np.float64]],
+    place: str,
+    config: ReadingsConfig,
+    wanted: Sequence[Wanted],
+    n_rows: int = 0,
+) -> Columns:
+    """Refuse unusable values by their column and row, before rows are dropped, which would shift the numbers.
+
+    n_rows: what of the table comes before `values`.
+    """
+    if len({len(column) for column in values.values()}) > 1:
+        return Columns(values, 0)  # Readings refuses them
+    refuse_values(values, place, least_values(wanted), drop_missing=config.drop_missing, n_rows=n_rows)
+    if not config.drop_missing:
+        return Columns(values, 0)
     present = ~np.logical_or.reduce([np.isnan(column) for column in values.values()])
     return Columns({name: column[present] for name, column in values.items()}, int(len(present) - present.sum()))
 
 
 def refuse_values(
-    values: Mapping[str, NDArray[np.float64]], place: str, *, drop_missing: bool, n_rows: int = 0
+    values: Mapping[str, NDArray[np.float64]],
+    place: str,
+    least: Mapping[str, float],
+    *,
+    drop_missing: bool,
+    n_rows: int = 0,
 ) -> None:
     """Raise ReadingsError at the first row, and in it the first column, with a value that is not usable.
 
-    n_rows: what of the table comes before `values`.
+    least: as in `Wanted`, by column. n_rows: what of the table comes before `values`.
     """
-    usable = {name: (np.abs(column) <= LARGEST) | (np.isnan(column) & drop_missing) for name, column in values.items()}
+    usable = {
+        name: ((np.abs(column) <= LARGEST) & (column >= least.get(name, -np.inf))) | (np.isnan(column) & drop_missing)
+        for name, column in values.items()
+    }
     all_usable = np.logical_and.reduce(list(usable.values()))
     if all_usable.all():
         return
     row = int(all_usable.argmin())
     name = next(name for name in usable if not usable[name][row])
-    raise value_error(f"{place}: row {n_rows + row + 1}, column {shown(name)}", float(values[name][row]))
+    where, value = f"{place}: row {n_rows + row + 1}, column {shown(name)}", float(values[name][row])
+    raise uncertainty_error(where, value, least[name]) if abs(value) <= LARGEST else value_error(where, value)

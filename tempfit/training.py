@@ -186,7 +186,7 @@ def pick_device(config: TrainingConfig, n_residuals: int) -> torch.device:
         large = n_residuals >= AUTO_CUDA_ELEMENTS
         return torch.device("cuda" if large and torch.cuda.is_available() else "cpu")
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise SettingsError("device: cuda is not available on this machine; use --device cpu")
+        raise SettingsError('`device`: cuda is not available on this machine; use `device="cpu"`')
     return torch.device(config.device)
 
 
@@ -271,7 +271,7 @@ class _Batch:
         if not bool(grad.isfinite().all()) or not bool(self.loss.value(residual[..., 0]).isfinite().all()):
             raise SettingsError(
                 f"the loss or its gradient is not finite at the start values in {str(grad.dtype).partition('.')[2]}: "
-                "scale the readings (--scaling standardize), start smaller, or use --dtype float64"
+                'scale the readings (`scaling="standardize"`), start smaller, or use `dtype="float64"`'
             )
         return grad
 

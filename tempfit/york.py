@@ -57,7 +57,7 @@ def adjust(
     if not slope.isfinite() or (slope - before).abs() > CONVERGED * (slope.abs() + y.std()):
         raise ReadingsError(
             "the fit with both axes uncertain does not converge: the uncertainties (u_c, u_u) are too large for the "
-            "range of the readings; correct them, or ignore the readings' by --u-u none"
+            'range of the readings; correct them, or ignore the readings\' by `u_u="none"`'
         )
     moved = (beta - from_mean).numpy()  # along x, in scaled units
     return Adjusted(

@@ -67,7 +67,7 @@ def test_a_bent_thermometer_should_not_be_used_as_a_line():
     result = calibrate((T, bent))
     found = check(result, "curvature")
     assert found.verdict is Verdict.FAILS
-    assert "use --model polynomial --degree 2" in found.sentence
+    assert 'use `model="polynomial", degree=2`' in found.sentence
     assert not result.usable
     assert check(calibrate((T, bent), model="polynomial"), "curvature").verdict is Verdict.PASSES
     assert calibrate((T, bent), model="polynomial").usable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -10,7 +11,7 @@ import pytest
 
 import tempfit
 from tempfit import cli
-from tempfit.cli.options import as_options
+from tempfit.cli.options import as_options, takes_settings
 from tempfit.cli.services import check_timezone, local_timezone, parse_interval
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
@@ -50,11 +51,13 @@ def test_broken_input_exits_2_with_one_line_and_no_run(suffix, content, tmp_path
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--learning-rate", "-1"], "learning_rate: should be greater than 0, got -1.0"),
-        (["--learning-rate", "nan"], "learning_rate: should be a finite number"),
-        (["--n-epochs", "0"], "n_epochs: should be greater than or equal to 1, got 0"),
-        (["--momentum", "0.9", "--optimizer", "adam"], "momentum is for sgd and rmsprop"),
-        (["--x", "t", "--y", "t"], "x and y name the same column 't'"),
+        (["--learning-rate", "-1"], "--learning-rate: should be greater than 0, got -1"),
+        (["--learning-rate", "nan"], "--learning-rate: should be a finite number"),
+        (["--n-epochs", "0"], "--n-epochs: should be greater than or equal to 1, got 0"),
+        (["--momentum", "0.9", "--optimizer", "adam"], "--momentum plays no part with adam"),
+        (["--x", "t", "--y", "t"], "--x and --y name the same column 't'"),
+        (["--degree", "3"], "--degree plays no part: it belongs to --model polynomial"),
+        (["--config", "idle.toml"], "--factor plays no part: it belongs to --scaling factor"),
         (["--config", "nowhere.toml"], "nowhere.toml: not a readable TOML settings file"),
         (["--config", "typo.toml"], "typo.toml: learning_rat: no such setting"),
         (["--config", "broken.toml"], "broken.toml: not a readable TOML settings file"),
@@ -63,6 +66,7 @@ def test_broken_input_exits_2_with_one_line_and_no_run(suffix, content, tmp_path
 def test_bad_settings_exit_2_with_one_line_and_no_run(options, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "typo.toml").write_text("learning_rat = 0.1\n")
+    (tmp_path / "idle.toml").write_text('factor = 0.2\nscaling = "none"\n')
     (tmp_path / "broken.toml").write_text("learning_rate = \n")
     code, out, err = run(capsys, "calibrate", str(THERMOMETER), *options)
     assert (code, out) == (2, "")
@@ -71,12 +75,89 @@ def test_bad_settings_exit_2_with_one_line_and_no_run(options, words, tmp_path, 
     assert not (tmp_path / "mlruns").exists()
 
 
-@pytest.mark.parametrize("options", [["--no-such-option"], ["--optimizer", "lbfgs"], ["--n-epochs", "many"], []])
-def test_bad_usage_exits_2(options, capsys):
-    arguments = ["calibrate", str(THERMOMETER), *options] if options else ["calibrate"]
-    code, out, err = run(capsys, *arguments)
-    assert (code, out) == (2, "")
-    assert "Usage" in err
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["calibrate", "x.csv", "--no-such-option"], "--no-such-option: no such option"),
+        (
+            ["calibrate", "x.csv", "--learnin-rate", "1"],
+            "--learnin-rate: no such option; did you mean --learning-rate?",
+        ),
+        (["calibrate", "x.csv", "--lr", "1"], "--lr: no such option; did you mean --learning-rate?"),
+        (
+            ["calibrate", "x.csv", "--scaling", "standardise"],
+            "--scaling: 'standardise' is not one of none, factor, standardize, minmax; did you mean standardize?",
+        ),
+        (["calibrate", "x.csv", "--n-epochs", "many"], "--n-epochs: 'many' is no whole number"),
+        (
+            ["calibrate", "x.csv", "--learning-rate", "0,01"],
+            "--learning-rate: '0,01' is no number; decimals have a point: 0.01",
+        ),
+        (["calibrate", "x.csv", "--coverage", "95"], "--coverage: should be less than 1, got 95; did you mean 0.95?"),
+        (["calibrate", "x.csv", "--print-every", "x"], "--print-every: 'x' is no whole number"),
+        (
+            ["calibrate", "x.csv", "--x"],
+            "--x: requires an argument",
+        ),
+        (
+            ["calibrate", "x.csv", "y.csv"],
+            "got unexpected extra argument(s) (y.csv); `tempfit calibrate --help` lists what there is",
+        ),
+        (["calibrate"], "FILE is missing; `tempfit calibrate --help` tells what it is"),
+        (["calibrat"], "no such command 'calibrat'; did you mean 'calibrate'?"),
+        (["compare", "--last", "1"], "--last: should be greater than or equal to 2, got 1"),
+        (
+            ["export", "ac05", "--format", "espome"],
+            "--format: 'espome' is not one of 'esphome', 'home-assistant', 'tasmota', 'c-header', 'json'; did you mean "
+            "esphome?",
+        ),
+        (["export", "ac05"], "--format is missing; `tempfit export --help` tells what it is"),
+    ],
+    ids=" ".join,
+)
+def test_bad_usage_exits_2_with_one_line(arguments, message, capsys):
+    assert run(capsys, *arguments) == (2, "", f"error: {message}\n")
+
+
+def test_no_command_shows_what_there_is(capsys):
+    code, out, err = run(capsys)
+    assert (code, err) == (2, "")
+    assert "Commands:\n  calibrate  Fit a line" in out
+
+
+@pytest.mark.parametrize(
+    "command", ["calibrate", "sweep", "forecast", "serve", "compare", "predict", "report", "export"]
+)
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_help_fits_the_terminal(command, width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, out, _ = run(capsys, command, "--help")
+    lines = out.splitlines()
+    assert code == 0
+    assert max(map(len, lines)) <= width
+    assert width < 80 or len(lines) <= 100
+    assert re.search(r"<\w|default:| VALUE", out) is None  # no <bool>, no [default: (t_u)], nothing without a name
+    if command == "calibrate":  # what everybody needs is first
+        first = out.partition("\n\nReadings:")[0]
+        assert all(f"\n  --{name} " in first for name in ("x", "y", "model", "scaling", "learning-rate", "n-epochs"))
+        assert "[t_u]" in first
+        assert out.count("--learning-rate") == 1
+
+
+def test_values_of_the_command_line_override_those_of_a_file(tmp_path):
+    """none takes a setting back, and what belonged to the overridden goes with it."""
+    path = tmp_path / "lab.toml"
+    path.write_text('model = "polynomial"\ndegree = 3\nclip_norm = 1.0\n')
+    seen = []
+
+    @takes_settings
+    def command(*, config: CalibrationConfig) -> None:
+        seen.append(config)
+
+    options = dict.fromkeys(CalibrationConfig.model_fields)
+    command(config_file=path, **{**options, "model": "line", "clip_norm": "none", "n_epochs": "1e4"})
+    (config,) = seen
+    assert (config.model, config.degree, config.clip_norm, config.n_epochs) == ("line", 2, None, 10_000)
 
 
 def test_serve_wants_a_schedule_a_source_and_a_server(tmp_path, capsys, monkeypatch):
@@ -98,7 +179,7 @@ def test_serve_wants_a_schedule_a_source_and_a_server(tmp_path, capsys, monkeypa
         (["--grid", "learnin_rate=1,2"], "did you mean learning_rate?"),
         (["--grid", "learning_rate=1e-1..1e-3:5"], "an empty range"),
         (["--grid", "learning_rate=1e-3..1:40", "--grid", "momentum=0..0.9:40"], "1,600 configurations"),
-        (["--grid", "optimizer=sgd,lbfgs"], "should be 'sgd', 'adam' or 'rmsprop'"),
+        (["--grid", "optimizer=sgd,lbfgs"], "'lbfgs' is not one of sgd, adam, rmsprop"),
         (["--grid", "learning_rate=0.1", "--preset", "tutorial"], "leave one out"),
         ([], "say what to try"),
     ],
@@ -181,8 +262,9 @@ def test_every_setting_is_an_option(capsys, monkeypatch):
     code, out, _ = run(capsys, "calibrate", "--help")
     assert code == 0
     for name in CalibrationConfig.model_fields:
-        assert f"--{name.replace('_', '-')}" in out
-    assert "of an mlp 0.01, by default. (> 0, ≤ 1e+06)" in " ".join(out.split())
+        flag = name.replace("_", "-")
+        assert f"--{flag}" in out or f"--[no-]{flag}" in out
+    assert "--learning-rate X  Learning rate; an mlp's is 0.01. (> 0, ≤ 1e6) [0.5]" in out
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from tempfit.calibration import calibrate
+from tempfit.cli.shared import Whole
 from tempfit.config import CalibrationConfig
 from tempfit.grid import make_grid
 from tempfit.sweep import plan_sweep, run_sweep
@@ -197,7 +198,7 @@ def test_no_cell_is_cut_off_on_any_terminal(width, recorded, mlruns, monkeypatch
     from tempfit.compare import compare
 
     monkeypatch.setattr(command, "stdout", Console(force_terminal=True, width=width))
-    command._show(compare(last_runs(open_store(mlruns), 5, "command")), "nowhere", None)
+    command._show(compare(last_runs(open_store(mlruns), 5, "command")), Whole("nowhere"), None)
     out = capsys.readouterr().out
     assert "…" not in out
     for cell in ("standardize", "learning_rate", "diverged at 88", "-17.305", recorded[0][:8]):

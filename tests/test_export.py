@@ -390,7 +390,7 @@ def test_no_comment_is_left_by_what_stands_in_it(part, target):
         ("tasmota", "A#B DO Reset 1 ENDON", "is no sensor of Tasmota"),
         ("tasmota", "DS18B20>5", "is no sensor of Tasmota"),
         ("esphome", "a ${b}", "ESPHome would replace what follows the $"),
-        ("json", " ", "--name: is empty"),
+        ("json", " ", "`name`: is empty"),
     ],
 )
 def test_names_that_a_target_cannot_have(target, name, words):

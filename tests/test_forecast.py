@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration import calibrate
@@ -15,7 +18,7 @@ from tempfit.forecast import make_forecast
 from tempfit.model import MLP
 from tempfit.problem import normalize
 from tempfit.readings import as_readings
-from tempfit.status import Status
+from tempfit.status import Outcome, Status
 from tests.conftest import T_C, T_U
 
 
@@ -87,10 +90,10 @@ def test_huber_is_stable_below_its_critical_rate():
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"scaling": "none", "learning_rate": 1e-2}, ["29.4 times", "3.4e-4", "epoch 88", "--scaling standardize"]),
-        ({"scaling": "none", "learning_rate": 1e-4}, ["259,8", "more than the 5,000", "--scaling standardize"]),
+        ({"scaling": "none", "learning_rate": 1e-2}, ["29.4 times", "3.39e-4", "epoch 88", 'scaling="standardize"']),
+        ({"scaling": "none", "learning_rate": 1e-4}, ["259,8", "more than the 5,000", 'scaling="standardize"']),
         ({"scaling": "none", "learning_rate": 1e-2, "clip_norm": 1.0}, ["clipping", "over-correction"]),
-        ({"learning_rate": 2.0}, ["2 times the critical 1", "--learning-rate 0.5"]),
+        ({"learning_rate": 2.0}, ["2 times the critical 1", "learning_rate=0.5"]),
         ({"optimizer": "adam"}, ["adam adapts"]),
         ({}, ["stable", "at epoch 2."]),
     ],
@@ -102,9 +105,66 @@ def test_advice_names_cause_and_cure(settings, says):
         assert words in advice
 
 
-def test_advised_learning_rates_work():
-    assert calibrate((T_U, T_C), scaling="none", learning_rate=1.7e-4).status is Status.EXHAUSTED
-    assert calibrate((T_U, T_C), scaling="standardize").status is Status.CONVERGED
+ADVISED = re.compile(r"`([a-z0-9_]+=[^`]*)`")
+
+
+def cures(advice: str) -> list[dict[str, Any]]:
+    """The settings that an advice names, cure by cure, as Python reads them."""
+    return [eval(f"dict({found})", {}) for found in ADVISED.findall(advice)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scaling=st.sampled_from(["none", "factor", "standardize", "minmax"]),
+    times=st.one_of(st.floats(1e-3, 0.9), st.floats(1.1, 100.0)),
+    more=st.sampled_from(
+        [{}, {}, {"l2": 0.01}, {"momentum": 0.9}, {"clip_norm": 0.1}, {"degree": 2}, {"loss": "huber"}]
+    ),
+)
+def test_advice_that_is_followed_works(seed, scaling, times, more):
+    """Data of any size and offset; a cure of more than 300,000 epochs is believed, for the sake of time."""
+    rng = np.random.default_rng(seed)
+    t_u = np.sort(10.0 ** rng.uniform(-1, 2) * (rng.uniform(-3, 3) + rng.uniform(0, 1, 12)))
+    t_c = 0.5 * t_u - 17 + rng.normal(0, 0.1 * np.ptp(t_u), 12)
+    chosen = {"scaling": scaling, **more} | ({"model": "polynomial"} if "degree" in more else {})
+    config = CalibrationConfig(**chosen)
+    problem = normalize(as_readings((t_u, t_c), config), config)
+    critical = make_forecast(problem.design, problem.start_config(config)).critical_learning_rate
+    chosen["learning_rate"] = times * critical
+    assume(chosen["learning_rate"] <= 1e6)
+    told = calibrate((t_u, t_c), **chosen, n_epochs=10).forecast  # few, so that slow is told, too
+    for cure in cures(told.advice):
+        if cure.get("n_epochs", 0) <= 300_000:
+            followed = calibrate((t_u, t_c), **{**chosen, "n_epochs": 5000, **cure})
+            assert followed.outcome in (Outcome.ARRIVES, Outcome.SETTLES), (told.advice, cure)
+            assert followed.forecast.stable is True
+
+
+def test_every_explosion_has_a_cure_and_the_better_one_comes_first():
+    first, second = cures(forecast(scaling="none", learning_rate=1e-2).advice)
+    assert first == {"scaling": "standardize", "learning_rate": 0.5}
+    assert second.keys() == {"learning_rate", "n_epochs"}
+    assert calibrate((T_U, T_C), scaling="none", **second).outcome is Outcome.ARRIVES
+    assert cures(forecast(learning_rate=2.0).advice) == [{"learning_rate": 0.5}]
+    far = make_forecast_at(1e6)  # where the smaller step would take more epochs than there may be
+    assert far == [{"scaling": "standardize", "learning_rate": 0.5}]
+
+
+def make_forecast_at(offset: float) -> list[dict[str, Any]]:
+    config = CalibrationConfig(scaling="none", learning_rate=1e-2)
+    return cures(make_forecast(normalize(as_readings((T_U + offset, T_C), config), config).design, config).advice)
+
+
+def test_a_network_is_not_advised_what_it_has_already():
+    assert "adam" not in forecast_network(optimizer="adam", learning_rate=0.01, scaling="none")
+    assert 'scaling="standardize"' in forecast_network(optimizer="adam", learning_rate=0.01, scaling="none")
+    assert "`" not in forecast_network()
+    assert 'optimizer="adam", learning_rate=0.01' in forecast_network(optimizer="sgd", learning_rate=0.01)
+
+
+def forecast_network(**settings) -> str:
+    return forecast(model="mlp", **settings).advice
 
 
 @pytest.mark.parametrize(("rate", "text"), [(0.5, "0.5"), (3.39938e-4, "3.4e-4"), (1e-2, "0.01"), (1e-5, "1e-5")])

@@ -66,7 +66,7 @@ def test_the_table_says_what_happens_and_marks_the_chosen_scaling(capsys):
     assert header.split()[-3:] == ["close", "at", "epoch"]
     assert [line[0] for line in table] == ["→", " ", " ", " "]
     assert "overflows at epoch 88" in rows(out)["none"]
-    assert "advice       learning rate 0.01 is 29.4 times the critical 3.4e-4" in out
+    assert "advice       learning rate 0.01 is 29.4 times the critical 3.39e-4" in out
     code, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "0.1", "--scaling", "minmax")
     assert [line[0] for line in out.splitlines()[1:5]] == [" ", " ", " ", "→"]
     assert rows(out)["minmax"][3] == "close at epoch 432"
@@ -140,7 +140,7 @@ def test_the_figure_is_a_png_and_nothing_else_is_left(here, capsys):
     ("options", "words"),
     [
         (["--model", "mlp"], "no learning rate can be judged for good"),
-        (["--learning-rate", "-1"], "learning_rate: should be greater than 0, got -1.0"),
+        (["--learning-rate", "-1"], "--learning-rate: should be greater than 0, got -1"),
         (["--holdout", "0.01"], "holdout: 0.01 of 11 readings is none"),
         (["--figure", "curves.svg"], "name a file that ends in .png"),
         (

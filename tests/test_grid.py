@@ -9,10 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tempfit
 from tempfit.config import CalibrationConfig, ReadingsConfig, UncertaintyConfig
 from tempfit.errors import SettingsError
-from tempfit.grid import MOST_TRIALS, SWEPT, SWITCHES, make_grid, parse_axis, settings_in_play
+from tempfit.grid import (
+    MOST_TRIALS,
+    SWEPT,
+    SWITCHES,
+    make_grid,
+    override,
+    parse_axis,
+    refuse_idle,
+    settings_in_play,
+)
+from tempfit.outlook import make_outlook
 from tempfit.presets import PRESETS, preset_grid
+from tempfit.readings import Readings
+from tests.conftest import T_C, T_U
 
 BASE = CalibrationConfig()
 
@@ -54,9 +67,10 @@ def test_axes(text, values):
     ("text", "words"),
     [
         ("learnin_rate=1,2", "did you mean learning_rate?"),
+        ("lr=1,2", "no such setting as 'lr'; did you mean learning_rate?"),
         ("colour=red", "no such setting as 'colour'"),
-        ("x=a,b", "x is no hyperparameter; give it once, as --x"),
-        ("mlruns=a,b", "give it once, as --mlruns"),
+        ("x=a,b", "x is no hyperparameter; give it once, as `x`"),
+        ("mlruns=a,b", "give it once, as `mlruns`"),
         ("learning_rate", "write SETTING=VALUES"),
         ("=1,2", "write SETTING=VALUES"),
         ("learning_rate=", "no values"),
@@ -67,20 +81,20 @@ def test_axes(text, values):
         ("learning_rate=1e-3..1e-1:1", "2 to 20,000 values, not 1"),
         ("learning_rate=1e-3..1e-1:5:cubic", "spacing is log"),
         ("momentum=0..0.9:5:log", "spacing is log"),
-        ("learning_rate=1e-3,fast", "unable to parse"),
+        ("learning_rate=1e-3,fast", "'fast' is no number"),
         ("momentum=0.5,1.5", "should be less than 1"),
-        ("optimizer=sgd,lbfgs", "should be 'sgd', 'adam' or 'rmsprop'"),
-        ("learning_rate=none,1", "unable to parse"),
+        ("optimizer=sgd,lbfgs", "'lbfgs' is not one of sgd, adam, rmsprop"),
+        ("learning_rate=none,1", "'none' is no number"),
         ("folds=1,5", "one fold leaves nothing"),
         ("hidden=13,9999x9999", "no more than 10,000"),
-        ("holdout_rows=2,10", "give it once, as --holdout-rows"),
+        ("holdout_rows=2,10", "give it once, as `holdout_rows`"),
     ],
 )
 def test_bad_axes_are_refused_with_one_line_that_says_what_to_do(text, words):
     with pytest.raises(SettingsError) as caught:
         make_grid(BASE, [text])
     assert words in str(caught.value)
-    assert str(caught.value).startswith("--grid")
+    assert str(caught.value).startswith("`grid`")
     assert "\n" not in str(caught.value)
 
 
@@ -130,7 +144,7 @@ def test_names_tell_close_values_apart():
 def test_more_than_a_limit_are_refused_unless_agreed():
     texts = ["learning_rate=1e-4..1e-1:101", "momentum=0..0.9:10"]
     assert math.prod(len(parse_axis(text).values) for text in texts) > MOST_TRIALS
-    with pytest.raises(SettingsError, match=r"1,010 configurations are more than 1,000: .*--yes"):
+    with pytest.raises(SettingsError, match=r"1,010 configurations are more than 1,000: .*`yes=True`"):
         make_grid(BASE, texts)
     assert len(make_grid(BASE, texts, agreed=True).trials) == 1010
     with pytest.raises(SettingsError, match="more than 20,000"):
@@ -154,6 +168,51 @@ def test_what_is_off_plays_no_part_unless_it_was_varied():
 def test_presets_are_distinct_configurations_over_the_base():
     grid = preset_grid("tutorial", CalibrationConfig(experiment="mine", x_unit="mV"))
     assert {(trial.config.experiment, trial.config.x_unit) for trial in grid.trials} == {("mine", "mV")}
-    with pytest.raises(SettingsError, match="leave out clip_norm, n_epochs"):
+    with pytest.raises(SettingsError, match="leave out `clip_norm`, `n_epochs`"):
         preset_grid("tutorial", CalibrationConfig(clip_norm=1.0, n_epochs=10))
     assert len({trial.config for trial in grid.trials}) == len(grid.trials) == len(PRESETS["tutorial"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "belongs"),
+    [
+        ({"degree": 3}, '`degree` plays no part: it belongs to `model="polynomial"`'),
+        ({"hidden": "13x13"}, '`hidden` plays no part: it belongs to `model="mlp"`'),
+        ({"activation": "relu"}, "`activation` plays no part"),
+        ({"factor": 0.01}, '`factor` plays no part: it belongs to `scaling="factor"`'),
+        ({"huber_delta": 2.0}, '`huber_delta` plays no part: it belongs to `loss="huber"`'),
+        ({"seed": 3}, "`seed` plays no part"),
+        ({"model": "mlp", "w_start": 2.0}, "`w_start` plays no part: it belongs to a line or a polynomial"),
+    ],
+    ids=str,
+)
+def test_settings_that_play_no_part_are_refused_and_named_with_what_they_belong_to(settings, belongs):
+    config = CalibrationConfig(**settings)
+    for refused in (
+        lambda: refuse_idle(config),
+        lambda: tempfit.calibrate((T_U, T_C), **settings),
+        lambda: make_outlook(Readings(T_U, T_C), config) if config.model == "line" else refuse_idle(config),
+        lambda: make_grid(config, ["learning_rate=0.1,0.2"]),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            refused()
+        assert str(caught.value).startswith(belongs)
+
+
+def test_what_plays_a_part_somewhere_is_taken():
+    refuse_idle(CalibrationConfig(**CalibrationConfig().model_dump()))  # written out whole, and read back
+    refuse_idle(CalibrationConfig(degree=2, huber_delta=None, factor=0.1))  # the defaults' values
+    assert len(make_grid(CalibrationConfig(degree=3), ["model=line,polynomial"]).trials) == 2
+    assert len(make_grid(CalibrationConfig(factor=0.2), ["scaling=none,factor"]).trials) == 2
+    with pytest.raises(SettingsError, match="`degree` plays no part"):
+        make_grid(CalibrationConfig(), ["degree=2,3"])
+
+
+def test_what_is_given_overrides_and_takes_what_belongs_to_the_overridden_along():
+    lab = CalibrationConfig(model="polynomial", degree=3, learning_rate=0.1)
+    assert override(lab, {"model": "line"}) == {"model": "line", "learning_rate": 0.1}
+    assert override(lab, {"degree": 4})["degree"] == 4
+    with pytest.raises(SettingsError, match="`factor` plays no part"):
+        tempfit.calibrate((T_U, T_C), lab, factor=0.2)
+    with pytest.raises(SettingsError, match="`degree` plays no part"):
+        override(CalibrationConfig(degree=3), {"model": "polynomial"})

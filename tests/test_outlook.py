@@ -107,7 +107,7 @@ def test_a_network_has_no_outlook():
 
 def test_a_curvature_beyond_numbers_is_told():
     """(1e20)^9 squared is 1e360, beyond float64; of what standardizing makes of it, nothing is."""
-    with pytest.raises(SettingsError, match="not finite with --scaling none"):
+    with pytest.raises(SettingsError, match='not finite with `scaling="none"`'):
         outlook(1e20 * T_U, T_C, model="polynomial", degree=9)
 
 

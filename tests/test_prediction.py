@@ -151,11 +151,11 @@ def test_a_polynomial_has_no_inverse():
 
 
 def test_columns_have_one_name_each():
-    for x, y, option in (("u_mean", "t_c", "--x"), ("t_u", "upper", "--y")):
-        with pytest.raises(SettingsError, match=f"{option}: the predictions have a column '{(x, y)[option == '--y']}'"):
+    for x, y, words in (("u_mean", "t_c", "`x`: the predictions have a column 'u_mean'"), ("t_u", "upper", "`y`: the")):
+        with pytest.raises(SettingsError, match=words):
             Predictor(curve(), x, y)
     Predictor(curve(), "u", "t_c")
-    with pytest.raises(SettingsError, match="--x: the predictions have a column 'u'"):
+    with pytest.raises(SettingsError, match="`x`: the predictions have a column 'u'"):
         Predictor(curve(), "u", "t_c", inverse=True)
 
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tempfit
 from tempfit import csv_text
 from tempfit.config import ReadingsConfig
 from tempfit.csv_text import Columns, Wanted, parse_blocks, parse_csv
@@ -95,7 +96,7 @@ def test_columns_by_name(tmp_path):
         ("t_u,t_c\n1,2\n1e400,4\n5,6\n", "line 3, column 't_u': '1e400' is beyond ±1e+100"),
         ("t_u,t_c\n1,2\n3;4\n5,6\n", "line 3 has 1 cell where the header has 2"),
         ("t_u,t_u,t_c\n1,2,3\n", "line 1: column 't_u' is there 2 times"),
-        ("t_u,tc\n1,2\n", "no column 't_c'; the columns are 't_u, tc'; choose with --x and --y (did you mean 'tc'?)"),
+        ("t_u,tc\n1,2\n", "no column 't_c'; the columns are 't_u, tc'; choose with `x` and `y` (did you mean 'tc'?)"),
         ("7,1\n7,2\n", "the first line holds numbers"),
         ("t_u,t_c\n7,1\n7,2\n7,3\n", "column 't_u': all 3 values are (nearly) the same, 7"),
         (b"t_u,t_c\n1,2\n3,\xb0\n", "line 3 is not UTF-8 (byte 14 is 0xb0)"),
@@ -279,7 +280,7 @@ def test_blocks_of_any_size_are_read_as_the_whole(header, rows, delimiter, ends,
         assert isinstance(blocks, str)  # that, or the fault of an earlier line: the whole is searched for bytes first
     elif decimal == "auto" and whole != blocks:  # the number that tells the mark stands in a later block
         assert isinstance(blocks, str)
-        assert "--decimal" in blocks
+        assert "`decimal=" in blocks
         told = [both(decimal) for decimal in ("point", "comma")]
         assert (whole, whole) in told
     else:
@@ -351,3 +352,29 @@ def test_a_file_large_enough_for_the_fast_parser(tmp_path):
     assert readings.t_u.tolist() == t_u.tolist()
     assert readings.t_c.tolist() == t_c.tolist()
     assert "line 20002, column 't_c': 'warm' is not a number" in refusal(tmp_path, f"t_u,t_c\n{rows}\n1,warm\n")
+
+
+UNCERTAIN = [(1.0, 2.0, 0.1), (3.0, 4.0, -0.1), (5.0, 7.0, 0.1)]
+NAMED = "column 'sigma': '?-0.1'? is no standard uncertainty; it has to be above 0"
+
+
+@pytest.mark.parametrize("drop_missing", [False, True])
+@pytest.mark.parametrize("n", [3, 30_000], ids=["row by row", "by Arrow"])
+def test_a_wrong_uncertainty_is_named_by_the_users_column_and_the_files_line(tmp_path, n, drop_missing):
+    """Blank lines count as lines, as for every other fault; in Parquet and in a DataFrame, rows count from 1."""
+    config = ReadingsConfig(u_c="sigma", drop_missing=drop_missing)
+    rows = (UNCERTAIN * n)[: n + 1]
+    path = tmp_path / "lab.csv"
+    path.write_text("t_u,t_c,sigma\n\n" + "".join(f"{a},{b},{u}\n" for a, b, u in rows))
+    with pytest.raises(ReadingsError, match=rf"lab\.csv: line 4, {NAMED}"):
+        load_readings(path, config)
+    frame = pd.DataFrame(rows, columns=["t_u", "t_c", "sigma"])
+    frame.to_parquet(tmp_path / "lab.parquet")
+    with pytest.raises(ReadingsError, match=rf"lab\.parquet: row 2, {NAMED}"):
+        load_readings(tmp_path / "lab.parquet", config)
+    with pytest.raises(ReadingsError, match=f"row 2, {NAMED}"):
+        tempfit.calibrate(frame, u_c="sigma", drop_missing=drop_missing)
+
+
+def test_readings_may_be_called_as_uncertainties_are():
+    assert Readings(np.array([-1.0, 0.0, 1.0]), np.array([1.0, 2.0, 3.5]), x="u_c").n == 3

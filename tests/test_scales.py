@@ -167,7 +167,7 @@ def test_it_is_said_where_the_unit_is_unknown():
     assert lines["scale"] == "compatible with °F (Fahrenheit): F = 0.524, p = 0.609; not with °C, K, °R, °Ré"
     assert "scale" not in dict(summary(calibrate((T_U, T_C), x_unit="°F")))
     assert dict(summary(calibrate((3 * T_U, T_C))))["scale"] == (
-        "compatible with none of °C, °F, K, °R, °Ré (name a unit that is known by --x-unit)"
+        "compatible with none of °C, °F, K, °R, °Ré (name a unit that is known by `x_unit`)"
     )
     entry = calibrate((T_U, T_C)).as_dict()["scales"][0]
     assert list(entry) == ["scale", "symbol", "w", "b", "F", "p", "compatible"]

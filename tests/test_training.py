@@ -310,5 +310,5 @@ def test_a_start_that_overflows_is_refused():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a machine without a GPU")
 def test_missing_gpu_is_told():
-    with pytest.raises(SettingsError, match="--device cpu"):
+    with pytest.raises(SettingsError, match='`device="cpu"`'):
         train(compress(build_design(T_U, T_C)), [TrainingConfig(device="cuda")])

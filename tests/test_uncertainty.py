@@ -318,7 +318,7 @@ def test_stated_uncertainties_have_to_be_there():
         calibrate((T_U, T_C), uncertainty_from="stated")
     with pytest.raises(ReadingsError, match="row 3, column 'u_c': 0 is no standard uncertainty"):
         Readings(T_U, T_C, u_c=np.where(np.arange(11) == 2, 0.0, 1.0))
-    with pytest.raises(ReadingsError, match="give both, or ignore them by --u-u none"):
+    with pytest.raises(ReadingsError, match='give both, or ignore them by `u_u="none"`'):
         Readings(T_U, T_C, u_u=np.ones(11))
     weights = np.where(np.arange(11) == 4, 1e-9, 1.0)
     with pytest.raises(ReadingsError, match=r"all the weight is on readings of 56\.3"):

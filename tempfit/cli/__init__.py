@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from rich.markup import escape
+from typer.exceptions import TyperException
 
 import flows  # noqa: F401 (tells Prefect and MLflow not to report home, before either is imported)
 from tempfit.cli import (  # each registers its commands
@@ -19,9 +19,9 @@ from tempfit.cli import (  # each registers its commands
     services,
     sweep,
 )
-from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, stderr
+from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, show_text, stderr
+from tempfit.cli.usage import describe_usage
 from tempfit.errors import InputError, ServiceError
-from tempfit.wording import printable
 
 __all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
 
@@ -45,7 +45,9 @@ def main(arguments: list[str] | None = None) -> None:
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
-        app(arguments)
+        code = app(arguments, prog_name="tempfit", standalone_mode=False)
+    except TyperException as error:
+        _fail(describe_usage(error), EXIT_INPUT)
     except InputError as error:
         _fail(str(error), EXIT_INPUT)
     except ServiceError as error:
@@ -55,8 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
             stderr.print_exception()
         first_line = str(error).strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
         _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {first_line}", EXIT_FAILURE)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(message: str, code: int) -> None:
-    stderr.print(f"[bold red]error:[/] {escape(printable(message.strip()))}", soft_wrap=True, highlight=False)
+    show_text(stderr, "error: ", message.strip(), "bold red")
     sys.exit(code)

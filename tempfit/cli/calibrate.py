@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, recorded, say_json, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout
 from tempfit.config import CalibrationConfig
+from tempfit.grid import refuse_idle
 
 if TYPE_CHECKING:
     from flows.calibrate import CalibrateResult
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
     from tempfit.cli.terminal import Terminal
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def calibrate(
-    file: Annotated[str, typer.Argument(help="Paired readings, CSV or Parquet; - reads stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Paired readings, CSV or Parquet; - reads stdin.")],
     *,
     config: CalibrationConfig,
     print_every: Annotated[
@@ -33,6 +35,7 @@ def calibrate(
     """Fit a line to paired readings, record the run in MLflow, say how good the line is."""
     from tempfit.readings import peek
 
+    refuse_idle(config)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
     load_flow("flows.calibrate", config.mlruns)
     from tempfit.cli.terminal import Terminal
@@ -42,7 +45,7 @@ def calibrate(
     if as_json:
         say_json({**delivery.computed.as_dict(), **recorded(delivery)})
     else:
-        terminal.show(delivery, browse=browse_command(config.mlruns))
+        terminal.show(delivery, config.mlruns)
     if delivery.failure is not None:
         raise delivery.failure
     if delivery.computed.exploded:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
+    Whole,
     app,
-    browse_command,
+    browse,
     check_figure,
     say_json,
     show_lines,
@@ -46,7 +48,7 @@ ORDERED_BY = {  # where it is not the loss: what, and why
 }
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     runs: Annotated[
         list[str] | None,
@@ -77,6 +79,7 @@ def compare(
         str | None,
         typer.Option(
             help="MLflow experiment to look in.",
+            metavar="NAME",
             show_default=f"{TrackingConfig().experiment}; all for runs and sweeps named",
         ),
     ] = None,
@@ -110,7 +113,7 @@ def compare(
     if as_json:
         say_json(_as_dict(comparison, url, figure))
     else:
-        _show(comparison, url if store.is_server else f"{browse_command(mlruns)}  →  {url}", figure, mlruns)
+        _show(comparison, browse(store, mlruns, url), figure, mlruns)
 
 
 def _choose(
@@ -135,7 +138,7 @@ def _choose(
     return compare(last_runs(store, last if last is not None else DEFAULT_LAST, experiment))
 
 
-def _show(comparison: Comparison, browse: str, figure: Path | None, mlruns: str = DEFAULT_MLRUNS) -> None:
+def _show(comparison: Comparison, where: Whole, figure: Path | None, mlruns: str = DEFAULT_MLRUNS) -> None:
     """The table, and what has to be said about it.
 
     Where a terminal is too narrow, the settings and the results are two tables.
@@ -152,9 +155,9 @@ def _show(comparison: Comparison, browse: str, figure: Path | None, mlruns: str 
     if comparison.n_left_out:
         n = len(comparison.runs)
         lines.append(("left out", f"{comparison.n_left_out:,} of {n:,} runs; --rows {n} shows them all"))
-    lines.append(("browse", browse))
+    lines.append(("browse", where))
     if figure is not None:
-        lines.append(("figure", str(figure)))
+        lines.append(("figure", Whole(figure)))
     stdout.print()
     show_lines(stdout, lines)
 

@@ -9,16 +9,22 @@ from typing import Annotated, Literal
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, RunName, app, check_folder, open_record, show_warnings, stderr
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     run: RunName,
     *,
     target: Annotated[
         Literal["esphome", "home-assistant", "tasmota", "c-header", "json"],
-        typer.Option("--format", help="What to write it for.", show_default=False),
+        typer.Option(
+            "--format",
+            help="esphome, home-assistant, tasmota, c-header or json.",
+            metavar="WORD",
+            show_default=False,
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option(help="Write into this file.", metavar="FILE", show_default="standard output")
@@ -28,6 +34,7 @@ def export(
         typer.Option(
             help="Name of the sensor; of tasmota, that which is read; of c-header, what all names begin with.",
             show_default="one for each format",
+            metavar="NAME",
         ),
     ] = None,
     mlruns: Mlruns = DEFAULT_MLRUNS,

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_FLOOR, Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import app, check_figure, say_json, show_lines, stderr, stdout, write_figure
+from tempfit.cli.shared import Whole, app, check_figure, say_json, show_lines, stderr, stdout, write_figure
 from tempfit.cli.tables import Column, longest_word, show_table
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
+from tempfit.grid import refuse_idle
 
 if TYPE_CHECKING:
     from tempfit.outlook import Outlook, Prospect
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def forecast(
-    file: Annotated[str, typer.Argument(help="Paired readings, CSV or Parquet; - reads stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Paired readings, CSV or Parquet; - reads stdin.")],
     *,
     config: CalibrationConfig,
     train: Annotated[
@@ -37,6 +38,7 @@ def forecast(
 
     if figure is not None:
         check_figure(figure)
+    refuse_idle(config)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
     with stderr.status("loading torch …") as status:
         from tempfit.outlook import make_outlook
@@ -85,28 +87,20 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
         within = f"the loss{penalized} is within 0.1 % of its lowest"
         lines.append(("close", f"{within}; epoch k reports it after k − 1 updates"))
     if figure is not None:
-        lines.append(("figure", str(figure)))
+        lines.append(("figure", Whole(figure)))
     stdout.print()
     show_lines(stdout, lines)
 
 
 def _cells(prospect: Prospect, chosen: bool) -> list[str]:
-    from tempfit.config import format_rate, format_ratio
+    from tempfit.config import format_limit, format_ratio
 
     told, best = prospect.forecast, prospect.best
-    cells = ["→" if chosen else "", prospect.config.scaling_label, format_rate(told.critical_learning_rate)]
+    cells = ["→" if chosen else "", prospect.config.scaling_label, format_limit(told.critical_learning_rate)]
     cells += [format_ratio(told.condition_number), prospect.foretold]
     if prospect.fit is not None:
         cells.append(prospect.seen)
     if told.curve is not None:
         needed = best and best.epochs_needed
-        cells += [_round_down(best.learning_rate), f"{needed:,}"] if best and needed else ["—", "—"]
+        cells += [format_limit(best.learning_rate, digits=4), f"{needed:,}"] if best and needed else ["—", "—"]
     return cells
-
-
-def _round_down(rate: float) -> str:
-    """A rate with 4 digits, never more than it is: the best is so near the critical one that more might explode."""
-    from tempfit.config import format_rate
-
-    nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5
-    return format_rate(float(Context(prec=4, rounding=ROUND_FLOOR).create_decimal(nearly)), digits=4)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from tempfit.cli.spelling import option_of, spell_options
 from tempfit.config import (
     CalibrationConfig,
     ModelConfig,
@@ -20,10 +22,13 @@ from tempfit.config import (
     TrainingConfig,
     UncertaintyConfig,
     ValidationConfig,
+    describe,
     parse_config,
     read_settings_file,
+    takes,
 )
-from tempfit.grid import idle_settings
+from tempfit.errors import SettingsError
+from tempfit.grid import idle_settings, override
 
 PANELS: dict[str, type[Settings]] = {
     "Readings": ReadingsConfig,
@@ -36,53 +41,96 @@ PANELS: dict[str, type[Settings]] = {
 }
 
 
+METAVARS = {"hidden": "WIDTHS", "holdout_rows": "ROWS", "mlruns": "FOLDER"}
+FIRST = ("x", "y", "x_unit", "model", "scaling", "learning_rate", "n_epochs", "mlruns")  # what everybody needs
+
+
 def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Replace the parameter `config` of a command by one option per setting, and `--config FILE`.
 
     The command is called with the validated CalibrationConfig; options win over the file, the file over the defaults.
+    Options are texts here: the settings themselves say what they take, and what is wrong, in a file as well.
     """
 
     def with_options(config_file: Path | None, **arguments: Any) -> Any:
         given = {name: arguments.pop(name) for name in CalibrationConfig.model_fields}
         given = {name: value for name, value in given.items() if value is not None}
-        config = parse_config(read_settings_file(config_file), source=str(config_file)) if config_file else None
-        values = config.model_dump(exclude_unset=True) if config else {}
-        return command(config=parse_config({**values, **given}, source="options"), **arguments)
+        if config_file is not None:
+            file = parse_config(read_settings_file(config_file), source=str(config_file))
+            given = override(file, given)
+        return command(config=parse_options(given), **arguments)
 
     signature = inspect.signature(command, eval_str=True)
     own = [parameter for name, parameter in signature.parameters.items() if name != "config"]
+    arguments = [parameter for parameter in own if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+    options = [parameter for parameter in own if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
     file_option = typer.Option("--config", metavar="FILE", help="Settings in a TOML file, by the names of the options.")
-    settings = [
+    config_file = _keyword("config_file", Annotated[Path | None, file_option])
+    fields = CalibrationConfig.model_fields
+    first = [_parameter(name, fields[name], None) for name in FIRST]
+    others = [
         _parameter(name, field, panel)
         for panel, model in PANELS.items()
-        for name, field in CalibrationConfig.model_fields.items()
-        if name in model.__annotations__  # its own, not those it inherits
+        for name, field in fields.items()
+        if name in model.__annotations__ and name not in FIRST  # its own, not those it inherits
     ]
-    config_file = _keyword("config_file", Annotated[Path | None, file_option])
-    with_options.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*own, config_file, *settings]
-    )
-    with_options.__annotations__ = {p.name: p.annotation for p in [*own, config_file, *settings]}
+    parameters = [*arguments, *first, *options, config_file, *others]
+    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     with_options.__doc__, with_options.__name__ = command.__doc__, command.__name__
     return with_options
 
 
-def _parameter(name: str, field: FieldInfo, panel: str) -> inspect.Parameter:
-    flag = f"--{name.replace('_', '-')}"
+def parse_options(values: Mapping[str, Any]) -> CalibrationConfig:
+    """The settings given as options. Raises SettingsError, which names the option."""
+    try:
+        return CalibrationConfig.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(describe(error, option_of)) from None
+
+
+def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:
+    flag = option_of(name)
+    is_flag, choices = field.annotation is bool, choices_of(field)
     option = typer.Option(
-        f"{flag}/--no-{flag[2:]}" if field.annotation is bool else flag,
-        help=f"{field.description}{_bounds(field)}",
-        show_default="none" if field.default is None else str(field.default),
+        f"{flag}/--no-{flag[2:]}" if is_flag else flag,
+        help=f"{spell_options(field.description or '')}{_bounds(field)}",
+        show_default=written_default(field),
         rich_help_panel=panel,
+        metavar=None if is_flag else _metavar(name, field),
+        autocompletion=lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)],
     )
-    return _keyword(name, Annotated[field.annotation | None, option])  # type: ignore[operator]
+    return _keyword(name, Annotated[bool | None if is_flag else str | None, option])
+
+
+def choices_of(field: FieldInfo) -> tuple[str, ...]:
+    """What the setting chooses from; empty where it takes anything."""
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+def written_default(field: FieldInfo) -> str | bool:
+    """The default as it is typed; False where there is nothing to type."""
+    if field.annotation is bool:
+        return False
+    if field.default is None:
+        return "none"
+    return f"{field.default:g}" if field.annotation is float else str(field.default)
+
+
+def _metavar(name: str, field: FieldInfo) -> str:
+    """What stands for the value: a number, a whole one, or a word."""
+    if takes(field, float):
+        return "X"
+    if takes(field, int):
+        return "N"
+    return METAVARS.get(name, "WORD" if choices_of(field) else "NAME")
 
 
 def _bounds(field: FieldInfo) -> str:
-    """` (> 0, ≤ 1e+06)`, from the field's own bounds; empty where it has none."""
+    """` (> 0, ≤ 1e6)`, from the field's own bounds; empty where it has none."""
     signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
     bounds = [
-        f"{sign} {getattr(item, name):g}"
+        f"{sign}\N{NO-BREAK SPACE}{getattr(item, name):g}".replace("e+0", "e").replace("e+", "e")
         for item in field.metadata
         for name, sign in signs.items()
         if hasattr(item, name)
@@ -103,7 +151,7 @@ def as_options(config: CalibrationConfig) -> list[str]:
     idle = idle_settings(config.model_dump())
     words = []
     for name, value in given.items():
-        flag = f"--{name.replace('_', '-')}"
+        flag = option_of(name)
         if name not in idle:
             words += [flag] if value is True else [flag, str(value)]
     return words

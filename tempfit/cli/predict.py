@@ -15,8 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, check_folder, open_record, show_warnings, stderr
-from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count, parse_config
+from tempfit.cli.help import Command
+from tempfit.cli.options import parse_options
+from tempfit.cli.shared import (
+    DEFAULT_MLRUNS,
+    Mlruns,
+    app,
+    check_folder,
+    open_record,
+    show_text,
+    show_warnings,
+    stderr,
+)
+from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count
 
 if TYPE_CHECKING:
     from tempfit.csv_text import Columns
@@ -27,7 +38,7 @@ WORKERS = min(4, os.cpu_count() or 1)  # writing numbers takes most of the time,
 HELP = {name: field.description for name, field in ReadingsConfig.model_fields.items()}
 
 
-@app.command()
+@app.command(cls=Command)
 def predict(
     model: Annotated[
         str,
@@ -36,10 +47,12 @@ def predict(
             help="A run by its id (4 digits are enough) or name, a model as models:/…, or a calibration.json.",
         ),
     ],
-    file: Annotated[str, typer.Argument(help="Readings, CSV or Parquet; - reads stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Readings, CSV or Parquet; - reads stdin.")],
     output: Annotated[
         Path | None,
-        typer.Option(help="Write the table into this file, .csv or .parquet.", show_default="CSV on stdout"),
+        typer.Option(
+            help="Write the table into this file, .csv or .parquet.", metavar="FILE", show_default="CSV on stdout"
+        ),
     ] = None,
     inverse: Annotated[
         bool, typer.Option("--inverse", help="The readings that belong to temperatures, by a line.")
@@ -54,8 +67,10 @@ def predict(
         float | None,
         typer.Option(help="Coverage probability of the intervals.", show_default="the calibration's", metavar="P"),
     ] = None,
-    delimiter: Annotated[Literal["auto", "comma", "semicolon", "tab"], typer.Option(help=HELP["delimiter"])] = "auto",
-    decimal: Annotated[Literal["auto", "point", "comma"], typer.Option(help=HELP["decimal"])] = "auto",
+    delimiter: Annotated[
+        Literal["auto", "comma", "semicolon", "tab"], typer.Option(help=HELP["delimiter"], metavar="WORD")
+    ] = "auto",
+    decimal: Annotated[Literal["auto", "point", "comma"], typer.Option(help=HELP["decimal"], metavar="WORD")] = "auto",
     drop_missing: Annotated[bool, typer.Option("--drop-missing", help=HELP["drop_missing"])] = False,
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
@@ -74,7 +89,7 @@ def predict(
         wanted = {"x": x, "y": y, "coverage": coverage}
         wanted = {**recorded, **{name: value for name, value in wanted.items() if value is not None}}
         form = {"delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
-        config = parse_config({**wanted, **form, "u_c": NO_COLUMN, "u_u": NO_COLUMN}, source="options")
+        config = parse_options({**wanted, **form, "u_c": NO_COLUMN, "u_u": NO_COLUMN})
         from tempfit.prediction import Predictor
 
         predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
@@ -109,12 +124,12 @@ def _predict(
     rate = n_rows / (time.perf_counter() - start)
     low, high = predictor.curve.t_u_range
     dropped = f" ({n_dropped:,} dropped for a missing value)" if n_dropped else ""
-    stderr.print(
+    show_text(
+        stderr,
+        "",
         f"{count(n_rows, 'row')}{dropped}, {f'{n_extrapolated:,}' if n_extrapolated else 'none'} extrapolated "
         f"(calibrated: {predictor.x} from {low:g} to {high:g}), {rate:,.0f} rows/s",
-        soft_wrap=True,
-        highlight=False,
-        markup=False,
+        "",
     )
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
     RunName,
+    Whole,
     app,
     check_folder,
     open_record,
@@ -31,7 +33,7 @@ MOST_READINGS = 1000  # of --at
 ID_DIGITS = 8  # of a run, in the name of a file
 
 
-@app.command()
+@app.command(cls=Command)
 def report(
     run: RunName,
     output: Annotated[
@@ -58,7 +60,7 @@ def report(
             show_default="round ones over the calibrated range",
         ),
     ] = None,
-    paper: Annotated[Literal["a4", "letter"], typer.Option(help="Paper that it is set for.")] = "a4",
+    paper: Annotated[Literal["a4", "letter"], typer.Option(help="a4 or letter.", metavar="WORD")] = "a4",
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
     """Write the report of a recorded calibration, for a person: what to use, how uncertain it is, and why."""
@@ -90,7 +92,7 @@ def report(
     for path, rendered in written.items():
         with whole_file(path) as file:
             file.write(rendered)
-    show_lines(stdout, [("report", str(path)) for path in written])
+    show_lines(stdout, [("report", Whole(path)) for path in written])
     show_warnings(record)
 
 

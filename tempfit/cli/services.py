@@ -13,23 +13,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import typer
 
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, say, stderr
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
+from tempfit.grid import refuse_idle
 
 
-@app.command()
+@app.command(cls=Command)
 def ui(
     mlruns: Mlruns = DEFAULT_MLRUNS,
-    port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
+    port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535, metavar="N")] = 5000,
 ) -> None:
     """Browse the runs in MLflow's UI, on 127.0.0.1, until Ctrl-C."""
     from flows.services import mlflow_service, run_services
     from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
 
     with stderr.status("starting MLflow's UI …") as status, ExitStack() as cleanup:
-        service = mlflow_service(Path(mlruns), port, "--port")
+        service = mlflow_service(Path(mlruns), port, "`port`")
 
         def on_ready() -> None:
             status.stop()
@@ -40,11 +42,13 @@ def ui(
         run_services([service], on_ready)
 
 
-@app.command()
+@app.command(cls=Command)
 def up(
     mlruns: Mlruns = DEFAULT_MLRUNS,
-    prefect_port: Annotated[int, typer.Option(help="Port of the Prefect server.", min=1, max=65535)] = 4200,
-    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535)] = 5000,
+    prefect_port: Annotated[
+        int, typer.Option(help="Port of the Prefect server.", min=1, max=65535, metavar="N")
+    ] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535, metavar="N")] = 5000,
 ) -> None:
     """Start Prefect's server and MLflow's UI on 127.0.0.1, say where they are, stop both on Ctrl-C.
 
@@ -56,7 +60,7 @@ def up(
 
     with stderr.status("starting Prefect's server and MLflow's UI …") as status, ExitStack() as cleanup:
         prefect = None if prefect_is_elsewhere(prefect_port) else prefect_service(prefect_port)
-        mlflow = None if is_tracked_elsewhere() else mlflow_service(Path(mlruns), mlflow_port, "--mlflow-port")
+        mlflow = None if is_tracked_elsewhere() else mlflow_service(Path(mlruns), mlflow_port, "`mlflow_port`")
         services = [service for service in (prefect, mlflow) if service]
         if prefect is None:
             say("Prefect server  the one that PREFECT_API_URL or your Prefect profile names; none is started")
@@ -87,25 +91,28 @@ def up(
         run_services(services, on_ready)
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def serve(
     data: Annotated[Path, typer.Argument(metavar="FILE_OR_FOLDER", help="Readings, or a folder of files of readings.")],
     *,
     config: CalibrationConfig,
-    cron: Annotated[str | None, typer.Option(help="When, as a cron expression: '0 6 * * *'.")] = None,
+    cron: Annotated[str | None, typer.Option(help="When, as a cron expression: '0 6 * * *'.", metavar="CRON")] = None,
     timezone: Annotated[
         str | None,
         typer.Option(help="Timezone of --cron: Europe/Berlin, UTC. This machine's if not given.", metavar="ZONE"),
     ] = None,
     interval: Annotated[str | None, typer.Option(help="How often: 30s, 15m, 6h, 1d.", metavar="TIME")] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the deployment; the whole path if not given.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the deployment; the whole path if not given.", metavar="NAME")
+    ] = None,
 ) -> None:
     """Calibrate what has changed on a schedule until Ctrl-C, a line each time; needs a Prefect server (tempfit up)."""
     if (cron is None) == (interval is None):
         raise SettingsError("say when to calibrate: exactly one of --cron and --interval")
     if timezone is not None and cron is None:
         raise SettingsError("--timezone: for --cron only; an --interval is the same everywhere")
+    refuse_idle(config)
     zone = check_timezone(timezone) if timezone is not None else local_timezone()
     rhythm = cron if cron is not None else parse_interval(interval or "")
     from flows.server import announced, is_configured

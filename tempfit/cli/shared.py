@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version as installed_version
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.segment import Segment
+from rich.text import Text
 
+from tempfit.cli.help import Group
+from tempfit.cli.spelling import spell_options
 from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
 from tempfit.interrupts import take_time
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from flows.server import PrefectServer
     from flows.sweep import SweepResult
     from tempfit.record import Record
+    from tempfit.tracking.runs import Run
     from tempfit.tracking.store import Store
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
@@ -36,9 +41,10 @@ PATIENCE = {  # with Prefect's server, unless the user says otherwise; its own w
 }
 QUIET_PREFECT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL"}
 LASTING = {"ui", "up", "serve"}  # commands that run until they are stopped, and then stop others in order
+LEAST_ROOM = 30  # characters for a text beside its label; with less, it goes on below it
 
 app = typer.Typer(
-    no_args_is_help=True,
+    cls=Group,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
@@ -50,7 +56,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
     version: Annotated[
@@ -58,6 +64,9 @@ def root(
     ] = False,
 ) -> None:
     """Calibrate thermometers: a line fitted by gradient descent, tracked in MLflow, run and scheduled by Prefect."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(EXIT_INPUT)
     if context.invoked_subcommand in LASTING:
         take_time()
 
@@ -79,7 +88,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 stdout, stderr = PlainConsole(), PlainConsole(stderr=True)
 
-Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.")]
+Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.", metavar="FOLDER")]
 RunName = Annotated[
     str,
     typer.Argument(
@@ -113,20 +122,35 @@ def recorded(delivery: Delivery[Any, CalibrateResult] | Delivery[Any, SweepResul
     }
 
 
-def warn(text: str) -> None:
-    """A warning in a line on stderr."""
-    stderr.print(f"[bold yellow]warning:[/] {escape(printable(text))}", soft_wrap=True, highlight=False)
+class Whole(str):
+    """A path, an address or a command: it is never wrapped, since what is broken cannot be copied."""
 
 
 def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mapping[str, str] | None = None) -> None:
     """Print labels and their texts, one below the other; styles: of the texts, by label."""
     width = max((len(label) for label, _ in lines), default=0)
     for label, text in lines:
-        style = (styles or {}).get(label, "none")
-        # The terminal wraps what is too long: a path or an address broken by us could not be copied whole.
-        console.print(
-            f"[dim]{label:<{width}}[/]  [{style}]{escape(printable(text))}[/]", soft_wrap=True, highlight=False
+        show_text(console, f"{label:<{width}}  ", text, "dim", (styles or {}).get(label, ""))
+
+
+def show_text(console: Console, label: str, text: str, label_style: str, style: str = "") -> None:
+    """Print a sentence behind its label, settings in it as options.
+
+    A terminal has it wrapped at words, the lines below each other; anything else has it on one line.
+    """
+    told = printable(text) if isinstance(text, Whole) else printable(spell_options(text))
+    if console.is_terminal and not isinstance(text, Whole):
+        indent = len(label) if console.width - len(label) >= LEAST_ROOM else 4
+        lines = fill(
+            told,
+            console.width,
+            initial_indent=label,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
+        told = lines[len(label) :]
+    console.print(Text.assemble((label, label_style), (told, style)), soft_wrap=True, highlight=False)
 
 
 def check_folder(option: str, path: Path) -> None:
@@ -166,15 +190,31 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
     return load_record(store, name), store
 
 
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    show_text(stderr, "warning: ", text, "bold yellow")
+
+
 def show_warnings(record: Record) -> None:
     """A line on stderr for each reason not to use the calibration."""
     for reason in record.warnings:
         warn(reason)
 
 
-def browse_command(mlruns: str) -> str:
-    """The command that opens MLflow's UI on these runs."""
-    return "tempfit ui" if mlruns == DEFAULT_MLRUNS else f"tempfit ui --mlruns {mlruns}"
+def browse(store: Store, mlruns: str, url: str) -> Whole:
+    """Where to look further: the tracking server's page, or the command that serves the folder, and its page."""
+    if store.is_server:
+        return Whole(url)
+    command = "tempfit ui" if mlruns == DEFAULT_MLRUNS else shlex.join(["tempfit", "ui", "--mlruns", mlruns])
+    return Whole(f"{command}  →  {url}")
+
+
+def artifact_place(run: Run, artifacts: Mapping[str, str], name: str, url: str) -> Whole:
+    """Where one of a run's artifacts can be opened: the file, or its page on the tracking server.
+
+    url: of the run's page.
+    """
+    return Whole(run.url(url.partition("/#/")[0], name) if run.store.is_server else artifacts[name])
 
 
 def load_flow(flow: str, mlruns: str) -> None:

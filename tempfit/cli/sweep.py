@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 import tempfit
+from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, browse_command, load_flow, recorded, say_json, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
 from tempfit.grid import make_grid
@@ -20,10 +21,12 @@ from tempfit.presets import Preset, preset_grid
 OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_settings
 def sweep(
-    file: Annotated[str | None, typer.Argument(help="Paired readings; a preset's own data if not given.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="FILE", help="Paired readings; a preset's own data if not given.")
+    ] = None,
     *,
     config: CalibrationConfig,
     grid: Annotated[
@@ -37,7 +40,9 @@ def sweep(
     ] = None,
     preset: Annotated[
         Preset | None,
-        typer.Option(help="tutorial: its experiments, and every remedy that it names for a loss that explodes."),
+        typer.Option(
+            metavar="WORD", help="tutorial: its experiments, and every remedy that it names for a loss that explodes."
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Allow more than 1,000 configurations.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
@@ -60,7 +65,7 @@ def sweep(
     if as_json:
         say_json({**delivery.computed.as_dict(), **recorded(delivery)})
     else:
-        terminal.show(delivery, browse=browse_command(config.mlruns))
+        terminal.show(delivery, config.mlruns)
     if delivery.failure is not None:
         raise delivery.failure
     if delivery.computed.best is None:

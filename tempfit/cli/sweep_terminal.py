@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from typing import Self
 
 import numpy as np
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.delivery import Delivery
 from flows.sweep import SweepResult
 from tempfit.cli.options import as_options
-from tempfit.cli.shared import show_lines
+from tempfit.cli.shared import Whole, artifact_place, browse, show_lines, show_text
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
 from tempfit.config import count
 from tempfit.status import Outcome
 from tempfit.sweep import Plan, Sweep
 from tempfit.sweep_table import make_table
 from tempfit.training import Block
-from tempfit.wording import printable
 
 BEST, FAILURES = 12, 5  # rows of a grid's table
 STYLES = {Outcome.ARRIVES: "green", Outcome.EXPLODES: "red"}  # the others are yellow
@@ -71,10 +68,10 @@ class SweepTerminal:
         self.progress.update(self.training, completed=self.progress.tasks[0].total)
         self.progress.update(self.recording, completed=n_recorded)
 
-    def show(self, delivery: Delivery[Sweep, SweepResult], browse: str) -> None:
-        """The table, and where to look further, if anywhere; `browse` is the command that does it."""
+    def show(self, delivery: Delivery[Sweep, SweepResult], mlruns: str) -> None:
+        """The table, and where to look further, if anywhere; mlruns: the folder that was to keep the runs."""
         sweep, result = delivery.computed, delivery.result
-        self.stdout.print(escape(printable(sweep.headline())), style="bold", highlight=False, soft_wrap=True)
+        show_text(self.stdout, "", sweep.headline(), "", "bold")
         content = make_table(sweep, most=BEST, most_failures=FAILURES)
         cells = dict(zip(content.columns, zip(*content.rows, strict=True), strict=True))
         first, reasons = content.columns[0], cells.pop("why", ())
@@ -91,22 +88,27 @@ class SweepTerminal:
         show_table(self.stdout, columns)
         lines = []
         if content.n_left_out:
-            where = f", in {result.artifacts['table.csv']}" if result is not None else ""
+            where = ""
+            if result is not None:
+                where = f", in {artifact_place(result.run, result.artifacts, 'table.csv', result.url)}"
             lines.append(("left out", f"{content.n_left_out:,} more{where}"))
         if sweep.grid.left_out:
             name, reason = sweep.grid.left_out[0]
             lines.append(("not tried", f"{count(len(sweep.grid.left_out), 'combination')}; {name}: {reason}"))
         if sweep.best and sweep.axes:  # (a sweep's runs have no models: they would be hundreds)
             options = as_options(sweep.best.trial.config)
-            lines.append(("keep the best", shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])))
+            command = shlex.join(["tempfit", "calibrate", sweep.readings.source, *options])
+            lines.append(("keep the best", Whole(command)))
         if result is not None:
-            lines += [("run", result.run.run_id), ("figures", _figures(result.artifacts))]
-            lines.append(("browse", f"{browse}  →  {result.url}"))
+            lines += [("run", result.run.run_id), ("figures", _figures(result))]
+            lines.append(("browse", browse(result.run.store, mlruns, result.url)))
         self.stdout.print()
         show_lines(self.stdout, lines)
 
 
-def _figures(artifacts: Mapping[str, str]) -> str:
-    """The pictures' names and their folder."""
-    names = sorted(name.removeprefix("figures/") for name in artifacts if name.startswith("figures/"))
-    return f"{', '.join(names)} in {artifacts[f'figures/{names[0]}'].removesuffix(names[0])}"
+def _figures(result: SweepResult) -> Whole:
+    """The pictures' names and their folder; on a tracking server, the page of the first, which lists the others."""
+    names = sorted(name for name in result.artifacts if name.startswith("figures/"))
+    first = artifact_place(result.run, result.artifacts, names[0], result.url)
+    told = ", ".join(name.removeprefix("figures/") for name in names)
+    return Whole(f"{told} in {first if result.run.store.is_server else first.removesuffix(names[0].split('/')[1])}")

@@ -13,7 +13,7 @@ from flows.calibrate import CalibrateResult
 from flows.delivery import Delivery
 from tempfit.calibration import Calibration
 from tempfit.checks import Verdict
-from tempfit.cli.shared import show_lines, warn
+from tempfit.cli.shared import artifact_place, browse, show_lines, warn
 from tempfit.config import CalibrationConfig
 from tempfit.forecast import Forecast
 from tempfit.status import Status
@@ -84,14 +84,15 @@ class Terminal:
             self.stderr.print(f"Epoch {epoch}, Loss {loss:f}", highlight=False)
             self.stderr.print(f"    Params: {params}\n    Grad:   {gradient}", highlight=False)
 
-    def show(self, delivery: Delivery[Calibration, CalibrateResult], browse: str) -> None:
-        """The summary, and where to look further, if anywhere; `browse` is the command that does it."""
+    def show(self, delivery: Delivery[Calibration, CalibrateResult], mlruns: str) -> None:
+        """The summary, and where to look further, if anywhere; mlruns: the folder that was to keep the run."""
         calibration, result = delivery.computed, delivery.result
         lines = summary(calibration)
         if calibration.status is not Status.CONVERGED:
             lines.append(("advice", calibration.forecast.advice))
         if result is not None:
-            lines += [("run", result.run.run_id), ("figure", result.artifacts["figures/line.png"])]
-            lines.append(("browse", f"{browse}  →  {result.url}"))
+            figure = artifact_place(result.run, result.artifacts, "figures/line.png", result.url)
+            where = browse(result.run.store, mlruns, result.url)
+            lines += [("run", result.run.run_id), ("figure", figure), ("browse", where)]
         status = Status.DIVERGED if calibration.exploded else calibration.status
         show_lines(self.stdout, lines, {"status": STYLES[status], **CHECK_STYLES})

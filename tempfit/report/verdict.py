@@ -48,7 +48,7 @@ def tell_checks(record: Record) -> list[ToldCheck]:
 def _sentence(check: Mapping[str, Any]) -> str:
     text = _capital(str(check.get("sentence") or ""))
     said, colon, advice = text.rpartition(": ")
-    text = said if colon and " --" in f" {advice}" else text  # what to type is not for who reads the report
+    text = said if colon and ("`" in advice or "--" in advice) else text  # what to type is not for who reads the report
     return f"{text}." if text[-1:].isalnum() or text[-1:] == ")" else text
 
 

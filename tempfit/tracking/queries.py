@@ -102,7 +102,7 @@ def sweep_runs(store: Store, name: str, experiment: str | None) -> list[Recorded
     with _service(store):
         sweep = _find(store, name, _experiment_ids(store, experiment))
         if not _is_sweep(sweep):
-            raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without --sweep")
+            raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without `sweep`")
         children = f"tags.`{PARENT_TAG}` = '{sweep.info.run_id}'"
         found = list(_search(store, [sweep.info.experiment_id], children, OLDEST_FIRST))
         if len(found) < 2:
@@ -241,7 +241,7 @@ def _experiment_ids(store: Store, name: str | None) -> list[str]:
         return list(experiments.values())
     if name not in experiments:
         there = ", ".join(repr(known) for known in sorted(experiments)[:MOST_NAMED])
-        raise RunsError(f"{_place(store)}: no experiment {name!r}: choose another with --experiment (there: {there})")
+        raise RunsError(f"{_place(store)}: no experiment {name!r}: choose another with `experiment` (there: {there})")
     return [experiments[name]]
 
 
@@ -252,7 +252,7 @@ def _is_sweep(run: MlflowRun) -> bool:
 def _too_few(n: int, place: str) -> RunsError:
     return RunsError(
         f"{n or 'no'} finished {_plural(n)} in {place}; a comparison takes 2: `tempfit calibrate FILE` makes them, "
-        "--experiment looks elsewhere"
+        "`experiment` looks elsewhere"
     )
 
 

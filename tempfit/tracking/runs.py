@@ -194,7 +194,7 @@ def _ensure_experiment(store: Store, name: str) -> str:
                 raise error
     if experiment.lifecycle_stage == "deleted":
         raise SettingsError(
-            f"the MLflow experiment {name!r} is deleted: restore it in the UI, or choose another with --experiment"
+            f"the MLflow experiment {name!r} is deleted: restore it in the UI, or choose another with `experiment`"
         )
     return str(experiment.experiment_id)
 

@@ -161,7 +161,7 @@ def test_a_diverged_run_has_finite_metrics_and_no_model(mlruns: Path) -> None:
         points = run.store.client.get_metric_history(run.run_id, key)
         assert all(math.isfinite(point.value) and abs(point.value) < 1.79e308 for point in points)
     assert not stored.outputs.model_outputs
-    assert "--scaling standardize" in stored.data.tags["advice"]
+    assert '`scaling="standardize"`' in stored.data.tags["advice"]
     assert json.loads(Path(artifacts["calibration.json"]).read_text())["overflow_epoch"] == result.fit.diverged_at
 
 
