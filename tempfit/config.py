@@ -288,8 +288,8 @@ class TrainingConfig(ModelConfig):
     b_start: float = setting(0.0, "Where b starts, in scaled units.", title="Start value of b, in scaled units")
     tolerance: float = setting(
         1e-12,
-        "Stop where the gradient is below this fraction of the product of the norms of readings and residuals (an mlp's: "
-        "of its first norm); 0 trains every epoch.",
+        "Stop where the gradient is below this fraction of the norms of readings and residuals, multiplied "
+        "(an mlp's: of its first norm); 0 trains every epoch.",
         ge=0,
         lt=1,
         title="Gradient norm that ends training, relative to the first",
