@@ -1,7 +1,8 @@
 """The stages as Prefect tasks: each calls one pure function.
 
 None keeps its result, whatever the user's settings of Prefect are (`persist_result=False`), and so do the flows: a kept
-result is a pickle, and whoever can write into the folder of results would run code in the next flow.
+result is a pickle, and whoever can write into the folder of results would run code in the next flow. (Prefect writes
+the exception of a failed flow all the same; nothing here reads it.)
 """
 
 from __future__ import annotations

@@ -32,15 +32,11 @@ def runs_of(mlruns: Path, experiment: str) -> list[MlflowRun]:
     return list(client_of(mlruns).search_runs([found.experiment_id])) if found else []
 
 
-def run_python(folder: Path, code: str, **environment: str) -> str:
+def run_python(folder: Path, code: str, *arguments: str, **environment: str) -> str:
     """What the code prints in an interpreter of its own, in this folder and without anything of the user's."""
-    ours = ("PREFECT", "MLFLOW", "DO_NOT_TRACK", "CI")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
-    homes = {"HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "home" / "prefect")}
-    command = [sys.executable, "-P", "-c", code]
-    done = subprocess.run(
-        command, cwd=folder, env=kept | homes | environment, capture_output=True, text=True, timeout=100
-    )
+    known = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "home" / "prefect")}
+    command = [sys.executable, "-P", "-c", code, *arguments]
+    done = subprocess.run(command, cwd=folder, env=known | environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -82,22 +82,6 @@ def test_a_whole_run(mlruns: Path) -> None:
     assert f"/runs/{run.info.run_id}/artifacts/figures/line.png?" in artifact.data  # the picture in full
 
 
-def test_ingest_and_normalize_are_cached_by_content(mlruns: Path, tmp_path: Path) -> None:
-    data = tmp_path / "readings.csv"
-    data.write_text("t_u,t_c\n1,2\n3,4\n5,7\n")
-    states = []
-    for content in (None, None, "t_u,t_c\n1,2\n3,4\n5,8\n"):
-        if content:
-            data.write_text(content)
-        _, task_runs = prefect_runs(calibrate(str(data), settings(mlruns, "cached", learning_rate=0.25)))
-        states.append([task_runs[name].state_name for name in ("ingest", "normalize", "train")])
-    assert states == [
-        ["Completed", "Completed", "Completed"],
-        ["Cached", "Cached", "Completed"],
-        ["Completed", "Completed", "Completed"],
-    ]
-
-
 def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.csv").write_text("t_u,t_c\n1,2\nx,4\n5,6\n")
     with pytest.raises(ReadingsError, match="line 3, column 't_u'"):
@@ -116,7 +100,7 @@ def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:
 )
 def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns: Path, monkeypatch, tmp_path) -> None:
     data = tmp_path / "readings.csv"
-    data.write_text(f"t_u,t_c\n1,2\n3,4\n5,{len(stage)}\n")  # no cache from another test
+    data.write_text(f"t_u,t_c\n1,2\n3,4\n5,{len(stage)}\n")
 
     def crash(*_: object) -> None:
         raise RuntimeError(f"crash in {stage}")
