@@ -206,11 +206,11 @@ class _Serving:
             async with asyncio.timeout(PAUSE_LIMIT), get_client() as client:
                 deployment = await client.read_deployment_by_name(f"{FLOW}/{self.name}")
                 await client.pause_deployment(deployment.id)
+                self.say("stopped; the schedule is paused")
                 for run in await _runs(client, deployment.id, UNDER_WAY):
                     await client.set_flow_run_state(run.id, Cancelled(message="tempfit serve was stopped"), force=True)
-            self.say("stopped; the schedule is paused")
         except Exception as error:
-            self.say(f"stopped; the schedule could not be paused, Prefect's server does not answer ({_cause(error)})")
+            self.say(f"Prefect's server was not told in full that this ended ({_cause(error)}); the next start mends it")
 
 
 class _Runner(Runner):

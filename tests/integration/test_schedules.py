@@ -98,8 +98,8 @@ def test_tempfit_serve_fires(place: Place, up: Services) -> None:
 
 
 def test_one_tick_at_a_time_and_no_backlog_after_a_kill(place: Place, up: Services) -> None:
-    """A tick is due each second, and takes longer; `serve` is started as a script does it, deaf to Ctrl-C."""
-    script = f"trap '' INT; exec tempfit serve {shutil.copy(THERMOMETER, place.folder)} --interval 1s"
+    """A tick is due every two seconds, and takes longer; `serve` is started as a script does it, deaf to Ctrl-C."""
+    script = f"trap '' INT; exec tempfit serve {shutil.copy(THERMOMETER, place.folder)} --interval 2s"
     log = place.folder / "bash--c.log"
     with place.running("bash", "-c", script) as serve:
         most = 0
