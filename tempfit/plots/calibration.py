@@ -188,7 +188,7 @@ def _draw_explosion(calibration: Calibration, optimum: NDArray[np.float64]) -> F
     axes.plot(0, 0, "*", color="black", markersize=11, label="exact least squares")
     for number, (x, y) in list(enumerate(away))[1:]:
         offset = (8 if x >= 0 else -8, 6 if y >= 0 else -6)
-        placed = {"ha": "left" if x >= 0 else "right", "va": "bottom" if y >= 0 else "top"}
+        placed: dict[str, Any] = {"ha": "left" if x >= 0 else "right", "va": "bottom" if y >= 0 else "top"}
         axes.annotate(f"{number}", (x, y), offset, textcoords="offset points", fontsize=8, color=ORANGE, **placed)
     axes.set_xlim(-ends[0], ends[0])
     axes.set_ylim(-ends[1], ends[1])
