@@ -93,14 +93,8 @@ def _name_curves(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
         places[k] = max(places[k], bottom + heights[k] / 2)
         bottom = places[k] + heights[k] / 2
     for k, place in places.items():
-        style: dict[str, Any] = {
-            "color": labels[k][2],
-            "fontsize": 8,
-            "va": "center",
-            "linespacing": 1.1,
-            "parse_math": False,
-        }
-        axes.text(1.015, place, "\n".join(texts[k]), transform=axes.transAxes, **style)
+        style: dict[str, Any] = {"color": labels[k][2], "fontsize": 8, "va": "center", "linespacing": 1.1}
+        axes.text(1.015, place, "\n".join(texts[k]), transform=axes.transAxes, parse_math=False, **style)
 
 
 def _draw_curve(axes: Axes, member: Member, **style: Any) -> None:
