@@ -322,13 +322,15 @@ def _find_single(sample: Sample, problem: Problem) -> Check | None:
     It does where, without that reading, the others lie at too few places to carry it; a line of readings that weigh the
     same also where the others' own slope is not significant (F test, by the scatter about the line).
     """
+    if sample.leverage.max() <= LONE:
+        return None
     scale = 1e9 / float(np.ptp(sample.z))
     _, first, times = np.unique(np.round(sample.z * scale), return_index=True, return_counts=True)
     n_terms = sample.x.shape[1]
     if len(times) == n_terms and (times == 1).any():
         row = int(first[times == 1][-1])
         why = "the others lie at one place" if n_terms == 2 else f"the others lie at {n_terms - 1} places"
-    elif n_terms == 2 and not sample.is_weighted and sample.leverage.max() > LONE:
+    elif n_terms == 2 and not sample.is_weighted:
         row = int(np.argmax(sample.leverage))
         figure = _slope_without(sample, row) / max(sample.rss / sample.freedom, sample.rounding)
         p = _f_tail(1, sample.freedom, figure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from tempfit.errors import SettingsError
 from tempfit.problem import normalize
 from tempfit.readings import Readings
 from tempfit.status import Status
+from tempfit.summary import summary
 from tests.conftest import T_C, T_U
 
 
@@ -116,17 +118,42 @@ def test_a_descent_that_did_not_arrive_at_hubers_line_should_not_be_used():
 
 
 def test_clean_readings_are_seldom_set_aside():
-    """Of 300 data sets without an outlier, some 1 % by design; with few readings the scale is vague, and fewer.
-
-    The limit, 5 %, is seven binomial standard deviations of 300 above that.
-    """
+    """Of 300 data sets without an outlier, 1 % by design, and fewer with few readings; four binomial standard
+    deviations more. By n − p degrees of freedom, which the scale does not have, they were 3 %."""
     rng = np.random.default_rng(8)
     for n in (5, 12, 40):
         config = CalibrationConfig(loss="huber")
         t_u = np.linspace(0, 50, n)
         data = [Readings(t_u, 0.5 * t_u + rng.normal(0, 0.1, n)) for _ in range(300)]
         aside = [normalize(readings, config).robust.set_aside.any() for readings in data]
-        assert np.mean(aside) < 0.05, n
+        assert np.mean(aside) < 0.01 + 4 * (0.01 * 0.99 / 300) ** 0.5, n
+
+
+def test_degrees_of_freedom_count_what_is_within_delta():
+    """m² (n − p) for a share m; least squares' own where delta leaves every reading within it, and in what is told."""
+    result = calibrate(with_outliers(np.random.default_rng(2)), loss="huber")
+    inside = np.mean(result.problem.robust.weights == 1)
+    assert 0.5 < inside < 1
+    assert result.curve.degrees_of_freedom == pytest.approx(23 * inside**2, abs=0.005)
+    told = result.as_dict()["uncertainty"]
+    assert told["degrees_of_freedom"] == result.curve.degrees_of_freedom
+    assert told["coverage_factor"] == pytest.approx(scipy.stats.t.ppf(0.975, told["degrees_of_freedom"]), rel=1e-9)
+    (uncertainty,) = [text for label, text in summary(result) if label == "uncertainty"]
+    assert uncertainty.endswith(f"ν = {result.curve.degrees_of_freedom:g}")
+    wide = calibrate((T_U, T_C), loss="huber", huber_delta=100.0)
+    assert wide.curve.degrees_of_freedom == calibrate((T_U, T_C)).curve.degrees_of_freedom == 9
+
+
+def test_four_readings_have_none_to_set_aside():
+    """With two degrees of freedom no residual is beyond the delta that is found, however far off a reading is."""
+    rng = np.random.default_rng(1)
+    for t_u in ([0.0, 1, 2, 3], [0.0, 0, 1, 1], [0.0, 1, 10, 100], [0.0, 0, 1, 5]):
+        for _ in range(10):
+            t_c = np.array(t_u) + 0.1 * rng.normal(size=4)
+            t_c[rng.integers(4)] += 50
+            assert not normalize(Readings(np.array(t_u), t_c), CalibrationConfig(loss="huber")).robust.set_aside.any()
+    found = next(check for check in calibrate((t_u, t_c), loss="huber").checks if check.name == "outliers")
+    assert (found.verdict, found.p) == ("not checked", None)
 
 
 def test_precise_readings_converge():
