@@ -257,7 +257,8 @@ def test_stated_uncertainties_and_huber_are_named_as_what_they_are():
 
 def test_the_checks_of_a_calibration_are_told_in_sentences(line):
     text = text_of(page_of(line))
-    assert "Curvature ✓ passes No curvature seen beyond the line (F(1, 8) = 3.2, p = 0.111)." in text
+    told = "No curvature seen beyond the line (F(1, 8) = 3.2, p = 0.111); it would be from 5.4 °C on."
+    assert f"Curvature ✓ passes {told}" in text
     assert "Celsius (°C) 1.0000 0 2,707 < 0.001 no" in text
 
 
