@@ -206,7 +206,13 @@ def test_status_lines():
 def test_why_stands_in_the_summary_of_what_did_not_arrive():
     """A stuck sigmoid network is told its cause, and not to use the optimizer that it uses."""
     stuck = calibrate(
-        (T_U, T_C), model="mlp", hidden="13x13x13", activation="sigmoid", scaling="none", optimizer="adam", n_epochs=3000
+        (T_U, T_C),
+        model="mlp",
+        hidden="13x13x13",
+        activation="sigmoid",
+        scaling="none",
+        optimizer="adam",
+        n_epochs=3000,
     )
     assert dict(summary(stuck))["why"].startswith("the units are saturated, no gradient passes, and only the mean")
     assert "adam" not in stuck.forecast.advice
