@@ -89,6 +89,12 @@ def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:
     assert runs_of(mlruns, "bad input") == []
 
 
+def test_settings_that_play_no_part_leave_no_run(mlruns: Path) -> None:
+    with pytest.raises(SettingsError, match='`degree` plays no part: it belongs to `model="polynomial"`'):
+        calibrate(str(THERMOMETER), settings(mlruns, "idle", degree=3))
+    assert runs_of(mlruns, "idle") == []
+
+
 @pytest.mark.parametrize(
     ("where", "stage"),
     [
