@@ -242,7 +242,9 @@ def _log_data(run: Run, readings: Readings) -> None:
     dataset = _describe_data(readings)
     try:
         run.store.client.log_inputs(run.run_id, datasets=[dataset])
-    except MlflowException:  # two runs that bring the same new data set at once; it is there the second time
+    except MlflowException as error:  # two runs that bring the same new data set at once; it is there the second time
+        if not any(word in str(error).lower() for word in ("unique", "duplicate")):
+            raise
         run.store.client.log_inputs(run.run_id, datasets=[dataset])
 
 
