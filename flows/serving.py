@@ -210,9 +210,7 @@ class _Serving:
                 for run in await _runs(client, deployment.id, UNDER_WAY):
                     await client.set_flow_run_state(run.id, Cancelled(message="tempfit serve was stopped"), force=True)
         except Exception as error:
-            self.say(
-                f"Prefect's server was not told in full that this ended ({_cause(error)}); the next start mends it"
-            )
+            self.say(f"Prefect's server was not told all of this end ({_cause(error)}); the next start mends it")
 
 
 class _Runner(Runner):
