@@ -288,7 +288,8 @@ def _check_outliers(sample: Sample, readings: Readings) -> Check:
     test = f"largest studentized residual {figure:.3g}, {_p(p)}"
     if p >= DOUBT:
         others = np.median(np.sqrt(1 - sample.leverage) * sample.root_weights)
-        seen = _least_seen(sample.freedom - 1, DOUBT / sample.n) * sample.sd / max(float(others), np.finfo(float).tiny)
+        sd = sample.sd * sample.unit / max(float(others), np.finfo(float).tiny)
+        seen = _least_seen(sample.freedom - 1, DOUBT / sample.n) * sd
         sentence = f"no outlier ({test}); a reading would be one from {seen:.2g} {readings.y_unit} on"
         return Check("outliers", "studentized residual", figure, p, Verdict.PASSES, sentence)
     far = np.flatnonzero(2 * sample.n * stdtr(sample.freedom - 1, -np.abs(t)) < DOUBT)

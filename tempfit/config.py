@@ -112,15 +112,14 @@ class ReadingsConfig(Settings):
     y: str = setting("t_c", "Column of the reference temperatures.", min_length=1, title="Column of the references")
     u_c: str = setting(
         "u_c",
-        "Column of the references' standard uncertainties, which weight the fit where the "
-        "table has it; none ignores it.",
+        "Column of the references' standard uncertainties, weights of the fit if it is there; none ignores it.",
         min_length=1,
         title="Column of the references' standard uncertainties",
     )
     u_u: str = setting(
         "u_u",
-        "Column of the readings' standard uncertainties, for both axes uncertain where the "
-        "table has it; none ignores it.",
+        "Column of the readings' standard uncertainties, for both axes uncertain if it is "
+        "there; none ignores it.",
         min_length=1,
         title="Column of the readings' standard uncertainties",
     )
@@ -220,7 +219,7 @@ class ValidationConfig(Settings):
 
     holdout: float = setting(
         0.0,
-        "Fraction of the readings to hold out, drawn by `seed`.",
+        "Fraction of the readings to hold out, by `seed`.",
         ge=0,
         lt=1,
         title="Fraction of the readings to hold out",
@@ -233,7 +232,7 @@ class ValidationConfig(Settings):
     )
     folds: int = setting(
         0,
-        "Folds of a cross-validation, drawn by `seed`; 0: none.",
+        "Folds of cross-validation, by `seed`; 0: none.",
         ge=0,
         le=1000,
         title="Folds of the cross-validation",
@@ -266,10 +265,8 @@ class TrainingConfig(ModelConfig):
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0, title="Gradient norm to clip to")
-    l1: float = setting(
-        0.0, "Adds l1 * (|w| + |b|), over all parameters, to the loss.", ge=0, title="L1 regularization"
-    )
-    l2: float = setting(0.0, "Adds l2 * (w² + b²), over all parameters, to the loss.", ge=0, title="L2 regularization")
+    l1: float = setting(0.0, "L1 penalty, l1 * (|w| + |b|), of all parameters.", ge=0, title="L1 regularization")
+    l2: float = setting(0.0, "L2 penalty, l2 * (w² + b²), of all parameters.", ge=0, title="L2 regularization")
     loss: Literal["squared", "huber", "york"] = setting(
         "squared",
         "squared, huber (weighs outliers less) or york (both axes uncertain; the columns of "
@@ -288,17 +285,17 @@ class TrainingConfig(ModelConfig):
     b_start: float = setting(0.0, "Where b starts, in scaled units.", title="Start value of b, in scaled units")
     tolerance: float = setting(
         1e-12,
-        "Stop where the gradient is below this fraction of the norms of readings and residuals, multiplied "
-        "(an mlp's: of its first norm); 0 trains every epoch.",
+        "Stop where the gradient is below this fraction of the norms that it is a product of (an mlp's: of its first); "
+        "0: never.",
         ge=0,
         lt=1,
-        title="Gradient norm that ends training, relative to the first",
+        title="Gradient that ends training, relative to the norms it is a product of",
     )
     dtype: Literal["float32", "float64"] = setting(
-        "float64", "Precision of the training.", title="Precision of the training"
+        "float64", "float32 or float64, in training.", title="Precision of the training"
     )
     device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto", "Where to train; auto takes a GPU for large batches only.", title="Device to train on"
+        "auto", "auto (a GPU for large batches only), cpu or cuda.", title="Device to train on"
     )
 
     @model_validator(mode="before")
@@ -475,7 +472,7 @@ def format_rate(rate: float, digits: int = 3) -> str:
 
 def format_limit(rate: float, digits: int = 3) -> str:
     """A rate that is a limit, as `format_rate` writes it, never more than it is: above it, descent may explode."""
-    nearly = repr(rate * (1 + 1e-12))  # 0.5 less its rounding is 0.5
+    nearly = repr(float(rate) * (1 + 1e-12))  # 0.5 less its rounding is 0.5
     return format_rate(float(Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(nearly)), digits)
 
 

@@ -99,7 +99,7 @@ def test_warnings_are_wrapped_beside_their_word():
 
 @pytest.mark.parametrize("uri", ["http://lab:5000", "sqlite:///mlruns/mlflow.db"])
 def test_a_tracking_servers_pages_are_named_and_a_folders_files(uri, tmp_path):
-    """The routes are those of MLflow's page (main.js: /experiments/:experimentId/runs/:runUuid/artifactPath/*)."""
+    """The routes are those of MLflow's page, whose tab of artifacts is `artifacts` with the path behind it."""
     store = Store(MlflowClient(tracking_uri="http://lab:5000"), uri, tmp_path, None)
     run = Run(store, "ac05", "7", "name", 0, hold(tmp_path / "running", "ac05"))
     url = run.url("http://lab:5000")
@@ -108,7 +108,7 @@ def test_a_tracking_servers_pages_are_named_and_a_folders_files(uri, tmp_path):
     run.lease.release()
     if uri.startswith("http"):
         assert told == url == "http://lab:5000/#/experiments/7/runs/ac05?" + url.partition("?")[2]
-        assert place == "http://lab:5000/#/experiments/7/runs/ac05/artifactPath/figures/line.png"
+        assert place == url.replace("ac05?", "ac05/artifacts/figures/line.png?")
     else:
         assert told == f"tempfit ui --mlruns 'my runs'  →  {url}"
         assert place == "/mlruns/line.png"

@@ -52,7 +52,7 @@ CASES = {
     "networks": ({"model": "mlp"}, {"model": "mlp", "hidden": "3"}),
     "eight of long labels": tuple(
         {"l1": 0.1 * k, "l2": 0.001 * k, "momentum": 0.1 * k, "clip_norm": 1.0 + k, "w_start": 1.2345678 * k,
-         "b_start": 2.3456789 * k, "huber_delta": 1.0 + k, "tolerance": 0.1 * k, "y_unit": f"$K_{k}$ of $T"}
+         "b_start": 2.3456789 * k, "coverage": 0.9 + 0.01 * k, "tolerance": 0.1 * k, "y_unit": f"$K_{k}$ of $T"}
         for k in range(8)
     ),
     "nine alike": ({},) * 9,

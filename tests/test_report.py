@@ -82,7 +82,7 @@ def as_recorded(result: Calibration, **extra: Any) -> Record:
 def page_of(result: Calibration, fields: dict[str, Any] | None = None, *, with_run: bool = True, **options: Any) -> str:
     parquet = io.BytesIO()
     _residuals(result).to_parquet(parquet)
-    observed = read_observed(parquet.getvalue()) if with_run else None
+    observed = read_observed(parquet.getvalue(), "ac05") if with_run else None
     extra = options.pop("extra", {})
     return to_page(gather(as_recorded(result, **extra), Fields.model_validate(fields or {}), observed, **options))
 

@@ -199,7 +199,7 @@ def test_holdout_draws_its_fraction_by_the_seed():
         ({"holdout_rows": "9" * 30}, SettingsError, "holdout_rows: there is no row 999"),
         ({"holdout_rows": "2;10"}, SettingsError, "holdout_rows: "),
         ({"folds": 12}, SettingsError, "folds: 11 readings cannot be dealt into 12 folds"),
-        ({"folds": 1}, SettingsError, "folds: one fold leaves nothing to train on"),
+        ({"folds": 1}, SettingsError, "`folds`: one fold leaves nothing to train on"),
         ({"holdout": 0.04}, SettingsError, "holdout: 0.04 of 11 readings is none; use 0.091 or more"),
         ({"holdout": 1.0}, SettingsError, "holdout: should be less than 1, got 1.0"),
         ({"holdout": 0.8}, ReadingsError, "2 readings that are not held out, 2 of them different, do not carry a line"),

@@ -144,7 +144,7 @@ def test_what_cannot_be_fitted_so_is_refused():
             calibrate(both, **options)
     with pytest.raises(SettingsError, match="york needs the columns u_c and u_u; <memory> has u_c alone"):
         calibrate(Readings(T_U, T_C, u_c=np.ones(11)), loss="york")
-    with pytest.raises(SettingsError, match='loss york is for `model="line"`'):
+    with pytest.raises(SettingsError, match='`loss="york"` is for `model="line"`'):
         calibrate(both, loss="york", model="polynomial")
     u_c, u_u = np.array([10, 1, 0.1, 1]), np.array([1, 10, 100, 0.1])
     vague = Readings(np.array([1.0, 5, 6, 7]), np.array([0.0, -2, -2, -1]), u_c=u_c, u_u=u_u)

@@ -82,12 +82,10 @@ def start_run(
     with told_as(what):
         experiment_id = _ensure_experiment(store, config.experiment)
         name = f"{Path(readings.source).stem.strip('<>')}, {label or config.label}"
-        told = {"data_sha256": readings.sha256, **tags}
-        if params is None:
-            told[REPEAT_TAG] = repeat_key(readings, config)
         begun = _find_begun(store, experiment_id, tags) if again else None
         if begun is None:
-            begun = store.client.create_run(experiment_id, run_name=name, tags={**provenance(), **told})
+            told = {**provenance(), "data_sha256": readings.sha256, **tags}
+            begun = store.client.create_run(experiment_id, run_name=name, tags=told)
         run_id = begun.info.run_id
         run = Run(store, run_id, experiment_id, name, begun.info.start_time, leases.hold(store.running, run_id))
     with _failed_unless_done(run), told_as(what), store.whole():
@@ -164,7 +162,8 @@ def log_calibration(
     what = f"cannot record run {run_id} at {run.store.uri}"
     with told_as(what), run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
         metrics = result_metrics(calibration, run.start_time, HISTORY_POINTS)
-        client.log_batch(run_id, metrics, tags=as_tags(result_tags(calibration)))
+        repeats = {REPEAT_TAG: repeat_key(calibration.readings, calibration.config)}
+        client.log_batch(run_id, metrics, tags=as_tags({**result_tags(calibration), **repeats}))
         names = _write_files(Path(folder), calibration, figures)
         client.log_artifacts(run_id, folder)
         _log_model(run, calibration, again)
@@ -202,7 +201,7 @@ def _ensure_experiment(store: Store, name: str) -> str:
 def provenance() -> dict[str, str]:
     """Tags that say who and what made the run; MLflow's page shows them as its author and source."""
     tags = {}
-    commit = _git_commit()
+    commit = _git_commit(__file__)
     if commit:
         tags["mlflow.source.git.commit"] = commit
     return {
@@ -221,11 +220,11 @@ def _user() -> str:
 
 
 @cache
-def _git_commit() -> str | None:
+def _git_commit(source: str) -> str | None:
     """The commit that tempfit runs from, with `-dirty` for uncommitted changes; None outside a checkout of it."""
-    command = ["git", "-C", str(Path(__file__).parent)]
+    command = ["git", "-C", str(Path(source).parent)]
     try:
-        subprocess.run([*command, "ls-files", "--error-unmatch", __file__], check=True, capture_output=True, timeout=10)
+        subprocess.run([*command, "ls-files", "--error-unmatch", source], check=True, capture_output=True, timeout=10)
         described = subprocess.run(
             [*command, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             check=True,

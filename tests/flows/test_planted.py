@@ -100,14 +100,17 @@ def test_a_planted_result_runs_where_results_are_kept(storage: Path, mark: Path)
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_no_result_is_read_or_kept(storage: Path, mark: Path, mlruns: Path, tmp_path: Path) -> None:
+def test_no_result_is_read_or_kept(
+    storage: Path, mark: Path, mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = "planted results"
     outcome = calibrate(str(THERMOMETER), settings(mlruns, experiment))
     assert outcome.calibration.w == pytest.approx(EXACT_W, rel=1e-9)
     folder = tmp_path / "sensors"
     folder.mkdir()
     (folder / "one.csv").write_bytes(THERMOMETER.read_bytes())
-    state = retrain(str(folder), settings(mlruns, experiment), return_state=True)
+    monkeypatch.chdir(mlruns.parent)  # where a deployment's working folder is, its runs are
+    state = retrain(str(folder), experiment, return_state=True)
     swept = sweep(str(THERMOMETER), ["learning_rate=0.1,0.5"], None, settings(mlruns, experiment))
     assert (state.is_completed(), swept.sweep.best is not None) == (True, True)
     told = [run.data.metrics["w"] for run in runs_of(mlruns, experiment) if "w" in run.data.metrics]
@@ -219,8 +222,9 @@ def test_no_module_beside_the_readings_is_loaded(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     open_store(tmp_path / "mlruns")
     start = [sys.executable, "-m", "uvicorn", "--version"]
-    monkeypatch.setattr("tempfit.cli.app", lambda _: subprocess.run(start, check=True))
-    cli.main([])
+    monkeypatch.setattr("tempfit.cli.app", lambda *_, **__: subprocess.run(start, check=True).returncode)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main([])
     assert not (tmp_path / "fired").exists()
     monkeypatch.delenv("PYTHONSAFEPATH")
     subprocess.run(start)

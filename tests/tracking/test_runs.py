@@ -25,6 +25,7 @@ from tempfit.errors import ServiceError
 from tempfit.grid import settings_in_play
 from tempfit.readings import load_readings
 from tempfit.tracking import runs
+from tempfit.tracking.repeats import REPEAT_TAG
 from tempfit.tracking.runs import Run, as_params, ended, log_calibration, start_run
 from tempfit.tracking.store import open_store
 from tests.conftest import T_C, T_U, THERMOMETER
@@ -92,7 +93,7 @@ def test_mlflows_pages_show_what_matters_first(mlruns: Path) -> None:
     run, result, _ = record(mlruns)
     shown = [key for key in read(run).data.tags if not key.startswith("mlflow.")]
     assert shown[:6] == ["data_sha256", "prefect.flow_run_id", "status", "outcome", "why", "usable"]
-    assert shown[-1] == "versions"
+    assert shown[-2:] == ["versions", REPEAT_TAG]
     metrics = [metric.key for metric in runs.result_metrics(result, 0, 300)]
     assert list(dict.fromkeys(metrics))[:3] == ["loss", "w", "b"]
     assert [key for key in metrics if "/" in key] == []
@@ -161,7 +162,7 @@ def test_a_diverged_run_has_finite_metrics_and_no_model(mlruns: Path) -> None:
         points = run.store.client.get_metric_history(run.run_id, key)
         assert all(math.isfinite(point.value) and abs(point.value) < 1.79e308 for point in points)
     assert not stored.outputs.model_outputs
-    assert '`scaling="standardize"`' in stored.data.tags["advice"]
+    assert '`scaling="standardize", learning_rate=0.5`' in stored.data.tags["advice"]
     assert json.loads(Path(artifacts["calibration.json"]).read_text())["overflow_epoch"] == result.fit.diverged_at
 
 
