@@ -168,7 +168,7 @@ def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
     """The sweep's table as an artifact on Prefect's page of the flow run."""
     table = sweep_table.to_markdown(result, most=20)
     page = summary.to_page(result.headline(), to_small_png(picture), "the loss of all configurations", table, links)
-    _publish(page, "sweep", result.headline())
+    _publish(page, artifact_key("sweep", result.readings.source), result.headline())
 
 
 def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from flows.sweep import sweep
 from tempfit.errors import SettingsError
@@ -31,8 +31,9 @@ def test_a_whole_sweep(mlruns: Path) -> None:
     figures = {item.path for item in client_of(mlruns).list_artifacts(parent.info.run_id, "figures")}
     assert figures == {"figures/losses.png", "figures/map.png"}
     assert f"/runs/{parent.info.run_id}?" in outcome.url
+    of_this = ArtifactFilterFlowRunId(any_=[parent.data.tags["prefect.flow_run_id"]])
     with get_client(sync_client=True) as client:
-        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["sweep"])))
+        (artifact,) = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=of_this))
     assert artifact.data.startswith(f"# {outcome.sweep.headline()}")
     assert "| learning_rate | scaling | outcome |" in artifact.data
     assert outcome.url in artifact.data
