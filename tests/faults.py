@@ -23,8 +23,8 @@ class FaultyProxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, target: str, first: int, mode: Mode):
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, target: str, first: int, mode: Mode, port: int):
+        super().__init__(("127.0.0.1", port), _Handler)
         address = urlsplit(target)
         self.target = (address.hostname or "", address.port or 80)
         self.first, self.mode = first, mode
@@ -42,8 +42,9 @@ class FaultyProxy(ThreadingHTTPServer):
 
 
 @contextmanager
-def faulty(target: str, first: int, mode: Mode) -> Iterator[FaultyProxy]:
-    proxy = FaultyProxy(target, first, mode)
+def faulty(target: str, first: int, mode: Mode, port: int = 0) -> Iterator[FaultyProxy]:
+    """The proxy while the block lasts; port: where, 0 for any that is free."""
+    proxy = FaultyProxy(target, first, mode, port)
     thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
