@@ -24,10 +24,10 @@ run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
 	$(BIN)/tempfit calibrate data/thermometer.csv
 	@echo "'make ui' shows the run in MLflow, with its pictures; 'make help' lists what else there is"
 
-test: $(INSTALLED)  ## the tests that need no service of their own, in a process a core (four at most)
+test: $(INSTALLED)  ## the tests that need no service of their own, in one process more than cores (four at most)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes
+test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes, and what takes long by nature
 	$(BIN)/python -m pytest -m integration
 
 check: $(INSTALLED)  ## lint, format, types, direction of imports

@@ -18,6 +18,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows import tasks
+from flows.marks import MARKED
 from flows.tick import files_of_readings, run_tick
 from tempfit.calibration import Calibration
 from tempfit.config import CalibrationConfig, FitConfig, TrackingConfig
@@ -33,7 +34,7 @@ def _flow_run_name() -> str:
     return f"{FLOW} {Path(flow_run.parameters['data']).name}"
 
 
-@flow(name=FLOW, flow_run_name=_flow_run_name, persist_result=False)
+@flow(name=FLOW, flow_run_name=_flow_run_name, **MARKED)
 def retrain(
     data: str = "data",
     experiment: str = "calibrate",
@@ -52,7 +53,7 @@ def bind(data: Path, where: TrackingConfig) -> Flow[..., State[Any]]:
     Neither is a parameter: whoever can ask Prefect's API for a run chooses settings, and no place to read or write.
     """
 
-    @flow(name=FLOW, flow_run_name=f"{FLOW} {data.name}".replace("{", "{{").replace("}", "}}"), persist_result=False)
+    @flow(name=FLOW, flow_run_name=f"{FLOW} {data.name}".replace("{", "{{").replace("}", "}}"), **MARKED)
     def retrain(config: FitConfig = FitConfig()) -> State[Any]:  # noqa: B008
         """Calibrate what this deployment serves, where it has changed.
 

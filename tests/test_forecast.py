@@ -113,7 +113,7 @@ def cures(advice: str) -> list[dict[str, Any]]:
     return [eval(f"dict({found})", {}) for found in ADVISED.findall(advice)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     scaling=st.sampled_from(["none", "factor", "standardize", "minmax"]),
@@ -176,7 +176,7 @@ def test_rates_read_as_people_write_them(rate, text):
 RATES = st.one_of(st.floats(0.01, 0.97), st.floats(1.03, 30.0))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     scaling=st.sampled_from(["none", "factor", "standardize", "minmax"]),

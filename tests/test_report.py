@@ -469,6 +469,7 @@ def test_the_pdf_is_the_same_at_any_time_whatever_cuts_its_fonts_down(monkeypatc
     assert "SOURCE_DATE_EPOCH" not in os.environ
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("pango")
 def test_a_hostile_text_changes_no_other_text_of_the_pdf(line):
     """The longest, 4,000 letters in each of two cells, fills more than a page."""

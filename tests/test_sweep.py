@@ -125,6 +125,7 @@ def tutorial() -> Sweep:
     return run_sweep(plan_sweep(READINGS, preset_grid("tutorial", CalibrationConfig())))
 
 
+@pytest.mark.integration
 def test_the_tutorials_table(tutorial):
     """Against the design's figures, which were computed by other implementations."""
     by_name = {member.name: member.calibration for member in tutorial.members}
@@ -156,6 +157,7 @@ def test_the_tutorials_table(tutorial):
     assert words["preprocessing: standardize, 0.5"] is Outcome.ARRIVES
 
 
+@pytest.mark.integration
 def test_the_best_the_median_and_the_worst_curve_are_named_beside_the_picture(tutorial):
     """Without overlaps, outside the axes and inside the picture."""
     grid = sweep("learning_rate=1e-4..1:9", "scaling=none,factor,standardize,minmax", n_epochs=300)
@@ -174,6 +176,7 @@ def test_the_best_the_median_and_the_worst_curve_are_named_beside_the_picture(tu
             assert 0 <= box.y0 < box.y1 <= figure.bbox.y1
 
 
+@pytest.mark.integration
 def test_remedies_that_only_hide_the_problem_are_said_to(tutorial):
     said = {member.name: why(member.calibration) for member in tutorial.members}
     for name in (
@@ -189,6 +192,7 @@ def test_remedies_that_only_hide_the_problem_are_said_to(tutorial):
     assert "L2 adds 0.02 to a curvature of 5883" in said["L2 regularization: 0.01"]
 
 
+@pytest.mark.integration
 def test_a_saturated_network_on_raw_readings_knows_the_mean_alone(tutorial):
     """What "only the mean temperature is learned" claims: the loss is the variance of t_c."""
     for member in tutorial.members:
@@ -196,6 +200,7 @@ def test_a_saturated_network_on_raw_readings_knows_the_mean_alone(tutorial):
             assert member.calibration.mean_squared_error == pytest.approx(T_C.var(), rel=0.01)
 
 
+@pytest.mark.integration
 def test_tables(tutorial):
     table = make_table(tutorial)
     assert table.columns == ("configuration", "outcome", "final loss", "0.1 % at epoch", "why")
@@ -213,6 +218,7 @@ def test_tables(tutorial):
     assert {row[:2] for row in idle.rows} == {("none", ""), ("factor", "0.1"), ("factor", "0.5")}
 
 
+@pytest.mark.integration
 def test_the_readme_has_the_same_table(tutorial):
     """Networks' later digits depend on the processor: rounding grows over thousands of updates."""
     computed = to_markdown(tutorial).splitlines()

@@ -128,6 +128,7 @@ print(json.dumps(sorted(set(asked))))
 REPORTED_TO = ["api2.amplitude.com", "config.mlflow-telemetry.io"]  # by Prefect 3.8 and MLflow 3.17
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("told", "asked"), [({}, []), ({"DO_NOT_TRACK": "false"}, REPORTED_TO)])
 def test_a_script_that_imports_a_flow_reports_home_only_if_told(
     told: dict[str, str], asked: list[str], tmp_path: Path
