@@ -118,8 +118,7 @@ class ReadingsConfig(Settings):
     )
     u_u: str = setting(
         "u_u",
-        "Column of the readings' standard uncertainties, for both axes uncertain if it is "
-        "there; none ignores it.",
+        "Column of the readings' standard uncertainties, for both axes uncertain if it is there; none ignores it.",
         min_length=1,
         title="Column of the readings' standard uncertainties",
     )
