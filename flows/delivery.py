@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from httpx import HTTPError, HTTPStatusError, TimeoutException
-from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, temporary_settings
 
+from flows.server import crowd
 from flows.tasks import Watcher, watched
 from tempfit.errors import ServiceError
 from tempfit.tracking.store import without_password
@@ -38,7 +39,8 @@ def run_flow(flow: Callable[..., Result], watcher: Watcher, *arguments: Any) -> 
     computed: list[Any] = []
     tracked: list[Result] = []
     watcher = replace(watcher, on_computed=computed.append, on_tracked=tracked.append)
-    with watched(watcher):
+    patience = {PREFECT_API_REQUEST_TIMEOUT: crowd() * PREFECT_API_REQUEST_TIMEOUT.value()}
+    with watched(watcher), temporary_settings(patience):
         try:
             result = flow(*arguments)
         except Exception as error:

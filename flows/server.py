@@ -102,6 +102,11 @@ def announced() -> PrefectServer | None:
     return server if server.is_alive() else None
 
 
+def crowd() -> float:
+    """How many commands share the server with this one, for each core: so many times as long may an answer take."""
+    return max(1.0, leases.count_held(_home() / "clients") / (os.cpu_count() or 1))
+
+
 class Announcement:
     """Lets commands of the same user join a lasting server at this port, from `make` to `withdraw`."""
 

@@ -89,6 +89,21 @@ def is_held(folder: Path, name: str) -> bool:
     return folder.is_dir() and _any_locked(folder, f"{name}{_SUFFIX}")
 
 
+def count_held(folder: Path) -> int:
+    """How many leases in `folder` living processes hold, this one's among them."""
+    if not folder.is_dir():
+        return 0
+    n_held = 0
+    with _whole(folder):
+        for path in folder.glob(f"*{_SUFFIX}"):
+            lease = _try_to_lock(path)
+            if lease is None:
+                n_held += 1
+            else:
+                lease.lock.release()
+    return n_held
+
+
 def any_held(folder: Path) -> bool:
     """Whether a living process holds any lease in `folder`."""
     return folder.is_dir() and _any_locked(folder, f"*{_SUFFIX}")

@@ -52,6 +52,7 @@ def test_a_held_lease_is_neither_abandoned_nor_to_be_had(tmp_path: Path) -> None
 def test_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:
     assert not leases.any_held(tmp_path / "missing")
     assert not leases.is_held(tmp_path / "missing", "run")
+    assert leases.count_held(tmp_path / "missing") == 0
     assert list(leases.abandoned(tmp_path / "missing")) == []
 
 
@@ -87,3 +88,13 @@ def test_many_sweepers_share_the_abandoned_leases(tmp_path: Path) -> None:
             name for names in pool.map(lambda _: [n for n, _ in leases.abandoned(tmp_path)], range(8)) for name in names
         ]
     assert sorted(found) == sorted(f"run-{number}" for number in range(20))
+
+
+def test_living_leases_are_counted_ones_own_too(tmp_path: Path) -> None:
+    own, holder = leases.hold(tmp_path, "own"), start_holder(tmp_path)
+    assert leases.count_held(tmp_path) == 2
+    holder.kill()
+    holder.wait()
+    assert leases.count_held(tmp_path) == 1
+    own.release()
+    assert leases.count_held(tmp_path) == 0

@@ -20,6 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.server import free_port, is_healthy
 from tempfit import leases
 from tempfit.config import CalibrationConfig
+from tempfit.grid import settings_in_play
 from tempfit.tracking.store import PARENT_TAG
 from tests.conftest import T_C, T_U, THERMOMETER
 from tests.integration.conftest import ROOT, Place, Services, wait_for
@@ -193,11 +194,11 @@ def test_with_a_tracking_server_a_sweep_and_all_its_children_go_there(place: Pla
     assert len(place.runs()) == 13
     assert len({child.data.tags["tempfit.member"] for child in children}) == 12
     assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
-    n_settings = len(CalibrationConfig().hyperparameters())
     for child in children:
         member = result["members"][int(child.data.tags["tempfit.member"])]
         assert child.data.tags["outcome"] == member["outcome"]
-        assert len(child.data.params) == n_settings
+        config = CalibrationConfig(**member["settings"])
+        assert set(child.data.params) == set(settings_in_play(config, ["learning_rate", "scaling"]))
         assert child.data.metrics["loss"] == pytest.approx(member["loss"], rel=1e-12)
         points = client.get_metric_history(child.info.run_id, "loss")
         assert max(point.step for point in points) == member["n_epochs"]
