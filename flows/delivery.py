@@ -7,12 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from httpx import HTTPError, HTTPStatusError, TimeoutException
-from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, temporary_settings
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 from flows.server import crowd
 from flows.tasks import Watcher, watched
 from tempfit.errors import ServiceError
 from tempfit.tracking.store import without_password
+
+MOST_RETRIES = 5  # as Prefect has it, where nothing is said
 
 Computed = TypeVar("Computed")
 Result = TypeVar("Result")
@@ -39,8 +46,7 @@ def run_flow(flow: Callable[..., Result], watcher: Watcher, *arguments: Any) -> 
     computed: list[Any] = []
     tracked: list[Result] = []
     watcher = replace(watcher, on_computed=computed.append, on_tracked=tracked.append)
-    patience = {PREFECT_API_REQUEST_TIMEOUT: crowd() * PREFECT_API_REQUEST_TIMEOUT.value()}
-    with watched(watcher), temporary_settings(patience):
+    with watched(watcher), temporary_settings(_patience()):
         try:
             result = flow(*arguments)
         except Exception as error:
@@ -49,6 +55,15 @@ def run_flow(flow: Callable[..., Result], watcher: Watcher, *arguments: Any) -> 
                 raise failure from error
             return Delivery(computed[0], tracked[0] if tracked else None, failure)
     return Delivery(computed[0], result)
+
+
+def _patience() -> dict[Any, Any]:
+    """With a server that a crowd shares: its answers take longer, and while its database is locked, it has none."""
+    times, retries = crowd(), PREFECT_CLIENT_MAX_RETRIES.value()
+    return {
+        PREFECT_API_REQUEST_TIMEOUT: times * PREFECT_API_REQUEST_TIMEOUT.value(),
+        PREFECT_CLIENT_MAX_RETRIES: retries if times == 1 else max(retries, MOST_RETRIES),
+    }
 
 
 def failure_of_prefect(error: HTTPError) -> ServiceError:

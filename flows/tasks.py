@@ -190,6 +190,6 @@ def artifact_key(kind: str, source: str) -> str:
 
 
 def _publish(page: str, key: str, description: str) -> None:
-    """Asked once: where the server fails, the flow run's end cannot be told either, and that is tried again."""
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    """Asked once less: where the server fails, the flow run's end cannot be told either, and that is tried again."""
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: max(0, PREFECT_CLIENT_MAX_RETRIES.value() - 1)}):
         create_markdown_artifact(page, key=key, description=description)
