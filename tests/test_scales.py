@@ -108,6 +108,7 @@ def test_stated_uncertainties_take_chi_squared():
     assert scale.p == pytest.approx(scipy.stats.chi2.sf(2 * scale.statistic, 2), rel=1e-12)
 
 
+@pytest.mark.integration
 def test_p_is_uniform_for_thermometers_in_fahrenheit():
     """2,000 calibrations, of which only the readings' noise differs; one solution is found for all of them at once."""
     rng = np.random.default_rng(3)

@@ -50,7 +50,7 @@ configs = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(chosen=st.lists(configs, min_size=2, max_size=12, unique=True))
 def test_a_member_is_the_configuration_run_alone(chosen):
     """To 1e-9 relative, as long as the descent itself does not magnify rounding.
@@ -383,7 +383,7 @@ random_settings = st.fixed_dictionaries(
 ).map(lambda chosen: chosen if chosen["model"] == "mlp" else {k: v for k, v in chosen.items() if k != "activation"})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(chosen=random_settings, seed=st.integers(0, 2**32 - 1), noise=st.sampled_from([0.0, 0.1, 3.0]))
 def test_sentences_are_true(chosen, seed, noise):
     """Each says something that can be checked on the fit."""

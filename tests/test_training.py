@@ -100,7 +100,7 @@ def test_one_start_value_per_member_and_one_of_everything_else():
     assert [fit.n_epochs for fit in together[:3]] == [300, 400, 17]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     rows=st.integers(3, 60),
@@ -125,7 +125,7 @@ def test_rows_and_their_factor_have_the_same_history(seed, rows, options):
     assert on_factor.history.params == pytest.approx(on_rows.history.params, rel=1e-9, abs=1e-9 * scale)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     optimizer=st.sampled_from(["sgd", "adam", "rmsprop"]),
@@ -145,7 +145,7 @@ def test_a_member_does_not_depend_on_the_others(seed, optimizer, loss):
         assert fit.history.params == pytest.approx(alone.history.params, rel=1e-12, abs=1e-14)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), scaling=st.sampled_from(["factor", "standardize", "minmax"]))
 def test_scaling_folded_back_is_the_fit_on_raw_units(seed, scaling):
     """On raw units, gradient descent preconditioned by A Aᵀ walks where plain descent walks on scaled units.
@@ -228,7 +228,7 @@ def test_sample_is_even_in_updates_even_where_the_history_was_thinned(keep):
     assert (late[1:] / late[:-1]).max() < 1.039 * 1.006**2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     rates=st.lists(st.floats(-3.0, 0.0), min_size=1, max_size=4),
     n_epochs=st.lists(st.integers(1, 2500), min_size=4, max_size=4),

@@ -204,6 +204,7 @@ def within_binomial_error(hits: int, n: int, p: float) -> bool:
     return abs(hits - n * p) < 4 * (n * p * (1 - p)) ** 0.5
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("t_u", [20.0, 50.0, 90.0])
 def test_the_bands_cover_what_they_say(simulated, t_u):
     rng = np.random.default_rng(int(t_u))
@@ -221,6 +222,7 @@ def test_the_bands_cover_what_they_say(simulated, t_u):
     assert not within_binomial_error(narrower, N_SIMULATED, 0.95)
 
 
+@pytest.mark.integration
 def test_the_inverse_covers_what_it_says(simulated):
     """The reading for a temperature, from a single observation of it."""
     rng = np.random.default_rng(3)
@@ -231,6 +233,7 @@ def test_the_inverse_covers_what_it_says(simulated):
     assert within_binomial_error(hits, N_SIMULATED, 0.95)
 
 
+@pytest.mark.integration
 def test_p_values_of_the_checks_are_uniform(simulated):
     """Of readings that a line explains, a share p of all p-values is below p; those of Bonferroni at most."""
     for name in ("curvature", "autocorrelation"):

@@ -120,6 +120,7 @@ def test_certain_readings_are_a_weighted_fit():
     assert york.loss == pytest.approx(weighted.loss, rel=1e-9)
 
 
+@pytest.mark.integration
 def test_stated_uncertainties_cover_the_truth():
     """2,000 simulated calibrations: w within 1.96 u(w) in 95 % of them, to four binomial standard deviations."""
     rng = np.random.default_rng(11)
