@@ -150,6 +150,7 @@ def test_readings_are_parsed_and_bounded():
             parse_readings(text)
 
 
+@pytest.mark.integration
 def test_weasyprint_is_imported_for_pdfs_alone(recorded, mlruns, here):
     code = "import sys; from tempfit.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\n"
     code += "sys.exit('weasyprint' in sys.modules)"

@@ -55,7 +55,7 @@ def test_overflow_happens_at_the_epoch_foretold(settings, dtype):
         {"scaling": "minmax", "learning_rate": 0.7},
         {"scaling": "standardize", "learning_rate": 0.5},
         {"scaling": "standardize", "learning_rate": 0.01},
-        {"scaling": "none", "learning_rate": 3.3e-4, "n_epochs": 100_000},
+        pytest.param({"scaling": "none", "learning_rate": 3.3e-4, "n_epochs": 100_000}, marks=pytest.mark.integration),
     ],
     ids=str,
 )

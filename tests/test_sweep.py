@@ -264,6 +264,7 @@ def test_perfect_readings_can_be_swept_and_drawn():
     assert len(draw_figures(perfect)) == 2
 
 
+@pytest.mark.integration
 def test_the_map_shows_the_forecasts_critical_rate_between_what_converges_and_what_does_not():
     result = sweep("learning_rate=1e-4..1e-1:31", "scaling=none,factor", n_epochs=100_000)
     x, y = result.axes

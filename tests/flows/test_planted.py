@@ -39,6 +39,8 @@ from tests.flows.conftest import Command, run_python, runs_of, settings
 
 EXACT_W = 152075 / 283314  # of the tutorial's readings, in whole numbers
 
+pytestmark = pytest.mark.integration
+
 
 def fire(mark: str) -> Readings:
     """What a planted pickle calls: it leaves a mark, and readings with which w would be half as large."""

@@ -28,7 +28,7 @@ from tempfit.errors import ServiceError
 from tests.conftest import THERMOMETER
 from tests.flows.conftest import client_of, runs_of
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.integration]
 
 
 @pytest.fixture

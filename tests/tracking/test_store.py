@@ -41,6 +41,7 @@ def test_what_an_opened_store_has(mlruns: Path) -> None:
     assert store.client.search_experiments()  # MLflow's own Default: the tables are there
 
 
+@pytest.mark.integration
 def test_a_creation_that_was_cut_off_is_done_again(mlruns: Path, tmp_path: Path) -> None:
     (tmp_path / "mlflow.db.unfinished").write_bytes(b"half a database")
     store = open_store(tmp_path)
