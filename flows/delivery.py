@@ -14,12 +14,12 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.server import crowd
+from flows.server import is_crowded
 from flows.tasks import Watcher, watched
 from tempfit.errors import ServiceError
 from tempfit.tracking.store import without_password
 
-MOST_RETRIES = 5  # as Prefect has it, where nothing is said
+CROWD_TIMEOUT, CROWD_RETRIES = 60.0, 5  # seconds, and times: what Prefect takes where nothing is said
 
 Computed = TypeVar("Computed")
 Result = TypeVar("Result")
@@ -58,11 +58,12 @@ def run_flow(flow: Callable[..., Result], watcher: Watcher, *arguments: Any) -> 
 
 
 def _patience() -> dict[Any, Any]:
-    """With a server that a crowd shares: its answers take longer, and while its database is locked, it has none."""
-    times, retries = crowd(), PREFECT_CLIENT_MAX_RETRIES.value()
+    """With a server that a crowd shares, Prefect's own: its answers take long, and its database is locked at times."""
+    if not is_crowded():
+        return {}
     return {
-        PREFECT_API_REQUEST_TIMEOUT: times * PREFECT_API_REQUEST_TIMEOUT.value(),
-        PREFECT_CLIENT_MAX_RETRIES: retries if times == 1 else max(retries, MOST_RETRIES),
+        PREFECT_API_REQUEST_TIMEOUT: max(PREFECT_API_REQUEST_TIMEOUT.value(), CROWD_TIMEOUT),
+        PREFECT_CLIENT_MAX_RETRIES: max(PREFECT_CLIENT_MAX_RETRIES.value(), CROWD_RETRIES),
     }
 
 

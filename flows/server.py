@@ -102,9 +102,9 @@ def announced() -> PrefectServer | None:
     return server if server.is_alive() else None
 
 
-def crowd() -> float:
-    """How many commands share the server with this one, for each core: so many times as long may an answer take."""
-    return max(1.0, leases.count_held(_home() / "clients") / (os.cpu_count() or 1))
+def is_crowded() -> bool:
+    """Whether more commands share the server with this one than there are cores."""
+    return leases.count_held(_home() / "clients") > (os.cpu_count() or 1)
 
 
 class Announcement:

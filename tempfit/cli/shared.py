@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILURE, EXIT_INPUT, EXIT_DIVERGED = 1, 2, 3
 PATIENCE = {  # with Prefect's server, unless the user says otherwise; its own would take 145 s for one that is gone
-    "PREFECT_API_REQUEST_TIMEOUT": "6",  # seconds; a flow asks twice, and twice more to tell its end
+    "PREFECT_API_REQUEST_TIMEOUT": "4",  # seconds; a flow that a server leaves alone asks six times until it ends
     "PREFECT_CLIENT_MAX_RETRIES": "1",
 }
 QUIET_PREFECT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL"}
