@@ -50,7 +50,8 @@ def run_flow(flow: Callable[..., Result], watcher: Watcher, *arguments: Any) -> 
         try:
             result = flow(*arguments)
         except Exception as error:
-            failure = failure_of_prefect(error) if isinstance(error, HTTPError) else error
+            of_prefect = next((e for e in (error, error.__cause__) if isinstance(e, HTTPError)), None)
+            failure = error if of_prefect is None else failure_of_prefect(of_prefect)
             if not computed:
                 raise failure from error
             return Delivery(computed[0], tracked[0] if tracked else None, failure)

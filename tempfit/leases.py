@@ -86,37 +86,31 @@ def note(folder: Path, name: str) -> str:
 
 def is_held(folder: Path, name: str) -> bool:
     """Whether a living process holds the lease `name`."""
-    return folder.is_dir() and _any_locked(folder, f"{name}{_SUFFIX}")
-
-
-def count_held(folder: Path) -> int:
-    """How many leases in `folder` living processes hold, this one's among them."""
-    if not folder.is_dir():
-        return 0
-    n_held = 0
-    with _whole(folder):
-        for path in folder.glob(f"*{_SUFFIX}"):
-            lease = _try_to_lock(path)
-            if lease is None:
-                n_held += 1
-            else:
-                lease.lock.release()
-    return n_held
+    return _count_locked(folder, f"{name}{_SUFFIX}") > 0
 
 
 def any_held(folder: Path) -> bool:
     """Whether a living process holds any lease in `folder`."""
-    return folder.is_dir() and _any_locked(folder, f"*{_SUFFIX}")
+    return count_held(folder) > 0
 
 
-def _any_locked(folder: Path, pattern: str) -> bool:
+def count_held(folder: Path) -> int:
+    """How many leases in `folder` living processes hold, this one's among them."""
+    return _count_locked(folder, f"*{_SUFFIX}")
+
+
+def _count_locked(folder: Path, pattern: str) -> int:
+    if not folder.is_dir():
+        return 0
+    n_locked = 0
     with _whole(folder):
         for path in folder.glob(pattern):
             lease = _try_to_lock(path)
             if lease is None:
-                return True
-            lease.lock.release()
-    return False
+                n_locked += 1
+            else:
+                lease.lock.release()
+    return n_locked
 
 
 def _try_to_lock(path: Path) -> Lease | None:
