@@ -80,7 +80,7 @@ def make_schedule(when: str | timedelta, timezone: str | None = None) -> Schedul
     try:
         return Cron(when, timezone=timezone)
     except ValueError:
-        raise SettingsError(f"cron: {when!r} is not a cron expression; daily at six is '0 6 * * *'") from None
+        raise SettingsError(f"`cron`: {when!r} is not a cron expression; daily at six is '0 6 * * *'") from None
 
 
 def serve(data: Path, config: CalibrationConfig, name: str | None, schedule: Schedule, when: str) -> None:
@@ -107,14 +107,14 @@ def serve(data: Path, config: CalibrationConfig, name: str | None, schedule: Sch
 def _take(name: str, data: Path) -> leases.Lease:
     """The lease of this name at this server; its note says who holds it."""
     if not name.strip() or any(sign in name for sign in BANNED):
-        raise SettingsError(f"name: {name!r} cannot name a deployment: leave out {' '.join(BANNED)}")
+        raise SettingsError(f"`name`: {name!r} cannot name a deployment: leave out {' '.join(BANNED)}")
     key = hashlib.sha256(f"{PREFECT_API_URL.value()}\0{name}".encode()).hexdigest()[:16]
     folder = log_folder() / "serving"
     try:
         return leases.hold(folder, key, f"{data.resolve()} (process {os.getpid()})")
     except FileExistsError:
         raise SettingsError(
-            f"name: the deployment {name!r} is served already, for {printable(leases.note(folder, key))}: stop that "
+            f"`name`: the deployment {name!r} is served already, for {printable(leases.note(folder, key))}: stop that "
             "first, or choose another name"
         ) from None
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tempfit import calibration
 from tempfit.calibration import Calibration
-from tempfit.config import CalibrationConfig, format_rate, format_ratio, parse_config
+from tempfit.config import CalibrationConfig, format_limit, format_rate, format_ratio, parse_config
 from tempfit.errors import SettingsError
-from tempfit.grid import make_grid
+from tempfit.grid import make_grid, override, refuse_idle
 from tempfit.outlook import Outlook, make_outlook
 from tempfit.output import whole_file
 from tempfit.presets import Preset, preset_grid
@@ -110,7 +110,7 @@ class ShownCalibration(_Shown, Calibration):
         return target
 
     def _repr_html_(self) -> str:
-        explodes = self.fit.diverged_at is not None and self.config.model == "line"
+        explodes = self.exploded and self.config.model == "line"
         return self._html("line", "loss", *(["path"] if explodes else []))
 
 
@@ -144,7 +144,7 @@ class ShownOutlook(_Shown, Outlook):
         for prospect in self.prospects:
             told = prospect.forecast
             condition = format_ratio(told.condition_number)
-            critical = format_rate(told.critical_learning_rate)
+            critical = format_limit(told.critical_learning_rate)
             rows.append((prospect.config.scaling_label, critical, condition, prospect.foretold, prospect.seen))
         return rows if self.chosen.fit is not None else [row[:-1] for row in rows]
 
@@ -225,8 +225,8 @@ def forecast(
 def _read(
     readings: Any, t_c: Any, config: CalibrationConfig | None, settings: Mapping[str, Any]
 ) -> tuple[CalibrationConfig, Readings]:
-    base = config.model_dump(exclude_unset=True) if config is not None else {}
-    checked = parse_config({**base, **settings})
+    checked = parse_config(settings if config is None else override(config, settings))
+    refuse_idle(checked)
     return checked, as_readings(_pair(readings, t_c), checked)
 
 

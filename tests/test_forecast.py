@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -110,7 +111,8 @@ ADVISED = re.compile(r"`([a-z0-9_]+=[^`]*)`")
 
 def cures(advice: str) -> list[dict[str, Any]]:
     """The settings that an advice names, cure by cure, as Python reads them."""
-    return [eval(f"dict({found})", {}) for found in ADVISED.findall(advice)]
+    found = ([setting.split("=") for setting in cure.split(", ")] for cure in ADVISED.findall(advice))
+    return [{name: ast.literal_eval(value) for name, value in cure} for cure in found]
 
 
 @settings(max_examples=25, deadline=None)
