@@ -23,9 +23,8 @@ from tempfit.config import MOST_EPOCHS, CalibrationConfig, format_limit, format_
 from tempfit.design import Design
 from tempfit.errors import SettingsError
 from tempfit.model import build_loss, build_model
-from tempfit.status import CLOSE
+from tempfit.status import CLOSE, PERFECT
 
-PERFECT = 1e-22  # of the references' mean square: what rounding may leave of the loss of a perfect fit
 POWER_ITERATIONS = 50  # towards the largest curvature of a network; an estimate from below
 NETWORK_ADVICE = (
     "the curvature of a network's loss changes as it learns, so no learning rate can be judged for good beforehand"

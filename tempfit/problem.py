@@ -22,12 +22,11 @@ from tempfit.config import (
 from tempfit.curve import Curve
 from tempfit.design import Design, compress, design_of
 from tempfit.errors import ReadingsError, SettingsError
-from tempfit.forecast import PERFECT
 from tempfit.points import Points, weigh
 from tempfit.readings import Readings
 from tempfit.robust import Robust, fit_huber
 from tempfit.statistics import LeastSquares, solve
-from tempfit.status import CLOSE
+from tempfit.status import CLOSE, PERFECT
 from tempfit.training import needs_rows
 from tempfit.validation import held_out_rows
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tempfit.status import CLOSE
+from tempfit.status import CLOSE, PERFECT
 
-ROUNDING = 1e-12  # of the largest temperature squared: smaller losses are those of a perfect fit, all alike
 LEAST = 1e-300  # what a logarithm can be taken of
 
 
@@ -87,7 +86,7 @@ def loss_kind(settings: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def rounding_of(largest: float) -> float:
     """`Merit.rounding` of readings whose temperatures are no further from zero than `largest`."""
-    return ROUNDING * largest * largest
+    return PERFECT * largest * largest
 
 
 def _measure(sound: Sequence[Merit]) -> str:

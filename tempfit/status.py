@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 CLOSE = 1e-3  # relative: what lies within 0.1 % of the lowest loss is close to it
+PERFECT = 1e-22  # of the references squared: what rounding may leave of the loss of a perfect fit
 
 
 class Status(StrEnum):

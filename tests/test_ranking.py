@@ -48,8 +48,8 @@ def test_the_start_can_be_close():
 
 
 def test_of_a_perfect_fit_rounding_decides_nothing():
-    """Temperatures up to 28 °C: 1e-12 of their square is 7.84e-10."""
-    assert rounding_of(28.0) == pytest.approx(7.84e-10, rel=1e-12)
+    """Temperatures up to 28 °C: 1e-22 of their square is 7.84e-20."""
+    assert rounding_of(28.0) == pytest.approx(7.84e-20, rel=1e-12)
     slow = replace(FIT, loss=1e-30, close_at=800, rounding=rounding_of(28.0))
     quick = replace(slow, loss=5e-26, close_at=2)
     assert order(slow, quick) == [1, 0]
