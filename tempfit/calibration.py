@@ -207,7 +207,7 @@ class Calibration:
     def objective(self) -> NDArray[np.float64]:
         """(states,), what the descent makes small: the loss with its penalties, which `fit.history.loss` leaves out."""
         params = self.fit.history.params
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # (no penalty on an infinite square)
             return (
                 self.fit.history.loss
                 + self.config.l1 * np.abs(params).sum(axis=1)
