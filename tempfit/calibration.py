@@ -206,13 +206,13 @@ class Calibration:
     @cached_property
     def objective(self) -> NDArray[np.float64]:
         """(states,), what the descent makes small: the loss with its penalties, which `fit.history.loss` leaves out."""
-        params = self.fit.history.params
-        with np.errstate(over="ignore", invalid="ignore"):  # (no penalty on an infinite square)
-            return (
-                self.fit.history.loss
-                + self.config.l1 * np.abs(params).sum(axis=1)
-                + self.config.l2 * np.square(params).sum(axis=1)
-            )
+        objective, params = self.fit.history.loss, self.fit.history.params
+        with np.errstate(over="ignore"):  # (squares of parameters may overflow before the loss does)
+            if self.config.l1:
+                objective = objective + self.config.l1 * np.abs(params).sum(axis=1)
+            if self.config.l2:
+                objective = objective + self.config.l2 * np.square(params).sum(axis=1)
+        return objective
 
     @cached_property
     def outcome(self) -> Outcome:

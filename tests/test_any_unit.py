@@ -192,3 +192,10 @@ def test_a_loss_that_grows_is_diverging(n_epochs):
     assert not {"line", "uncertainty", "expanded", "scale", "checks passed", "to exact optimum"} & set(lines)
     values = result.as_dict()
     assert (values["curve"], values["uncertainty"], values["scales"], values["usable"]) == (None, None, [], False)
+
+
+def test_without_a_penalty_parameters_whose_squares_overflow_do_no_harm():
+    """0 × ∞ once made the objective NaN, which no comparison of the outcome sees as growth."""
+    result = calibrate((1e-60 * T_U, 1e-30 * T_C), scaling="factor", factor=1e12, w_start=1e200, n_epochs=2)
+    assert np.isfinite(result.objective).all()
+    assert np.array_equal(result.objective, result.fit.history.loss)
