@@ -14,12 +14,12 @@ from prefect.runtime import flow_run
 
 from flows import tasks
 from flows.marks import MARKED
-from tempfit import summary
-from tempfit.calibration import Calibration, judge
+from tempfit.calibration.calibration import Calibration, judge
+from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig
-from tempfit.forecast import make_forecast
-from tempfit.grid import refuse_idle
-from tempfit.problem import settle
+from tempfit.descent.forecast import make_forecast
+from tempfit.exact.problem import settle
+from tempfit.report import summary
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
 
@@ -66,9 +66,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
 
 
 if __name__ == "__main__":
+    import os
     import sys
 
-    from tempfit.__main__ import script
-
-    sys.argv.insert(1, "calibrate")
-    script()
+    os.execv(sys.executable, [sys.executable, "-m", "tempfit", "calibrate", *sys.argv[1:]])

@@ -14,7 +14,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows.server import is_crowded
+from flows.services.prefect_server import is_crowded
 from flows.tasks import Watcher, watched
 from tempfit.errors import ServiceError
 from tempfit.tracking.store import without_password

@@ -18,8 +18,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 from prefect.states import Crashed
 
 from flows.delivery import failure_of_prefect
-from flows.server import announced
-from tempfit import leases
+from flows.services.prefect_server import announced
+from tempfit.system import leases
 from tempfit.tracking.store import without_password
 
 REASON = "Its process was killed, or could not tell this server how it ended."

@@ -20,7 +20,7 @@ from prefect.states import Completed, Failed
 from flows import tasks
 from flows.marks import MARKED
 from flows.tick import files_of_readings, run_tick
-from tempfit.calibration import Calibration
+from tempfit.calibration.calibration import Calibration
 from tempfit.config import CalibrationConfig, FitConfig, TrackingConfig
 from tempfit.errors import InputError, ServiceError
 from tempfit.tracking.runs import Run

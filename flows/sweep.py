@@ -12,9 +12,9 @@ from prefect.runtime import flow_run
 from flows import tasks
 from flows.marks import MARKED
 from tempfit.config import CalibrationConfig
-from tempfit.grid import make_grid
-from tempfit.presets import Preset, preset_grid
-from tempfit.sweep import Sweep
+from tempfit.studies.grid import make_grid
+from tempfit.studies.presets import Preset, preset_grid
+from tempfit.studies.sweep import Sweep
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
 

@@ -22,21 +22,26 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import task_run
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from tempfit import batches, plots, problem, readings, summary, sweep_table
-from tempfit.batches import Trained
-from tempfit.calibration import Calibration
+from tempfit import plots
+from tempfit.calibration.calibration import Calibration
 from tempfit.config import CalibrationConfig
+from tempfit.descent import batches
+from tempfit.descent.batches import Trained
+from tempfit.descent.forecast import Forecast
+from tempfit.descent.history import OnEpochs
 from tempfit.errors import ServiceError
-from tempfit.forecast import Forecast
-from tempfit.grid import Grid
+from tempfit.exact import problem
+from tempfit.exact.problem import Problem
 from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
-from tempfit.problem import Problem
-from tempfit.readings import Readings
-from tempfit.sweep import Plan, Sweep, plan_sweep, run_sweep
+from tempfit.readings import paired
+from tempfit.readings.paired import Readings
+from tempfit.report import summary
+from tempfit.studies import sweep_table
+from tempfit.studies.grid import Grid
+from tempfit.studies.sweep import Plan, Sweep, plan_sweep, run_sweep
 from tempfit.tracking import runs, store, sweeps
 from tempfit.tracking.ui import ui_address
-from tempfit.training import OnEpochs
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
 @task(task_run_name="ingest {source}", persist_result=False)
 def ingest(source: str, config: CalibrationConfig) -> Readings:
     """Load and check the paired readings."""
-    return readings.load_readings(source, config)
+    return paired.load_readings(source, config)
 
 
 @task(task_run_name="normalize by {config.scaling}", persist_result=False)

@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from tempfit.calibration import Calibration, calibrate
-from tempfit.checks import Verdict
+from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, ServiceError, TempfitError
+from tempfit.exact.problem import settle
 from tempfit.plots.calibration import draw_line
 from tempfit.plots.canvas import to_png
-from tempfit.problem import settle
-from tempfit.readings import load_readings
-from tempfit.status import Outcome
+from tempfit.readings.paired import load_readings
 from tempfit.tracking.repeats import last_repeat
 from tempfit.tracking.runs import Run, ended, log_calibration, result_tags, start_run
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import run_page, ui_address
 from tempfit.wording import printable
+from tempfit.words import Outcome, Verdict
 
 SUFFIXES = {".csv", ".tsv", ".txt", ".parquet"}
 PATIENCE = 3  # files one after the other that the tracking store does not take: then it is not asked for the others

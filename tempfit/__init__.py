@@ -5,29 +5,27 @@ The names here are loaded when first used: `import tempfit` alone imports nothin
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tempfit.calibration import Calibration
+    from tempfit.calibration.calibration import Calibration
     from tempfit.config import CalibrationConfig
+    from tempfit.descent.history import Fit, History
     from tempfit.notebook import calibrate, forecast, sweep
-    from tempfit.readings import Readings, load_readings
-    from tempfit.status import Status
-    from tempfit.training import Fit, History
+    from tempfit.readings.paired import Readings, load_readings
+    from tempfit.words import Status
 
 _HOMES = {
-    "Calibration": "tempfit.calibration",
+    "Calibration": "tempfit.calibration.calibration",
     "CalibrationConfig": "tempfit.config",
-    "Fit": "tempfit.training",
-    "History": "tempfit.training",
-    "Readings": "tempfit.readings",
-    "Status": "tempfit.status",
+    "Fit": "tempfit.descent.history",
+    "History": "tempfit.descent.history",
+    "Readings": "tempfit.readings.paired",
+    "Status": "tempfit.words",
     "calibrate": "tempfit.notebook",
     "forecast": "tempfit.notebook",
-    "load_readings": "tempfit.readings",
+    "load_readings": "tempfit.readings.paired",
     "sweep": "tempfit.notebook",
 }
 
@@ -43,18 +41,6 @@ __all__ = [
     "load_readings",
     "sweep",
 ]
-
-
-class _Package(ModuleType):
-    """`tempfit.sweep` and `tempfit.forecast` are what a notebook calls. Modules have these names, too (`from
-    tempfit.sweep import …` finds them), and importing one would put it in the function's place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _HOMES:
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -31,7 +31,7 @@ def script() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         sys.stdout, sys.stderr = _into_pipe(sys.stdout), _into_pipe(sys.stderr)
-        from tempfit.interrupts import end_in_time
+        from tempfit.system.interrupts import end_in_time
 
         end_in_time()
         from tempfit.cli import main

@@ -6,103 +6,21 @@ so a stage asks for its own class and is handed the whole.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
-import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
+from collections.abc import Mapping
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
-from pydantic.fields import FieldInfo
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import model_validator
 
-from tempfit.errors import SettingsError
+from tempfit.settings import Settings, setting
 
 NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
 MOST_EPOCHS = 10_000_000
 NO_COLUMN = "none"  # instead of a column's name: what the table may have is not used
-FRACTIONS = {"coverage", "holdout"}  # that people also write as a percentage
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
-
-
-UNITS = {"x_unit": "in the readings' unit", "y_unit": "in the references' unit"}  # of settings whose unit is a setting
-BOUNDS = {"gt": "above {}", "ge": "{} or more", "lt": "below {}", "le": "at most {}"}  # in the order of a title
-
-
-def setting(default: Any, description: str, *, unit: str | None = None, title: str | None = None, **bounds: Any) -> Any:
-    """A pydantic field with a description, its unit (None: dimensionless) and its bounds.
-
-    title: its name in words, for people who see a form and no command; None where its name is made of words.
-    """
-    return Field(
-        default, description=description, title=title, json_schema_extra={"unit": unit} if unit else None, **bounds
-    )
-
-
-def title_of(name: str, field: FieldInfo) -> str:
-    """What a form shows above a setting, its name in words, unit and bounds: `Learning rate (above 0, at most 1e6)`."""
-    extra = field.json_schema_extra
-    unit = extra.get("unit") if isinstance(extra, dict) else None
-    found = {kind: getattr(bound, kind) for kind in BOUNDS for bound in field.metadata if hasattr(bound, kind)}
-    bounds = [words.format(_write_bound(found[kind])) for kind, words in BOUNDS.items() if kind in found]
-    details = [UNITS.get(str(unit), str(unit))] if unit else []
-    details += [", ".join(bounds)] if bounds else []
-    return (field.title or name.replace("_", " ").capitalize()) + (f" ({'; '.join(details)})" if details else "")
-
-
-def _write_bound(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}".replace("e+", "e").replace("e0", "e")
-
-
-class Settings(BaseModel):
-    """Frozen and strict: an unknown name or a value out of bounds is an error, never ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """With a title for every setting, which Prefect's form shows."""
-        described = handler.resolve_ref_schema(handler(schema))
-        for name, field in cls.model_fields.items():
-            described["properties"][name]["title"] = title_of(name, field)
-        return described
-
-    @model_validator(mode="before")
-    @classmethod
-    def _values_are_as_people_write_them(cls, values: Any) -> Any:
-        """none, where there may be no value, and 1e4, where an integer is wanted."""
-        if not isinstance(values, Mapping):
-            return values
-        fields = cls.model_fields
-        return {name: _read(value, fields[name]) if name in fields else value for name, value in values.items()}
-
-
-def _read(value: Any, field: FieldInfo) -> Any:
-    """A text as the value that it stands for; what it does not tell is left to pydantic."""
-    if not isinstance(value, str):
-        return value
-    if value.strip().lower() == "none" and takes(field, type(None)):
-        return None
-    if takes(field, int) and not takes(field, float):
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            return value
-        if abs(number.adjusted()) < 20 and number == number.to_integral_value():  # (NaN has no digits, and is unequal)
-            return int(number)
-    return value
-
-
-def takes(field: FieldInfo, kind: type) -> bool:
-    """Whether the field's annotation is this type, or a union with it."""
-    return field.annotation is kind or kind in get_args(field.annotation)
 
 
 class ReadingsConfig(Settings):
@@ -390,98 +308,3 @@ class FitConfig(UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConf
 
 class CalibrationConfig(TrackingConfig, FitConfig):
     """Everything that a calibration can be told."""
-
-
-def parse_config(values: Mapping[str, Any], *, source: str = "settings") -> CalibrationConfig:
-    """Validate `values` into a CalibrationConfig.
-
-    Raises SettingsError with one clause per bad value; `source` says where the values came from.
-    """
-    try:
-        return CalibrationConfig.model_validate(dict(values))
-    except ValidationError as error:
-        raise SettingsError(f"{source}: {describe(error)}") from None
-
-
-def describe(error: ValidationError, named: Callable[[str], str] = str) -> str:
-    """A pydantic error as one line: `learning_rate: should be greater than 0, got -1.0; …`.
-
-    named: how the settings that are at fault are called where they come from.
-    """
-    clauses = []
-    for item in error.errors(include_url=False):
-        name = ".".join(str(part) for part in item["loc"])
-        if not name:
-            clauses.append(item["msg"].removeprefix("Value error, "))
-        elif item["type"] == "extra_forbidden":
-            clauses.append(f"{named(name)}: no such setting{did_you_mean(name, CalibrationConfig.model_fields)}")
-        else:
-            clauses.append(f"{named(name)}: {_fault(item['type'], item['msg'], item['input'], name)}")
-    return "; ".join(clauses)
-
-
-def _fault(kind: str, message: str, given: Any, name: str) -> str:
-    """What is wrong with the value of a setting, and what may have been meant."""
-    field = CalibrationConfig.model_fields[name]
-    if kind == "literal_error":
-        choices = get_args(field.annotation)
-        return f"{given!r} is not one of {', '.join(choices)}{did_you_mean(str(given), choices)}"
-    if kind == "string_pattern_mismatch":
-        return f"{given!r} is not written as it should be ({field.description})"
-    if kind in ("float_parsing", "int_parsing", "int_from_float", "float_type", "int_type"):
-        what = "number" if kind.startswith("float") else "whole number"
-        comma = isinstance(given, str) and re.fullmatch(r"\s*([+-]?[0-9]*),([0-9]+(?:[eE][+-]?[0-9]+)?)\s*", given)
-        return f"{given!r} is no {what}" + (f"; decimals have a point: {comma[1]}.{comma[2]}" if comma else "")
-    is_number = kind.startswith(("greater_than", "less_than"))
-    fault = f"{message.removeprefix('Value error, ').removeprefix('Input ')}, got {given if is_number else repr(given)}"
-    if kind == "less_than" and name in FRACTIONS and 1 < float(given) <= 100:
-        fault += f"; did you mean {float(given) / 100:g}?"
-    return fault
-
-
-def did_you_mean(text: str, choices: Iterable[str]) -> str:
-    """`; did you mean scaling?`, where one of the choices is near; an abbreviation is near, too. Else empty."""
-    by_initials = {"".join(word[:1] for word in choice.split("_")): choice for choice in choices if "_" in choice}
-    near = difflib.get_close_matches(text, list(choices), n=1) or [
-        by_initials[text] for _ in range(text in by_initials)
-    ]
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def read_settings_file(path: str | Path) -> dict[str, Any]:
-    """The settings in a TOML file, by the same names as the options (`learning_rate = 1e-2`).
-
-    Raises SettingsError when the file is missing or not TOML; values are checked by `parse_config`.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingsError(f"{path}: not a readable TOML settings file: {reason}") from None
-
-
-def format_rate(rate: float, digits: int = 3) -> str:
-    """A learning rate (or any positive number) as people write it: 0.5, 0.01, 3.4e-4."""
-    text = f"{rate:.{digits}g}" if 1e-2 <= rate < 1e4 else f"{rate:.{digits - 1}e}"
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
-def format_limit(rate: float, digits: int = 3) -> str:
-    """A rate that is a limit, as `format_rate` writes it, never more than it is: above it, descent may explode."""
-    nearly = repr(float(rate) * (1 + 1e-12))  # 0.5 less its rounding is 0.5
-    return format_rate(float(Context(prec=digits, rounding=ROUND_FLOOR).create_decimal(nearly)), digits)
-
-
-def format_ratio(number: float) -> str:
-    """A ratio, such as a condition number, as people write it: 1.03, 357, 33,599, 7.37e8."""
-    if number >= 1e6:
-        return format_rate(number)
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
-
-
-def count(n: int, what: str) -> str:
-    """`1 epoch`, `2,684 epochs`."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

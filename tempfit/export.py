@@ -18,9 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.curve import Curve
+from tempfit.calibration.record import Record, finite
 from tempfit.errors import RunsError, SettingsError
-from tempfit.record import Record, finite
+from tempfit.exact.curve import Curve
 
 Format = Literal["esphome", "home-assistant", "tasmota", "c-header", "json"]
 

@@ -14,19 +14,21 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tempfit import calibration
-from tempfit.calibration import Calibration
-from tempfit.config import CalibrationConfig, format_limit, format_rate, format_ratio, parse_config
+from tempfit.calibration import calibration
+from tempfit.calibration.calibration import Calibration
+from tempfit.choices import override, parse_config, refuse_idle
+from tempfit.config import CalibrationConfig
+from tempfit.descent.history import OnEpochs
 from tempfit.errors import SettingsError
-from tempfit.grid import make_grid, override, refuse_idle
-from tempfit.outlook import Outlook, make_outlook
-from tempfit.output import whole_file
-from tempfit.presets import Preset, preset_grid
-from tempfit.readings import Readings, as_readings
-from tempfit.summary import data_uri, summary
-from tempfit.sweep import Sweep, plan_sweep, run_sweep
-from tempfit.sweep_table import make_table
-from tempfit.training import OnEpochs
+from tempfit.readings.paired import Readings, as_readings
+from tempfit.report.summary import data_uri, summary
+from tempfit.studies.grid import make_grid
+from tempfit.studies.outlook import Outlook, make_outlook
+from tempfit.studies.presets import Preset, preset_grid
+from tempfit.studies.sweep import Sweep, plan_sweep, run_sweep
+from tempfit.studies.sweep_table import make_table
+from tempfit.system.files import whole_file
+from tempfit.wording import format_limit, format_rate, format_ratio
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

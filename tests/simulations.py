@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.checks import Check, Verdict, check_readings
+from tempfit.calibration.checks import Check, check_readings
 from tempfit.config import CalibrationConfig
-from tempfit.curve import Curve
-from tempfit.problem import normalize
-from tempfit.readings import Readings
+from tempfit.exact.curve import Curve
+from tempfit.exact.problem import normalize
+from tempfit.readings.paired import Readings
+from tempfit.words import Verdict
 
 W, B = 0.5, -17.0
 RANGE = 100.0  # of t_c, in s

@@ -6,8 +6,11 @@ import pytest
 from prefect.utilities.callables import parameter_schema
 
 from flows.calibrate import calibrate
-from tempfit.config import BOUNDS, CalibrationConfig, format_limit, parse_config, read_settings_file
+from tempfit.choices import parse_config, read_settings_file
+from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
+from tempfit.settings import BOUNDS
+from tempfit.wording import format_limit
 
 
 def test_every_setting_says_what_it_is():

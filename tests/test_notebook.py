@@ -13,10 +13,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import tempfit
-from tempfit import calibration
+from tempfit.calibration import calibration
+from tempfit.calibration.record import read_record
 from tempfit.errors import SettingsError
-from tempfit.record import read_record
-from tempfit.summary import summary
+from tempfit.report.summary import summary
 from tests.conftest import T_C, T_U
 
 EXACT_W = 152075 / 283314  # rational arithmetic, as in tests/test_tutorial.py
@@ -39,7 +39,10 @@ def test_the_package_lists_what_can_be_used():
     assert all(getattr(tempfit, name) for name in dir(tempfit))
 
 
-@pytest.mark.parametrize("first", ["import tempfit.sweep, tempfit.forecast", "from tempfit.sweep import Sweep", "pass"])
+@pytest.mark.parametrize(
+    "first",
+    ["import tempfit.studies.sweep, tempfit.descent.forecast", "from tempfit.studies.sweep import Sweep", "pass"],
+)
 def test_functions_are_not_hidden_by_the_modules_of_their_names(first):
     code = f"import tempfit\n{first}\ntempfit.calibrate\nprint(callable(tempfit.sweep), callable(tempfit.forecast))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from tempfit.basis import fit_basis
 from tempfit.config import CalibrationConfig
-from tempfit.design import build_design, compress, design_of
-from tempfit.forecast import make_forecast
-from tempfit.scaling import fit_scaling
-from tempfit.statistics import solve
-from tempfit.status import Status
-from tempfit.training import Fit, train
+from tempfit.descent.forecast import make_forecast
+from tempfit.descent.history import Fit
+from tempfit.descent.loop import train
+from tempfit.exact.basis import fit_basis
+from tempfit.exact.design import build_design, compress, design_of
+from tempfit.exact.least_squares import solve
+from tempfit.exact.scaling import fit_scaling
+from tempfit.words import Status
 from tests.conftest import T_C, T_U
 
 RAW = {"scaling": "none"}

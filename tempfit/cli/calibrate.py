@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.choices import refuse_idle
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout
 from tempfit.config import CalibrationConfig
-from tempfit.grid import refuse_idle
 
 if TYPE_CHECKING:
     from flows.calibrate import CalibrateResult
     from flows.delivery import Delivery
-    from tempfit.calibration import Calibration
+    from tempfit.calibration.calibration import Calibration
     from tempfit.cli.terminal import Terminal
 
 
@@ -33,7 +33,7 @@ def calibrate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
 ) -> None:
     """Fit a line to paired readings, record the run in MLflow, say how good the line is."""
-    from tempfit.readings import peek
+    from tempfit.readings.paired import peek
 
     refuse_idle(config)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded

@@ -26,11 +26,12 @@ from tempfit.cli.shared import (
     write_figure,
 )
 from tempfit.cli.tables import NAME_WIDTH, Column, fits, show_table
-from tempfit.config import TrackingConfig, count
+from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
+from tempfit.wording import count
 
 if TYPE_CHECKING:
-    from tempfit.compare import Comparison, RecordedRun, Row
+    from tempfit.studies.compare import Comparison, RecordedRun, Row
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
@@ -125,7 +126,7 @@ def _choose(
     rows: int,
     experiment: str | None,
 ) -> Comparison:
-    from tempfit.compare import compare, compare_best
+    from tempfit.studies.compare import compare, compare_best
     from tempfit.tracking.queries import find_runs, last_runs, runs_on_newest_data, sweep_runs
 
     if runs:

@@ -41,7 +41,7 @@ def export(
 ) -> None:
     """Write a calibration for ESPHome, Home Assistant, Tasmota, C or as JSON."""
     from tempfit import export as exports
-    from tempfit.output import whole_file
+    from tempfit.system.files import whole_file
 
     if output is not None:
         check_folder("--output", output)

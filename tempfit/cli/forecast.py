@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tempfit.choices import refuse_idle
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import Whole, app, check_figure, say_json, show_lines, stderr, stdout, write_figure
 from tempfit.cli.tables import Column, longest_word, show_table
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
-from tempfit.grid import refuse_idle
 
 if TYPE_CHECKING:
-    from tempfit.outlook import Outlook, Prospect
+    from tempfit.studies.outlook import Outlook, Prospect
 
 
 @app.command(cls=Command)
@@ -34,14 +34,14 @@ def forecast(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
 ) -> None:
     """Say what a learning rate will do under each scaling, before training; nothing is recorded."""
-    from tempfit.readings import load_readings, peek
+    from tempfit.readings.paired import load_readings, peek
 
     if figure is not None:
         check_figure(figure)
     refuse_idle(config)
     peek(file, config)  # a wrong file is told at once, before anything heavy is loaded
     with stderr.status("loading torch …") as status:
-        from tempfit.outlook import make_outlook
+        from tempfit.studies.outlook import make_outlook
 
         if train:
             status.update("training …")
@@ -65,7 +65,7 @@ def _draw(outlook: Outlook, path: Path) -> None:
 
 def _show(outlook: Outlook, figure: Path | None) -> None:
     """The table, the row of the chosen scaling marked, and what belongs below it."""
-    from tempfit.config import format_rate
+    from tempfit.wording import format_rate
 
     rate = format_rate(outlook.config.learning_rate)
     headings = ["", "scaling", "critical rate", "condition", f"learning rate {rate}"]
@@ -93,7 +93,7 @@ def _show(outlook: Outlook, figure: Path | None) -> None:
 
 
 def _cells(prospect: Prospect, chosen: bool) -> list[str]:
-    from tempfit.config import format_limit, format_ratio
+    from tempfit.wording import format_limit, format_ratio
 
     told, best = prospect.forecast, prospect.best
     cells = ["→" if chosen else "", prospect.config.scaling_label, format_limit(told.critical_learning_rate)]

@@ -11,24 +11,20 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from tempfit.choices import idle_settings, override, parse_config, read_settings_file
 from tempfit.cli.spelling import option_of, spell_options
 from tempfit.config import (
     CalibrationConfig,
     ModelConfig,
     ReadingsConfig,
     ScalingConfig,
-    Settings,
     TrackingConfig,
     TrainingConfig,
     UncertaintyConfig,
     ValidationConfig,
-    describe,
-    parse_config,
-    read_settings_file,
-    takes,
 )
 from tempfit.errors import SettingsError
-from tempfit.grid import idle_settings, override
+from tempfit.settings import Settings, describe, takes
 
 PANELS: dict[str, type[Settings]] = {
     "Readings": ReadingsConfig,
@@ -86,7 +82,7 @@ def parse_options(values: Mapping[str, Any]) -> CalibrationConfig:
     try:
         return CalibrationConfig.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(describe(error, option_of)) from None
+        raise SettingsError(describe(error, CalibrationConfig.model_fields, option_of)) from None
 
 
 def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:

@@ -27,12 +27,13 @@ from tempfit.cli.shared import (
     show_warnings,
     stderr,
 )
-from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig, count
+from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig
+from tempfit.wording import count
 
 if TYPE_CHECKING:
-    from tempfit.csv_text import Columns
-    from tempfit.output import TableWriter
-    from tempfit.prediction import Predictor
+    from tempfit.exact.prediction import Predictor
+    from tempfit.readings.csv_text import Columns
+    from tempfit.readings.writers import TableWriter
 
 WORKERS = min(4, os.cpu_count() or 1)  # writing numbers takes most of the time, and other threads can do it
 HELP = {name: field.description for name, field in ReadingsConfig.model_fields.items()}
@@ -75,8 +76,8 @@ def predict(
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
     """Say the temperatures of readings, with their uncertainty, by a calibration that was recorded."""
-    from tempfit.output import check_output
-    from tempfit.table_files import open_table
+    from tempfit.readings.tables import open_table
+    from tempfit.readings.writers import check_output
 
     if output is not None:
         check_output(output, file)
@@ -90,7 +91,7 @@ def predict(
         wanted = {**recorded, **{name: value for name, value in wanted.items() if value is not None}}
         form = {"delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
         config = parse_options({**wanted, **form, "u_c": NO_COLUMN, "u_u": NO_COLUMN})
-        from tempfit.prediction import Predictor
+        from tempfit.exact.prediction import Predictor
 
         predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
         show_warnings(record)
@@ -103,9 +104,9 @@ def _predict(
     """Read, predict and write block by block; a summary on stderr."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from tempfit.csv_text import Wanted
-    from tempfit.interrupts import raise_if_stopped, stoppable
-    from tempfit.table_files import read_blocks
+    from tempfit.readings.csv_text import Wanted
+    from tempfit.readings.tables import read_blocks
+    from tempfit.system.interrupts import raise_if_stopped, stoppable
 
     n_rows = n_dropped = n_extrapolated = 0
     start = time.perf_counter()
@@ -147,7 +148,7 @@ def _ahead(submit: Callable[..., Any], function: Callable[[Any], Any], items: It
 @contextmanager
 def _writer(output: Path | None, predictor: Predictor) -> Iterator[TableWriter]:
     """Into the file, or onto stdout."""
-    from tempfit.output import CsvWriter, open_output
+    from tempfit.readings.writers import CsvWriter, open_output
 
     if output is not None:
         with open_output(output, predictor.empty()) as file:

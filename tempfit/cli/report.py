@@ -26,7 +26,7 @@ from tempfit.cli.shared import (
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from tempfit.record import Record
+    from tempfit.calibration.record import Record
     from tempfit.report.fields import Fields
 
 MOST_READINGS = 1000  # of --at
@@ -71,8 +71,8 @@ def report(
     with stderr.status("reading the run …") as status, redirect_stdout(sys.stderr):  # what libraries print is no result
         record, observed = _open(run, mlruns)
         status.update("drawing …")
-        from tempfit.output import whole_file
         from tempfit.report import gather, read_observed, to_page
+        from tempfit.system.files import whole_file
 
         if certificate and record.values.get("usable") is False:
             raise SettingsError(
@@ -98,7 +98,8 @@ def report(
 
 def parse_readings(text: str) -> list[float]:
     """`0,25,50` as numbers. Raises SettingsError where they are none."""
-    from tempfit.csv_text import LARGEST, shown  # brings numpy
+    from tempfit.readings.csv_text import LARGEST  # brings numpy
+    from tempfit.wording import shown
 
     try:
         values = [float(item) for item in text.split(",")]
@@ -140,7 +141,7 @@ def _open(run: str, mlruns: str) -> tuple[Record, bytes | None]:
     record, store = open_record(run, mlruns)
     if store is None or record.run_id is None:
         return record, None
-    from tempfit.record import RESIDUALS_FILE
+    from tempfit.calibration.record import RESIDUALS_FILE
     from tempfit.tracking.queries import load_artifact
 
     return record, load_artifact(store, record.run_id, RESIDUALS_FILE)

@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import typer
 
+from tempfit.choices import refuse_idle
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, say, stderr
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
-from tempfit.grid import refuse_idle
 
 
 @app.command(cls=Command)
@@ -27,7 +27,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port of the MLflow UI.", min=1, max=65535, metavar="N")] = 5000,
 ) -> None:
     """Browse the runs in MLflow's UI, on 127.0.0.1, until Ctrl-C."""
-    from flows.services import mlflow_service, run_services
+    from flows.services.supervise import mlflow_service, run_services
     from tempfit.tracking.ui import forget_ui, remember_ui, runs_page
 
     with stderr.status("starting MLflow's UI …") as status, ExitStack() as cleanup:
@@ -54,8 +54,8 @@ def up(
 
     What you keep elsewhere (MLFLOW_TRACKING_URI, PREFECT_API_URL) is not started.
     """
-    from flows.server import Announcement
-    from flows.services import mlflow_service, prefect_is_elsewhere, prefect_service, run_services
+    from flows.services.prefect_server import Announcement
+    from flows.services.supervise import mlflow_service, prefect_is_elsewhere, prefect_service, run_services
     from tempfit.tracking.ui import forget_ui, is_tracked_elsewhere, remember_ui, runs_page
 
     with stderr.status("starting Prefect's server and MLflow's UI …") as status, ExitStack() as cleanup:
@@ -115,7 +115,7 @@ def serve(
     refuse_idle(config)
     zone = check_timezone(timezone) if timezone is not None else local_timezone()
     rhythm = cron if cron is not None else parse_interval(interval or "")
-    from flows.server import announced, is_configured
+    from flows.services.prefect_server import announced, is_configured
 
     if not is_configured():
         server = announced()
@@ -126,8 +126,8 @@ def serve(
         os.environ["PREFECT_API_URL"] = server.api_url
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "WARNING")  # goes to a log, not to the terminal
     with stderr.status("loading torch, MLflow and Prefect …"):
-        from flows.serving import make_schedule
-        from flows.serving import serve as serve_flow
+        from flows.schedule import make_schedule
+        from flows.schedule import serve as serve_flow
     when = f"by cron {cron!r} in {zone}" if cron is not None else f"every {interval}"
     serve_flow(data, config, name, make_schedule(rhythm, zone), when)
 

@@ -22,15 +22,15 @@ from tempfit.cli.help import Group
 from tempfit.cli.spelling import spell_options
 from tempfit.config import TrackingConfig
 from tempfit.errors import SettingsError
-from tempfit.interrupts import take_time
+from tempfit.system.interrupts import take_time
 from tempfit.wording import printable
 
 if TYPE_CHECKING:
     from flows.calibrate import CalibrateResult
     from flows.delivery import Delivery
-    from flows.server import PrefectServer
+    from flows.services.prefect_server import PrefectServer
     from flows.sweep import SweepResult
-    from tempfit.record import Record
+    from tempfit.calibration.record import Record
     from tempfit.tracking.runs import Run
     from tempfit.tracking.store import Store
 
@@ -179,7 +179,7 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
 
     Raises RunsError where there is no such thing.
     """
-    from tempfit.record import read_record
+    from tempfit.calibration.record import read_record
 
     if name.endswith(".json"):
         return read_record(Path(name)), None
@@ -229,7 +229,7 @@ def _start_prefect() -> PrefectServer | None:
 
     Flow logs stay on Prefect's run page: a terminal that has a summary and one-line errors needs no second voice.
     """
-    from flows.server import start_server
+    from flows.services.prefect_server import start_server
 
     for variable, value in {**QUIET_PREFECT, **PATIENCE}.items():
         os.environ.setdefault(variable, value)

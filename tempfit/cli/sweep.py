@@ -15,8 +15,8 @@ from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
-from tempfit.grid import make_grid
-from tempfit.presets import Preset, preset_grid
+from tempfit.studies.grid import make_grid
+from tempfit.studies.presets import Preset, preset_grid
 
 OWN_DATA: dict[Preset, str] = {"tutorial": "thermometer.csv"}  # what a preset is about, in the project's data/
 
@@ -50,7 +50,7 @@ def sweep(
     """Try many configurations in one go, record each as a run, show which work and which fail."""
     _refuse_bad_grid(config, grid or [], preset, agreed=yes)
     source = _source(file, preset)
-    from tempfit.readings import peek
+    from tempfit.readings.paired import peek
 
     peek(source, config)
     load_flow("flows.sweep", config.mlruns)

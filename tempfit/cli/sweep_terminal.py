@@ -14,11 +14,11 @@ from flows.sweep import SweepResult
 from tempfit.cli.options import as_options
 from tempfit.cli.shared import Whole, artifact_place, browse, show_lines, show_text
 from tempfit.cli.tables import NAME_WIDTH, Column, longest_word, show_table
-from tempfit.config import count
-from tempfit.status import Outcome
-from tempfit.sweep import Plan, Sweep
-from tempfit.sweep_table import make_table
-from tempfit.training import Block
+from tempfit.descent.history import Block
+from tempfit.studies.sweep import Plan, Sweep
+from tempfit.studies.sweep_table import make_table
+from tempfit.wording import count
+from tempfit.words import Outcome
 
 BEST, FAILURES = 12, 5  # rows of a grid's table
 STYLES = {Outcome.ARRIVES: "green", Outcome.EXPLODES: "red"}  # the others are yellow

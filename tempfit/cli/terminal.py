@@ -11,14 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from flows.calibrate import CalibrateResult
 from flows.delivery import Delivery
-from tempfit.calibration import Calibration
-from tempfit.checks import Verdict
+from tempfit.calibration.calibration import Calibration
 from tempfit.cli.shared import artifact_place, browse, show_lines, warn
 from tempfit.config import CalibrationConfig
-from tempfit.forecast import Forecast
-from tempfit.status import Status
-from tempfit.summary import LABELS, summary
-from tempfit.training import Block
+from tempfit.descent.forecast import Forecast
+from tempfit.descent.history import Block
+from tempfit.report.summary import LABELS, summary
+from tempfit.words import Status, Verdict
 
 STYLES = {
     Status.CONVERGED: "bold green",

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from tempfit.cli.spelling import option_of
-from tempfit.config import did_you_mean
+from tempfit.settings import did_you_mean
 
 
 def describe_usage(error: TyperException) -> str:

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from tempfit.calibration import Calibration
-from tempfit.checks import Verdict
-from tempfit.config import count
-from tempfit.curve import Curve
+from tempfit.calibration.calibration import Calibration
+from tempfit.exact.curve import Curve
 from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
+from tempfit.wording import count
+from tempfit.words import Verdict
 
 FEW, MANY = 30, 200  # states up to which each is marked; beyond which the axis of epochs is logarithmic
 FAR, FIRST = 100, 5  # times the first distance to the optimum; updates shown of what goes so far in no more

@@ -12,7 +12,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
-from tempfit.curve import Curve
+from tempfit.exact.curve import Curve
 
 WIDTH, HEIGHTS = 6.6, (3.1, 2.5)  # inches: as wide as the text of an A4 page, both above each other on it
 LINE, DOTS, BAND, OUTER = "#000000", "#0072B2", "#b5c7d6", "#e4eaef"  # their greys are far apart

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from tempfit.config import format_rate
-from tempfit.outlook import Outlook, Prospect
+from tempfit.descent.history import log_spaced
 from tempfit.plots.canvas import COLOURS, GREY, label_log_axis, make_canvas
-from tempfit.training import log_spaced
+from tempfit.studies.outlook import Outlook, Prospect
+from tempfit.wording import format_rate
 
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 10_000_000  # that the axis shows; n_epochs allows no more
 LINE_POINTS, RINGS = 600, 24  # of a foretold curve; of a real one, sparse enough to see the line between them

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from tempfit.compare import Comparison, RecordedLoss, RecordedRun
 from tempfit.plots.canvas import COLOURS, GREY, HIGHEST, label_log_axis, make_panels
-from tempfit.readings import axis_label
-from tempfit.status import Outcome
+from tempfit.readings.paired import axis_label
+from tempfit.studies.compare import Comparison, RecordedLoss, RecordedRun
+from tempfit.words import Outcome
 
 FEW = len(COLOURS)  # runs that a legend can tell apart; more are coloured by how good they are
 LEGEND_ROW, LEGEND_CHARACTERS = 0.22, 180  # inches, and what fits beside each other at this font's width

@@ -13,10 +13,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from tempfit.grid import Axis, idle_settings
+from tempfit.choices import idle_settings
 from tempfit.plots.canvas import BLUE, COLOURS, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
-from tempfit.ranking import LEAST
-from tempfit.sweep import Member, Sweep
+from tempfit.studies.grid import Axis
+from tempfit.studies.ranking import LEAST
+from tempfit.studies.sweep import Member, Sweep
 
 ABOVE_START = 30.0  # times the highest start: where the axis ends, so that what explodes does not squash the rest
 MOST_LABELS = 7  # along one side of the map

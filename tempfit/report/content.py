@@ -14,13 +14,11 @@ from pathlib import PurePath
 import numpy as np
 from markupsafe import Markup
 
-from tempfit.config import count, format_rate
-from tempfit.curve import Curve
-from tempfit.record import Record
+from tempfit.calibration.record import Record
+from tempfit.exact.curve import Curve
 from tempfit.report.fields import Fields
 from tempfit.report.figures import Picture, draw_pictures
 from tempfit.report.observed import Observed
-from tempfit.report.rounding import NONE, measured_one, state_one
 from tempfit.report.statement import Rows, explain_uncertainty, list_budget, sum_up, write_coefficients, write_equation
 from tempfit.report.tables import (
     T_0,
@@ -36,6 +34,8 @@ from tempfit.report.tables import (
 from tempfit.report.text import short
 from tempfit.report.units import Units, unit_of, with_unit
 from tempfit.report.verdict import Notice, ToldCheck, give_notice, tell_checks
+from tempfit.rounding import NONE, measured_one, state_one
+from tempfit.wording import count, format_rate
 
 NEARLY_NONE = 1e-12  # of the largest temperature: a scatter that is nothing but rounding
 

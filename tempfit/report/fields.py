@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tempfit.csv_text import shown
 from tempfit.errors import SettingsError
+from tempfit.wording import shown
 
 
 def _as_text(value: Any) -> Any:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tempfit.curve import Curve
+from tempfit.calibration.record import Record
+from tempfit.exact.curve import Curve
 from tempfit.plots.canvas import to_svg
 from tempfit.plots.curve import draw_band_residuals, draw_bands
-from tempfit.readings import axis_label
-from tempfit.record import Record
+from tempfit.readings.paired import axis_label
 from tempfit.report.observed import Observed
 from tempfit.report.units import unit_of
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tempfit.calibration.record import CALIBRATION_FILE, RESIDUALS_FILE
 from tempfit.errors import RunsError
-from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE
 
 
 @dataclass(frozen=True, eq=False)

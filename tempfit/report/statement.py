@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from tempfit.curve import Curve
-from tempfit.record import Record
-from tempfit.report.rounding import NO_BREAK, Stated, last_place, measured, measured_one, state, state_one, whole
+from tempfit.calibration.record import Record
+from tempfit.exact.curve import Curve
 from tempfit.report.tables import T_0, T_C, T_U, names, smallest_place
 from tempfit.report.units import Units, with_unit
+from tempfit.rounding import NO_BREAK, Stated, last_place, measured, measured_one, state, state_one, whole
 
 Rows = list[tuple[str, str]]
 """Labels and what belongs to them."""

@@ -10,12 +10,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tempfit.config import format_ratio
-from tempfit.curve import Curve
-from tempfit.record import Record
+from tempfit.calibration.record import Record
+from tempfit.exact.curve import Curve
 from tempfit.report.observed import Observed
-from tempfit.report.rounding import NO_BREAK, NONE, last_place, measured, power_of_ten, state, state_one, state_pair
 from tempfit.report.units import Units, unit_of
+from tempfit.rounding import NO_BREAK, NONE, last_place, measured, power_of_ten, state, state_one, state_pair
+from tempfit.wording import format_ratio
 
 MOST_ROWS, EXTREMES = 200, 10  # readings listed; of more, the largest residuals
 T_U, T_C = Markup("<i>t</i><sub>u</sub>"), Markup("<i>t</i><sub>c</sub>")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
+from tempfit.calibration.record import Record
 from tempfit.config import ReadingsConfig
-from tempfit.record import Record
-from tempfit.report.rounding import NO_BREAK, SUPERSCRIPTS
 from tempfit.report.text import short
+from tempfit.rounding import NO_BREAK, SUPERSCRIPTS
 
 
 @dataclass(frozen=True)

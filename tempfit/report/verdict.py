@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tempfit.curve import Curve
-from tempfit.record import Record
-from tempfit.status import Outcome, Status
+from tempfit.calibration.record import Record
+from tempfit.exact.curve import Curve
+from tempfit.words import Outcome, Status
 
 VERDICTS = {"passes": "✓", "doubtful": "!", "fails": "✗", "not checked": "–"}
 

@@ -25,7 +25,7 @@ class Thermometer(PythonModel):
     """Readings in the thermometer's unit to temperatures, by a line, a polynomial or a small network.
 
     All take `t_un = factor * (t_u - center)`. A line or polynomial is a curve with its uncertainty, in the values that
-    tempfit.curve writes; a network is its layers and their activation.
+    tempfit.exact.curve writes; a network is its layers and their activation.
     """
 
     def __init__(self, x: str, y: str, factor: float, center: float, t_u_range: list[float], **model: Any):
@@ -46,7 +46,7 @@ class Thermometer(PythonModel):
         return pd.DataFrame({name: _finite(values) for name, values in columns.items()}, index=model_input.index)
 
     def _curve(self, t_un: Any) -> tuple[Any, dict[str, Any]]:
-        """As tempfit.curve says, after JCGM 100:2008 (GUM)."""
+        """As tempfit.exact.curve says, after JCGM 100:2008 (GUM)."""
         curve = self.model
         params, matrix, cofactor = (np.array(curve[name]) for name in ("params", "matrix", "cofactor"))
         sd = np.nan if curve["observation_sd"] is None else curve["observation_sd"]

@@ -22,12 +22,12 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
+from tempfit.calibration.record import CALIBRATION_FILE, Record, as_record
 from tempfit.errors import RunsError
-from tempfit.record import CALIBRATION_FILE, Record, as_record
-from tempfit.status import Status
+from tempfit.studies.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.tracking.failures import told_as
 from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
+from tempfit.words import Status
 
 OF_NO_SWEEP = f"tags.`{PARENT_TAG}` IS NULL"
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
-from tempfit.readings import Readings
+from tempfit.readings.paired import Readings
 from tempfit.tracking.store import Store
 
 REPEAT_TAG = "tempfit.repeat_key"  # shared by runs that differ in nothing but what the source held when they were made

@@ -23,22 +23,22 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.utils import environment
 
-from tempfit import leases
-from tempfit.calibration import Calibration
-from tempfit.checks import Verdict
-from tempfit.compare import FAILED_TAG
+from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.explain import why
+from tempfit.calibration.record import CALIBRATION_FILE, RESIDUALS_FILE, VERSIONS_TAG, finite
+from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
+from tempfit.descent.model import MLP
 from tempfit.errors import ServiceError, SettingsError
-from tempfit.explain import why
-from tempfit.grid import settings_in_play
-from tempfit.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
-from tempfit.model import MLP
-from tempfit.readings import Readings
-from tempfit.record import CALIBRATION_FILE, RESIDUALS_FILE, VERSIONS_TAG, finite
+from tempfit.readings.paired import Readings
+from tempfit.studies.compare import FAILED_TAG
+from tempfit.system import leases
+from tempfit.system.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.tracking.failures import FAILURES, told_as
 from tempfit.tracking.repeats import REPEAT_TAG, repeat_key
 from tempfit.tracking.store import Ending, Store, end_run
 from tempfit.tracking.ui import run_page
+from tempfit.words import Verdict
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
 MOST_RESIDUALS = 100_000  # readings: beyond it, a run would keep a copy of data that are large themselves

@@ -29,9 +29,9 @@ from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit import leases
 from tempfit.errors import RunsError, ServiceError, SettingsError
-from tempfit.interrupts import uninterrupted
+from tempfit.system import leases
+from tempfit.system.interrupts import uninterrupted
 from tempfit.tracking.failures import be_brief, told_as
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI

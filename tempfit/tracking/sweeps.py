@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from mlflow.entities import Metric, RunTag
 
+from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
-from tempfit.grid import settings_in_play
-from tempfit.sweep import Member, Plan, Sweep, varied_settings
-from tempfit.sweep_table import to_markdown
+from tempfit.studies.sweep import Member, Plan, Sweep, varied_settings
+from tempfit.studies.sweep_table import to_markdown
 from tempfit.tracking.failures import told_as
 from tempfit.tracking.runs import Run, as_params, as_tags, provenance, result_metrics, result_tags, start_run, versions
 from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store

@@ -13,14 +13,14 @@ import time
 from contextlib import redirect_stdout
 
 from tempfit.config import CalibrationConfig
-from tempfit.grid import make_grid
+from tempfit.studies.grid import make_grid
 
 
 def main() -> None:
     source, n, *axes = sys.argv[1:]
     trials = make_grid(CalibrationConfig(), axes).trials
     chosen = [trials[(2 * k + 1) * len(trials) // (2 * int(n))] for k in range(int(n))]
-    from flows.server import start_server
+    from flows.services.prefect_server import start_server
 
     server = start_server()
     assert server is not None

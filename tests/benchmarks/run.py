@@ -24,13 +24,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tempfit.calibration import calibrate
+from tempfit.calibration.calibration import calibrate
 from tempfit.config import CalibrationConfig, TrainingConfig
-from tempfit.design import build_design, compress
-from tempfit.grid import make_grid
-from tempfit.readings import Readings
-from tempfit.sweep import plan_sweep, run_sweep
-from tempfit.training import train
+from tempfit.descent.loop import train
+from tempfit.exact.design import build_design, compress
+from tempfit.readings.paired import Readings
+from tempfit.studies.grid import make_grid
+from tempfit.studies.sweep import plan_sweep, run_sweep
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 
 SWEEP = ["learning_rate=1e-5..1e-1:64", "scaling=none,factor,minmax,standardize"]

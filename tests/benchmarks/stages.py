@@ -17,9 +17,9 @@ STARTED = time.perf_counter()
 
 IN_THE_FLOW = {  # stage → the function that does it
     "record the start": ("tempfit.tracking.runs", "start_run"),
-    "ingest": ("tempfit.readings", "load_readings"),
-    "normalize": ("tempfit.problem", "normalize"),
-    "train": ("tempfit.batches", "fit_problems"),
+    "ingest": ("tempfit.readings.paired", "load_readings"),
+    "normalize": ("tempfit.exact.problem", "normalize"),
+    "train": ("tempfit.descent.batches", "fit_problems"),
     "visualize": ("tempfit.plots", "draw_figures"),
     "track": ("tempfit.tracking.runs", "log_calibration"),
     "publish": ("flows.tasks", "publish"),
@@ -46,20 +46,21 @@ def main() -> None:
     from tempfit import cli
     from tempfit.cli import shared
 
-    wrap("look at the file, start the server", "tempfit.readings", "peek")
+    wrap("look at the file, start the server", "tempfit.readings.paired", "peek")
     shared._start_prefect = timed("look at the file, start the server", shared._start_prefect)  # type: ignore[assignment]
     seconds["start Python and the command line"] = time.perf_counter() - STARTED
     wait_for_services = shared._wait_for_services
 
     def wait(*arguments: Any) -> None:
         before = sum(seconds.values())
-        from flows import calibrate, server
+        from flows import calibrate
+        from flows.services import prefect_server
 
         seconds["import the libraries"] = time.perf_counter() - STARTED - before
         for stage, (module, name) in IN_THE_FLOW.items():
             wrap(stage, module, name)
         wrap("open the store", "tempfit.tracking.store", "open_store")
-        server.PrefectServer.wait = timed("wait for the server", server.PrefectServer.wait)  # type: ignore[method-assign]
+        prefect_server.PrefectServer.wait = timed("wait for the server", prefect_server.PrefectServer.wait)  # type: ignore[method-assign]
         calibrate.calibrate = timed("flow", calibrate.calibrate)  # type: ignore[assignment]
         wait_for_services(*arguments)
 

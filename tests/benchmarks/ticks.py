@@ -19,7 +19,7 @@ from tests.conftest import THERMOMETER
 
 def main() -> None:
     n = int(sys.argv[1])
-    from flows.server import start_server
+    from flows.services.prefect_server import start_server
 
     server = start_server()
     assert server is not None

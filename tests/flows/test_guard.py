@@ -10,7 +10,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket
 
-from flows.guard import LoopbackOnly
+from flows.services.guard import LoopbackOnly
 
 OWN = "127.0.0.1:4200"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server import server_environment
-from flows.services import Service, mlflow_service, prefect_is_elsewhere
+from flows.services.prefect_server import server_environment
+from flows.services.supervise import Service, mlflow_service, prefect_is_elsewhere
 from tests.flows.conftest import Command, run_python
 
 ELSEWHERE = "http://127.0.0.1:9/api"
@@ -25,7 +25,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         names.extend(service.name for service in services)
         on_ready()
 
-    monkeypatch.setattr("flows.services.run_services", run_services)
+    monkeypatch.setattr("flows.services.supervise.run_services", run_services)
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
     for name in ("PREFECT_API_URL", "PREFECT_PROFILE"):
         monkeypatch.delenv(name, raising=False)

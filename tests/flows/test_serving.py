@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.serving import deployment_name, make_schedule, serve
+from flows.schedule import deployment_name, make_schedule, serve
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, SettingsError
 from tests.conftest import THERMOMETER
@@ -39,7 +39,7 @@ def test_a_name_is_served_once_at_a_time(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(SettingsError, match=r"'kitchen' is served already, for .*thermometer\.csv \(process \d+\)"):
             serve(other, CalibrationConfig(), "kitchen", HOURLY, "every 1h")
 
-    monkeypatch.setattr("flows.serving.asyncio.run", while_it_is_served)
+    monkeypatch.setattr("flows.schedule.asyncio.run", while_it_is_served)
     for _ in range(2):  # its end frees the name
         serve(THERMOMETER, CalibrationConfig(), "kitchen", HOURLY, "every 1h")
     assert served == ["once", "once"]

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from flows.server import free_port
+from flows.services.prefect_server import free_port
 from tempfit.tracking.store import database_uri
 from tests.conftest import ROOT
 

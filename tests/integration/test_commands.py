@@ -17,10 +17,10 @@ from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.server import free_port, is_healthy
-from tempfit import leases
+from flows.services.prefect_server import free_port, is_healthy
+from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
-from tempfit.grid import settings_in_play
+from tempfit.system import leases
 from tempfit.tracking.store import PARENT_TAG
 from tests.conftest import T_C, T_U, THERMOMETER
 from tests.integration.conftest import ROOT, Place, Services, wait_for

@@ -14,7 +14,7 @@ from typing import get_args
 import pytest
 from mlflow import MlflowClient
 
-from flows.server import free_port, is_healthy
+from flows.services.prefect_server import free_port, is_healthy
 from tests.conftest import THERMOMETER
 from tests.faults import Mode, faulty
 from tests.integration.conftest import Place, wait_for

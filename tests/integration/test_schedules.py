@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from flows.serving import deployment_name
+from flows.schedule import deployment_name
 from tests.conftest import THERMOMETER
 from tests.integration.conftest import ROOT, Place, Services, wait_for
 

@@ -26,7 +26,10 @@ EVIL = "http://evil.example"
 @contextmanager
 def shared(place: Place) -> Iterator[str]:
     """The address of the server that starts beside a command."""
-    code = "from flows.server import start_server as start; s = start(); s.wait(); print(s.port, flush=True); input()"
+    code = (
+        "from flows.services.prefect_server import start_server as start; "
+        "s = start(); s.wait(); print(s.port, flush=True); input()"
+    )
     command = [sys.executable, "-P", "-c", code]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=place.folder, env=place.environment, text=True, **pipes) as process:

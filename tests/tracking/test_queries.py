@@ -11,11 +11,11 @@ import pytest
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
-from tempfit.calibration import calibrate
-from tempfit.compare import RecordedRun, RecordedSweep, compare, compare_best
+from tempfit.calibration.calibration import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, ServiceError
-from tempfit.readings import Readings, load_readings
+from tempfit.readings.paired import Readings, load_readings
+from tempfit.studies.compare import RecordedRun, RecordedSweep, compare, compare_best
 from tempfit.tracking import queries
 from tempfit.tracking.queries import find_runs, last_runs, load_loss_curves, runs_on_newest_data, sweep_runs
 from tempfit.tracking.runs import ended, log_calibration, start_run

@@ -19,11 +19,11 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from tempfit.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
-from tempfit.grid import settings_in_play
-from tempfit.readings import load_readings
+from tempfit.readings.paired import load_readings
 from tempfit.tracking import runs
 from tempfit.tracking.repeats import REPEAT_TAG
 from tempfit.tracking.runs import Run, as_params, ended, log_calibration, start_run

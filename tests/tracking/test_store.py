@@ -16,12 +16,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tempfit import leases
-from tempfit.calibration import calibrate
+from tempfit.calibration.calibration import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, ServiceError, SettingsError
-from tempfit.readings import load_readings
+from tempfit.readings.paired import load_readings
 from tempfit.report import read_observed
+from tempfit.system import leases
 from tempfit.tracking import store as stores
 from tempfit.tracking.queries import load_artifact, load_record
 from tempfit.tracking.runs import ended, log_calibration, start_run

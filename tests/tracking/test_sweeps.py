@@ -11,13 +11,14 @@ import pytest
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
-from tempfit import leases
-from tempfit.compare import compare, compare_best
+from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
-from tempfit.grid import make_grid, settings_in_play
-from tempfit.readings import load_readings
-from tempfit.sweep import Sweep, plan_sweep, run_sweep
+from tempfit.readings.paired import load_readings
+from tempfit.studies.compare import compare, compare_best
+from tempfit.studies.grid import make_grid
+from tempfit.studies.sweep import Sweep, plan_sweep, run_sweep
+from tempfit.system import leases
 from tempfit.tracking.queries import runs_on_newest_data, sweep_runs
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.store import PARENT_TAG, end_stale_runs, open_store

@@ -1,0 +1,1 @@
+"""Long-running services: Prefect's server, what `tempfit up` supervises, schedules."""

@@ -1,0 +1,487 @@
+"""One data set's whole result: what is printed, plotted and stored.
+
+`calibrate` is the pipeline as plain functions (normalize, forecast, train, judge), for notebooks and for tests; the
+flows call the same functions one task at a time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from tempfit.calibration.checks import Check, check_descent, check_readings, is_usable
+from tempfit.calibration.record import finite
+from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
+from tempfit.choices import override, parse_config, refuse_idle
+from tempfit.config import CalibrationConfig
+from tempfit.descent.batches import Trained, fit_problems
+from tempfit.descent.forecast import Forecast, make_forecast
+from tempfit.descent.history import Fit, OnEpochs, gradient_norm
+from tempfit.descent.loop import GROWN
+from tempfit.descent.model import MLP, build_model
+from tempfit.descent.validation import Validation
+from tempfit.exact.curve import Curve
+from tempfit.exact.goal import CLOSE
+from tempfit.exact.least_squares import LeastSquares
+from tempfit.exact.problem import Problem, normalize, settle
+from tempfit.readings.paired import Readings, as_readings
+from tempfit.wording import count
+from tempfit.words import Outcome, Status
+
+STILL = 1e-3  # of the distance to the lowest loss: what gains less in the last quarter of its epochs does not move
+ROUNDING = 1e-13  # of the largest temperature: a term that is smaller at every reading is none
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration:
+    """A line (or another model) through paired readings, how it was found, and how far it is from the exact one.
+
+    `w` and `b` are in raw units: `t_c = w * (t_u - t0) + b`. Of a fit that exploded they are the last finite ones.
+    reading_checks: what the readings say of the model, whatever the fit. validation: what the readings held out say;
+    None where none were.
+    """
+
+    readings: Readings
+    config: CalibrationConfig
+    problem: Problem
+    forecast: Forecast
+    fit: Fit
+    reading_checks: tuple[Check, ...]
+    validation: Validation | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline}>"
+
+    @property
+    def status(self) -> Status:
+        return self.fit.status
+
+    @property
+    def exact(self) -> LeastSquares:
+        """The least-squares solution of what was trained on; for an mlp, that of a line."""
+        return self.problem.exact
+
+    @cached_property
+    def curve(self) -> Curve | None:
+        """What gradient descent found, with its uncertainty: what to use, unless a check says otherwise.
+
+        None of a network, which has none, and of a fit that exploded. The uncertainty is made from its own residuals
+        (or from those stated); after Huber's loss, as `tempfit.exact.huber` says.
+        """
+        if not self.is_linear or self.exploded:
+            return None
+        params = self.problem.standard.change_to(self.problem.basis) @ self.fit.params
+        best = self.problem.best
+        if self.problem.is_stated or self.problem.robust is not None:
+            return best.moved(params, best.observation_sd)
+        return best.moved(params, self.residual_sd * math.sqrt(self.problem.spread))
+
+    @cached_property
+    def scales(self) -> tuple[Scale, ...]:
+        """The known scales beside the thermometer, the most probable first: see `tempfit.calibration.scales`.
+
+        By the optimum of the loss, so that they say something of the thermometer and nothing of the descent. Empty for
+        other models than lines, for references in another unit than °C, for a perfect fit and for one that exploded.
+        """
+        if not self.is_linear or self.exploded or self.config.y_unit != REFERENCE_UNIT:
+            return ()
+        return identify(self.problem.best)
+
+    @property
+    def chi_squared(self) -> float:
+        """Sum of squared residuals, each in units of its stated uncertainty; NaN where none are stated."""
+        return self.exact.n * self.mean_squared_error / self.exact.variance
+
+    @property
+    def residual_sd(self) -> float:
+        """Standard deviation of the residuals, of mean weight, by their degrees of freedom; NaN without any."""
+        freedom = self.exact.residual_freedom
+        return self.rmse * math.sqrt(self.exact.n / freedom) if freedom > 0 else math.nan
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """What speaks against using the result; of a network, only that it exploded."""
+        if self.is_linear or self.exploded:
+            return (*self.reading_checks, self.descent)
+        return ()
+
+    @cached_property
+    def descent(self) -> Check:
+        """How far gradient descent ended from the exact optimum."""
+        return check_descent(self.curve, self.problem, self.config, self.forecast.condition_number)
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing says that it should not be used."""
+        return not self.failed and is_usable(self.checks)
+
+    @property
+    def exact_name(self) -> str:
+        """What `exact` is: a line or a polynomial."""
+        return "polynomial" if self.config.model == "polynomial" else "line"
+
+    @property
+    def w(self) -> float:
+        """The slope of a line in raw units; NaN for other models."""
+        return float(self.coefficients[0]) if self.config.model == "line" else math.nan
+
+    @property
+    def b(self) -> float:
+        """The intercept of a line in raw units; NaN for other models."""
+        return float(self.coefficients[1]) if self.config.model == "line" else math.nan
+
+    @property
+    def loss(self) -> float:
+        """The loss at the final parameters, of the kind that was trained."""
+        return self.fit.loss
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the model is a sum of terms, so that it has coefficients and an exact optimum."""
+        return self.config.model != "mlp"
+
+    @property
+    def coefficients(self) -> NDArray[np.float64]:
+        """(terms,), of raw powers, the highest first: w and b of a line; empty for an mlp."""
+        return self.coefficient_history[-1]
+
+    @cached_property
+    def coefficient_history(self) -> NDArray[np.float64]:
+        """(states, terms), the coefficients at every state of `fit.history`."""
+        if not self.is_linear:
+            return np.empty((len(self.fit.history), 0))
+        return self.problem.basis.to_raw(self.fit.history.params)
+
+    def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
+        """The temperatures, in the unit of t_c, at readings t_u of any shape in raw units."""
+        features = self.problem.basis.features(np.asarray(t_u, dtype=np.float64))
+        if self.is_linear:
+            return features @ self.fit.params
+        rows = torch.from_numpy(features[..., 0].reshape(1, -1, 1))
+        params = torch.from_numpy(self.fit.params)[None, :, None]
+        return MLP(self.config).forward(rows, params).numpy().reshape(np.shape(t_u))
+
+    @cached_property
+    def rmse(self) -> float:
+        """Root of the mean squared residual of what was trained on, in the unit of t_c."""
+        if self.config.loss == "york":
+            return math.sqrt(self.loss)
+        if self.is_linear:
+            design = self.problem.design
+            residual = design.features[0].numpy() @ self.fit.params - design.targets[0].numpy()
+        else:
+            mask, root_weights = self.problem.mask, self.problem.root_weights
+            residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
+            if root_weights is not None:
+                residual *= root_weights
+        return float(np.hypot.reduce(residual)) / math.sqrt(self.exact.n)  # (squares of a diverged fit's overflow)
+
+    @property
+    def excess_loss(self) -> float:
+        """Mean squared error above the exact optimum's, relative to it; inf for an imperfect fit of a perfect line.
+
+        Of an mlp it is negative where the network fits the readings closer than any line.
+        """
+        excess = self.mean_squared_error - self.exact.loss
+        if self.is_linear:
+            excess = max(excess, 0.0)
+        if self.exact.loss > 0:
+            return excess / self.exact.loss
+        return math.inf if excess > 0 else 0.0
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the final mean squared error is within 0.1 % of the exact optimum's (an mlp's may be below)."""
+        return self.fit.diverged_at is None and self.mean_squared_error <= self.problem.goal(self.config)
+
+    @property
+    def mean_squared_error(self) -> float:
+        """Of what was trained on, whatever loss was trained."""
+        return self.rmse * self.rmse  # (** would raise where this is inf)
+
+    @cached_property
+    def objective(self) -> NDArray[np.float64]:
+        """(states,), what the descent makes small: the loss with its penalties, which `fit.history.loss` leaves out."""
+        objective, params = self.fit.history.loss, self.fit.history.params
+        with np.errstate(over="ignore"):  # (squares of parameters may overflow before the loss does)
+            if self.config.l1:
+                objective = objective + self.config.l1 * np.abs(params).sum(axis=1)
+            if self.config.l2:
+                objective = objective + self.config.l2 * np.square(params).sum(axis=1)
+        return objective
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """How near the fit came to the lowest mean squared error, in a word."""
+        start, end = float(self.objective[0]), float(self.objective[-1])
+        converged = self.status is Status.CONVERGED
+        grows = end > (1 + CLOSE) * start and not converged  # (at the critical rate itself it swings, to and fro)
+        if self.status is Status.DIVERGED or (grows and (self.forecast.stable is False or end > GROWN * start)):
+            return Outcome.EXPLODES
+        if self.is_close:
+            return Outcome.ARRIVES
+        if converged or self._is_still:
+            has_another_optimum = self.is_linear and (self.config.l1 or self.config.l2 or self.config.loss == "huber")
+            return Outcome.SETTLES if has_another_optimum else Outcome.STICKS
+        return Outcome.CRAWLS
+
+    @property
+    def exploded(self) -> bool:
+        """Whether the loss overflowed, or was on its way there when the epochs were used up."""
+        return self.outcome is Outcome.EXPLODES or not math.isfinite(self.mean_squared_error)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is nothing to use: it exploded, or a fit that validates it did."""
+        seen = self.validation
+        return self.exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
+
+    @property
+    def _is_still(self) -> bool:
+        """Whether further epochs would hardly lower the objective: by the closed form, or by the last quarter."""
+        curve, updates = self.forecast.curve, self.fit.history.updates
+        if curve is not None and self.forecast.stable:
+            return float(self.objective[-1]) <= curve.goal
+        if self.fit.n_epochs < 4:
+            return False
+        lowest = self.exact.loss if self.config.loss != "huber" else 0.0
+        earlier = int(np.searchsorted(updates, 0.75 * self.fit.n_epochs))
+        gained = float(self.objective[earlier] - self.objective[-1])
+        return gained < STILL * abs(float(self.objective[-1]) - lowest)
+
+    def series(self) -> dict[str, NDArray[np.float64]]:
+        """What is drawn against the number of updates, (states,) each: name → values at the states of the history."""
+        history = self.fit.history
+        series = {"loss": history.loss}
+        if self.validation is not None:
+            series["validation_loss"] = self.validation.loss
+        series |= dict(zip(self.coefficient_names, self.coefficient_history.T, strict=True))
+        series["gradient_norm"] = history.gradient_norm
+        for name, layer in build_model(self.config).layers.items():
+            series[f"gradient_norm/{name}"] = gradient_norm(history.gradient[:, layer])
+        return series
+
+    @property
+    def coefficient_names(self) -> list[str]:
+        """w and b of a line; c2, c1, c0 of a polynomial of degree 2."""
+        n_terms = self.coefficient_history.shape[1]
+        return ["w", "b"] if self.config.model == "line" else [f"c{power}" for power in reversed(range(n_terms))]
+
+    @property
+    def headline(self) -> str:
+        """The result in a line: `Converged: t_c = 0.5368 · t_u − 17.305`."""
+        if self.fit.diverged_at is not None:
+            return f"Diverged at epoch {self.fit.diverged_at:,}: no {self.config.model} to use"
+        if self.exploded:
+            return f"Diverging after {count(self.fit.n_epochs, 'epoch')}: no {self.config.model} to use"
+        return f"{self.status.capitalize()}: {self.equation()}"
+
+    def equation(self, coefficients: NDArray[np.float64] | None = None) -> str:
+        """`t_c = 0.5368 · t_u − 17.305`: the final model or the coefficients given, (terms,), with telling digits."""
+        y, x = self.readings.y, self.readings.x
+        if not self.is_linear and coefficients is None:
+            sizes = [str(size) for size in (1, *self.config.widths, 1)]
+            if len(sizes) > 10:
+                sizes[4:-4] = "…"
+            return f"{y} = mlp({x}), {'-'.join(sizes)} units, {self.config.activation}"
+        values = self.coefficients if coefficients is None else coefficients
+        if not np.isfinite(values).all():
+            return f"{y} = polynomial of degree {len(values) - 1} in {x}, whose coefficients are beyond float64"
+        terms, best = [], self.problem.best
+        powers, t0 = np.arange(len(values))[::-1], self.config.t0
+        x = f"({x} {'−' if t0 > 0 else '+'} {abs(t0):g})" if t0 else x
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            largest = np.abs(self.readings.t_u - t0).max() ** powers
+            # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
+            telling = np.fmin(best.uncertainties, best.observation_sd / largest)
+            is_rounding = np.abs(values) * largest < ROUNDING * np.abs(self.readings.t_c).max()
+        for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), telling, strict=True):
+            number = f"{abs(value):.{_digits(value, resolution, least=4 if power else 5)}g}"
+            reading = {0: "", 1: f" · {x}"}.get(power, f" · {x}{str(power).translate(SUPERSCRIPTS)}")
+            terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
+        (sign, first), *others = terms
+        return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON values: finite numbers, or None where there is none."""
+        forecast = self.forecast
+        values = {
+            "status": self.status.value,
+            "outcome": self.outcome.value,
+            "diverged_at": self.fit.diverged_at,
+            "model": self.config.model,
+            "w": self.w,
+            "b": self.b,
+            "coefficients": self.coefficients.tolist() if self.is_linear else None,
+            "loss": self.loss,
+            "rmse": self.rmse,
+            "n": self.exact.n,
+            "n_epochs": self.fit.n_epochs,
+            "close_at": self.fit.close_at,
+            "scaled": self._scaled(),
+            "exact": self._exact(),
+            "uncertainty": self._uncertainty(self.curve, self.residual_sd),
+            "curve": self.curve and self.curve.as_dict(),
+            "usable": self.usable,
+            "checks": [asdict(check) for check in self.checks],
+            "chi_squared": self.exact.chi_squared,
+            "robust": self._robust(),
+            "scales": [self._scale(scale) for scale in self.scales],
+            "excess_loss": self.excess_loss,
+            "critical_learning_rate": forecast.critical_learning_rate,
+            "condition_number": forecast.condition_number,
+            "epochs_needed": forecast.epochs_needed,
+            "overflow_epoch": forecast.overflow_epoch,
+            "advice": forecast.advice,
+            "validation": self._validation(),
+            "data": {
+                "source": self.readings.source,
+                "sha256": self.readings.sha256,
+                "n_dropped": self.readings.n_dropped,
+            },
+            "config": self.config.model_dump(),
+        }
+        result: dict[str, Any] = finite(values)
+        return result
+
+    def _scaled(self) -> dict[str, Any] | None:
+        """The parameters in the units trained in, and the scaling; w and b of a line, `params` of a polynomial."""
+        scaling = self.problem.basis.scaling
+        params = self.fit.params.tolist()
+        named: dict[str, Any] = {}
+        if self.is_linear:  # (a network's weights are in its model)
+            named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
+        return {**named, "factor": scaling.factor, "center": scaling.center}
+
+    def _scale(self, scale: Scale) -> dict[str, Any]:
+        values = {"scale": scale.name, "symbol": scale.symbol, "w": scale.w, "b": scale.b}
+        return {**values, "F": scale.statistic, "p": scale.p, "compatible": scale.compatible}
+
+    def _exact(self) -> dict[str, Any]:
+        """The exact optimum: a polynomial's by its coefficients, a line's (and the line beside an mlp) by w and b."""
+        exact, is_line = self.exact, self.exact.basis.n_terms == 2
+        return {
+            "w": exact.w if is_line else None,
+            "b": exact.b if is_line else None,
+            "coefficients": exact.coefficients.tolist(),
+            "loss": exact.loss,
+            "r_squared": exact.r_squared,
+            "uncertainty": self._uncertainty(exact, exact.residual_sd),
+        }
+
+    def _uncertainty(self, curve: Curve | None, residual_sd: float) -> dict[str, Any] | None:
+        """Standard uncertainties of the coefficients, and what they are made of."""
+        if curve is None:
+            return None
+        covariance = curve.covariance
+        freedom = curve.degrees_of_freedom
+        return {
+            "w": curve.u_w if curve.is_line else None,
+            "b": curve.u_b if curve.is_line else None,
+            "covariance": float(covariance[0, 1]) if curve.is_line else None,
+            "correlation": curve.correlation if curve.is_line else None,
+            "coefficients": curve.uncertainties.tolist(),
+            "covariance_matrix": covariance.tolist(),
+            "residual_sd": residual_sd,
+            "observation_sd": curve.observation_sd,
+            "degrees_of_freedom": int(freedom) if float(freedom).is_integer() else freedom,
+            "coverage": curve.coverage,
+            "coverage_factor": float(curve.coverage_factor()),
+            "common": curve.u_common,
+            "t0": curve.basis.origin,
+            "from": "stated" if self.problem.is_stated else "residuals",
+        }
+
+    def _robust(self) -> dict[str, Any] | None:
+        """From where on Huber's loss grows linearly, and the readings, from 1, that it set aside."""
+        robust = self.problem.robust
+        if robust is None or not self.is_linear:
+            return None
+        rows = np.flatnonzero(self.problem.mask)[robust.set_aside] + 1
+        return {"delta": robust.delta, "set_aside": rows.tolist()}
+
+    def _validation(self) -> dict[str, Any] | None:
+        seen = self.validation
+        if seen is None:
+            return None
+        return {
+            "method": seen.method,
+            "n": seen.n,
+            "loss": seen.final,
+            "lowest_loss": float(seen.loss.min()),
+            "lowest_at": seen.lowest_at,
+            "overfits": seen.overfits,
+        }
+
+
+def judge(
+    readings: Readings,
+    config: CalibrationConfig,
+    problem: Problem,
+    forecast: Forecast,
+    trained: Trained,
+    reading_checks: tuple[Check, ...] | None = None,
+) -> Calibration:
+    """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
+
+    reading_checks: those of the problem, where they are known already.
+    """
+    if reading_checks is None:
+        reading_checks = check_readings(readings, problem) if config.model != "mlp" else ()
+    return Calibration(readings, config, problem, forecast, trained.fit, reading_checks, trained.validation)
+
+
+def calibrate(
+    readings: Any, config: CalibrationConfig | None = None, *, on_epochs: OnEpochs | None = None, **settings: Any
+) -> Calibration:
+    """Fit a line (or another model) to paired readings and judge the result, without Prefect or MLflow.
+
+    Parameters
+    ----------
+    readings
+        A `Readings`, a DataFrame with the columns that the config names, a path, or a pair of arrays (t_u, t_c).
+    config
+        A whole `CalibrationConfig`; the defaults when None.
+    on_epochs
+        Called with a `tempfit.descent.history.Block` after every block of epochs; returns True to stop.
+    **settings
+        Single settings by name, over those of `config`: `calibrate(df, learning_rate=1e-2, scaling="factor")`.
+
+    Raises
+    ------
+    ReadingsError
+        When the readings cannot carry a line.
+    SettingsError
+        When a setting is unknown, out of bounds or plays no part beside the others.
+
+    Examples
+    --------
+    >>> import tempfit
+    >>> t_u = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4]
+    >>> t_c = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0]
+    >>> result = tempfit.calibrate((t_u, t_c))
+    >>> print(f"{result.status}: t_c = {result.w:.4f} * t_u {result.b:+.3f}")
+    converged: t_c = 0.5368 * t_u -17.305
+    """
+    checked = parse_config(settings if config is None else override(config, settings))
+    refuse_idle(checked)
+    data = as_readings(readings, checked)
+    checked = settle(data, checked)
+    problem = normalize(data, checked)
+    forecast = make_forecast(problem.design, problem.start_config(checked))
+    (trained,) = fit_problems([problem], [checked], on_epochs)
+    return judge(data, checked, problem, forecast, trained)
+
+
+def _digits(value: float, uncertainty: float, *, least: int) -> int:
+    """Significant digits down to a hundredth of the standard uncertainty."""
+    if value == 0 or not 0 < uncertainty < math.inf:
+        return max(least, 6)
+    return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))

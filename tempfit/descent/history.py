@@ -1,0 +1,106 @@
+"""What a fit went through, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.words import Status
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """States that a fit went through: `loss[i]` is the loss after `updates[i]` updates, `params[i]` gave it.
+
+    So epoch k of the tutorial reports the loss and gradient of the state with k - 1 updates and, after its own, the
+    params of the state with k. All states are kept, or a sample (`train(keep=…)`) with the first and the last.
+    Finite throughout: a diverged fit's history ends before the overflow.
+
+    updates: (states,), increasing from 0. params: (states, n_params), in the units trained in (w and b of a line).
+    loss: (states,), unit of t_c squared (for squared loss). gradient: (states, n_params), of the loss with its
+    penalties, before clipping.
+    """
+
+    updates: NDArray[np.int_]
+    params: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+
+    @property
+    def gradient_norm(self) -> NDArray[np.float64]:
+        """(states,), Euclidean norm of the gradient."""
+        return gradient_norm(self.gradient)
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def sample(self, most: int) -> NDArray[np.int_]:
+        """Positions of at most `most` states, spaced evenly on a log axis of updates, with the first and the last."""
+        return np.unique(np.searchsorted(self.updates, log_spaced(int(self.updates[-1]) + 1, most)))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """The result of training one member; a diverged one ends with the last finite state.
+
+    close_at: the first epoch that reported a loss no larger than the goal it was trained with; None if none did. Epochs
+    count as in the tutorial: epoch k reports the loss after k - 1 updates, so 1 is the start.
+    """
+
+    status: Status
+    history: History
+    close_at: int | None = None
+
+    @property
+    def n_epochs(self) -> int:
+        """Updates made to reach the final params."""
+        return int(self.history.updates[-1])
+
+    @property
+    def diverged_at(self) -> int | None:
+        """The epoch that reported a loss or gradient that is not finite; None unless diverged."""
+        return self.n_epochs + 2 if self.status is Status.DIVERGED else None
+
+    @property
+    def params(self) -> NDArray[np.float64]:
+        """(n_params,), the final parameters in the units trained in: w and b of a line."""
+        return self.history.params[-1]
+
+    @property
+    def loss(self) -> float:
+        """The loss at the final params."""
+        return float(self.history.loss[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """What `on_epochs` is shown after each block: states as in History, with a trailing members axis.
+
+    first: updates of the block's first state. members: (members,), which of the batch they are.
+    loss: (states, members). params, gradient: (states, members, n_params). NaN behind the end of a member that ended.
+    """
+
+    first: int
+    members: NDArray[np.intp]
+    loss: NDArray[np.float64]
+    params: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+
+
+OnEpochs = Callable[[Block], bool | None]  # returns True to stop
+
+
+def log_spaced(n: int, most: int) -> NDArray[np.int_]:
+    """At most `most` of the numbers from 0 to n - 1, evenly spaced on a log axis of number + 1, with both ends."""
+    if n <= most:
+        return np.arange(n)
+    return np.unique(np.geomspace(1, n, most).round().astype(np.int_) - 1)
+
+
+def gradient_norm(gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Euclidean norm over the last axis; hypot, because squares of a diverging gradient overflow before it does."""
+    norm: NDArray[np.float64] = np.hypot.reduce(gradient, axis=-1)
+    return norm

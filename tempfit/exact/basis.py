@@ -1,0 +1,117 @@
+"""The functions of the reading that a line or a polynomial is a sum of, and the way back to raw powers.
+
+A polynomial in raw powers is as badly conditioned as a sum can be. Its terms are therefore made from the scaled
+reading, and when standardized they are made orthogonal over the readings, each with mean square 1: the Hessian
+of the mean squared error is then 2 times the identity, as it is for a standardized line. (Forsythe: Generation and use
+of orthogonal polynomials for data-fitting with a digital computer, J. SIAM 5, 1957.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.config import CalibrationConfig, ScalingConfig
+from tempfit.exact.scaling import Scaling, fit_scaling
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Terms of degree d, …, 1, 0 in the scaled reading t_un: `[t_un**d, …, t_un, 1] @ matrix`.
+
+    So the two parameters of degree 1 are w and b, and coefficients stand in the order that numpy.polyval takes.
+
+    scaling: raw readings to t_un. matrix: (terms, terms), lower triangular; the identity where the terms are powers.
+    origin: t0, the reference point of the raw powers: coefficients are of powers of t_u − t0.
+    """
+
+    scaling: Scaling
+    matrix: NDArray[np.float64]
+    origin: float = 0.0
+
+    @property
+    def n_terms(self) -> int:
+        return len(self.matrix)
+
+    def features(self, t_u: NDArray[Any]) -> NDArray[np.float64]:
+        """Readings (...,) in raw units → (..., terms), the value of every term."""
+        t_un = self.scaling.apply(np.asarray(t_u, dtype=np.float64))
+        terms = np.vander(t_un.reshape(-1), self.n_terms)
+        if not np.array_equal(self.matrix, np.eye(self.n_terms)):
+            terms = terms @ self.matrix
+        features: NDArray[np.float64] = terms.reshape(*t_un.shape, self.n_terms)
+        return features
+
+    @property
+    def fold(self) -> NDArray[np.float64]:
+        """(terms, terms) matrix that takes parameters to the coefficients of raw powers, and their covariance C to
+        `fold C foldᵀ`."""
+        with np.errstate(over="ignore", invalid="ignore"):  # powers of extreme readings
+            return _substitution(self.scaling.after(Scaling(center=self.origin)), self.n_terms) @ self.matrix
+
+    def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
+        """Parameters (..., terms) as coefficients of raw powers (..., terms); not finite where float64 cannot say."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return params @ self.fold.T
+
+    def to_powers(self, params: NDArray[Any]) -> NDArray[Any]:
+        """Parameters (..., terms) as coefficients of the powers of t_un (..., terms)."""
+        return params @ self.matrix.T
+
+    def change_to(self, other: Basis) -> NDArray[np.float64]:
+        """(terms, terms), M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
+        substitution = _substitution(other.scaling.after(self.scaling), self.n_terms)
+        return np.asarray(np.linalg.solve(self.matrix, substitution @ other.matrix), dtype=np.float64)
+
+
+def fit_basis(t_u: NDArray[Any], config: CalibrationConfig, root_weights: NDArray[Any] | None = None) -> Basis:
+    """The terms that `config` asks for, from the readings (rows,) in raw units; an mlp's are those of a line.
+
+    root_weights: (rows,), square roots of the readings' weights; None where all weigh the same.
+    """
+    n_terms = config.degree + 1 if config.model == "polynomial" else 2
+    if n_terms > 2 and config.scaling == "standardize":
+        scaling, matrix = _orthogonal_terms(t_u, n_terms, root_weights)
+        return Basis(scaling, matrix, config.t0)
+    return Basis(fit_scaling(t_u, config, root_weights), np.eye(n_terms), config.t0)
+
+
+def standard_basis(t_u: NDArray[Any], config: CalibrationConfig, root_weights: NDArray[Any] | None = None) -> Basis:
+    """The best-conditioned terms for the model that `config` asks for, whatever the scaling."""
+    return fit_basis(t_u, config.model_copy(update={"scaling": "standardize"}), root_weights)
+
+
+def _orthogonal_terms(
+    t_u: NDArray[Any], n_terms: int, root_weights: NDArray[Any] | None
+) -> tuple[Scaling, NDArray[np.float64]]:
+    """Polynomials orthogonal over the readings: Gram-Schmidt, as a QR, on the powers of the readings taken to ±1.
+
+    From the constant upwards, so that each term has its own degree; with positive leading coefficients.
+    """
+    half = fit_scaling(t_u, ScalingConfig(scaling="minmax"))
+    scaling = Scaling(factor=2 * half.factor, center=half.center + 0.5 / half.factor)
+    powers = np.vander(scaling.apply(t_u), n_terms, increasing=True)
+    if root_weights is not None:
+        powers = powers * root_weights[:, None]
+    triangle = np.linalg.qr(powers, mode="r")
+    triangle = triangle * np.sign(np.diag(triangle))[:, None] / math.sqrt(len(t_u))
+    return scaling, np.linalg.inv(triangle)[::-1, ::-1].copy()
+
+
+def _substitution(scaling: Scaling, n_terms: int) -> NDArray[np.float64]:
+    """(terms, terms), T with `powers(t_un) = powers(t) @ T` for `t_un = factor * (t - center)`: the binomial theorem.
+
+    Powers stand in descending order, as in numpy.vander.
+    """
+    factor, center = np.float64(scaling.factor), np.float64(scaling.center)
+    matrix = np.zeros((n_terms, n_terms))
+    with np.errstate(over="ignore", invalid="ignore"):  # high powers of extreme readings are beyond float64
+        for power in range(n_terms):
+            for k in range(power + 1):  # the term of t**k in (factor * (t - center))**power
+                coefficient = math.comb(power, k) * factor**power * (-center) ** (power - k)
+                matrix[n_terms - 1 - k, n_terms - 1 - power] = coefficient
+    return matrix

@@ -1,0 +1,1 @@
+"""Tables in files to paired readings, whole or block by block."""

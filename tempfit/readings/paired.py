@@ -1,0 +1,296 @@
+"""Load and check paired readings; fingerprint of their content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from functools import cached_property
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.config import NO_COLUMN, ReadingsConfig
+from tempfit.errors import ReadingsError
+from tempfit.readings.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns
+from tempfit.readings.tables import name_of, read_table, refuse_values, without_missing
+from tempfit.wording import printable, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIN_ROWS = 3
+"""A line has two parameters; the third reading is the first that says anything about its uncertainty."""
+
+LEAST = {"u_c": 1e-100, "u_u": 0.0}
+"""Smallest standard uncertainties; the sum of squares of the inverse of a reference's is still finite in float64."""
+
+DEFAULTS = ReadingsConfig()
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Paired readings of one thermometer and of the reference beside it, checked: what exists can carry a line.
+
+    Parameters
+    ----------
+    t_u
+        (rows,) float64, the thermometer's readings, in `x_unit`. Copied unless nobody else can write to it.
+    t_c
+        (rows,) float64, the reference temperatures, in `y_unit`.
+    source
+        Where they are from: the path as it was given, `<stdin>` or `<memory>`.
+    x, y, x_quantity, x_unit, y_quantity, y_unit
+        What they are called, as in `ReadingsConfig`.
+    n_dropped
+        How many rows were dropped because a value was missing.
+    u_c, u_u
+        (rows,) float64, standard uncertainties of t_c and of t_u in their units; None where none are stated. u_c alone
+        weights the fit, both make one with both axes uncertain.
+
+    Raises
+    ------
+    ReadingsError
+        When values are missing, not finite or beyond ±1e100, when there are fewer than 3 rows, when a u_c is not above
+        0, a u_u is below 0 or there is one without the other, when the largest t_c is below 1e-100 and not 0 (squares
+        of their residuals underflow), or when all t_u are the same. They count as the same when
+        their standard deviation is at most 1e-14 of the largest magnitude (some 45 rounding steps: the mean's own
+        rounding then reaches the spread) or at most 1e-100 (its square underflows). Rows in messages count from 1.
+    """
+
+    t_u: NDArray[np.float64]
+    t_c: NDArray[np.float64]
+    source: str = "<memory>"
+    x: str = DEFAULTS.x
+    y: str = DEFAULTS.y
+    x_quantity: str = DEFAULTS.x_quantity
+    x_unit: str = DEFAULTS.x_unit
+    y_quantity: str = DEFAULTS.y_quantity
+    y_unit: str = DEFAULTS.y_unit
+    n_dropped: int = 0
+    u_c: NDArray[np.float64] | None = None
+    u_u: NDArray[np.float64] | None = None
+
+    def __post_init__(self) -> None:
+        place = printable(self.source)
+        columns = {"t_u": self.x, "t_c": self.y, "u_c": "u_c", "u_u": "u_u"}
+        columns = {field: name for field, name in columns.items() if getattr(self, field) is not None}
+        for field, name in columns.items():
+            values = _frozen(_as_float64(getattr(self, field), f"{place}: column {shown(name)}"))
+            object.__setattr__(self, field, values)
+            if len(values) != self.n:
+                raise ReadingsError(
+                    f"{place}: {self.n} values of {shown(self.x)} but {len(values)} of {shown(name)}; "
+                    "readings come in pairs"
+                )
+        given = {name: getattr(self, field) for field, name in columns.items()}
+        least = {name: LEAST[field] for field, name in columns.items() if field in LEAST}
+        refuse_values(given, place, least, drop_missing=False)
+        self._refuse_uncertainties(place)
+        self._refuse_too_few(place)
+        self._refuse_identical(place)
+        self._refuse_vanishing(place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled by its fields alone: an array restored without __post_init__ would be writable.
+        return Readings, tuple(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def n(self) -> int:
+        """How many readings there are."""
+        return len(self.t_u)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex digest of the values, t_u then t_c as little-endian float64, then u_c and u_u, each behind its name, if
+        stated: equal for CSV and Parquet of equal values.
+
+        -0.0 counts as 0.0; names and source do not count.
+        """
+        digest = hashlib.sha256()
+        for name, values in (("", self.t_u), ("", self.t_c), ("u_c", self.u_c), ("u_u", self.u_u)):
+            if values is not None:
+                digest.update(name.encode())
+                digest.update((values + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
+        return digest.hexdigest()
+
+    @property
+    def x_label(self) -> str:
+        """Quantity, column and unit of the readings, for an axis."""
+        return axis_label(self.x_quantity, self.x, self.x_unit)
+
+    @property
+    def y_label(self) -> str:
+        """Quantity, column and unit of the reference, for an axis."""
+        return axis_label(self.y_quantity, self.y, self.y_unit)
+
+    def to_frame(self) -> pd.DataFrame:
+        """The readings as a DataFrame (a copy) with the columns `x` and `y`, and u_c and u_u where they are stated."""
+        import pandas as pd
+
+        columns = {self.x: self.t_u, self.y: self.t_c, "u_c": self.u_c, "u_u": self.u_u}
+        return pd.DataFrame({name: values.copy() for name, values in columns.items() if values is not None})
+
+    def _refuse_uncertainties(self, place: str) -> None:
+        if self.u_u is not None and self.u_c is None:
+            raise ReadingsError(
+                f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
+                'give both, or ignore them by `u_u="none"`'
+            )
+
+    def _refuse_too_few(self, place: str) -> None:
+        if self.n >= MIN_ROWS:
+            return
+        dropped = f" ({self.n_dropped} dropped for a missing value)" if self.n_dropped else ""
+        held = f"{self.n} usable {'row' if self.n == 1 else 'rows'}" if self.n else "no usable rows"
+        raise ReadingsError(
+            f"{place}: {held}{dropped}; a line and its uncertainty need at least {MIN_ROWS}: add readings"
+        )
+
+    def _refuse_identical(self, place: str) -> None:
+        largest = float(np.abs(self.t_u).max())
+        spread = float((self.t_u / largest).std()) * largest if largest else 0.0  # squares of raw values may underflow
+        if spread <= max(1e-14 * largest, 1 / LARGEST):
+            raise ReadingsError(
+                f"{place}: column {shown(self.x)}: all {self.n} values are (nearly) the same, {self.t_u[0]:g}; "
+                "a line needs readings at different temperatures"
+            )
+
+    def _refuse_vanishing(self, place: str) -> None:
+        largest = float(np.abs(self.t_c).max())
+        if 0 < largest < 1 / LARGEST:
+            raise ReadingsError(
+                f"{place}: column {shown(self.y)}: no value is larger than {largest:g}, and squares of values below "
+                f"{1 / LARGEST:g} are beyond float64; use a smaller unit"
+            )
+
+
+def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Readings:
+    """Read paired readings from a CSV or Parquet file; `-` reads standard input.
+
+    CSV is UTF-8 with a header; the delimiter (comma, semicolon, tab) and the decimal mark are found or as `config`
+    says; cells may be quoted, blank lines are skipped, other columns than the two wanted are ignored. Parquet is
+    known by its content and may hold any numeric type but complex; rows in messages count from 1.
+
+    Raises
+    ------
+    ReadingsError
+        When the file cannot be read, is no such table, lacks a column, or holds a value that is not a finite number
+        (a missing one is dropped where `config.drop_missing`), and as `Readings` does. The message is one line that
+        names file, line, column and what to do.
+    """
+    return _named(read_table(source, config, wanted_columns(config)), name_of(source), config)
+
+
+def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
+    """Refuse at once what a quick look can tell is wrong with a file of readings; `load_readings` checks the rest.
+
+    A small file is read whole; a large one and standard input are left to it. Raises as `load_readings`.
+    """
+    if source == "-":
+        return
+    try:
+        small = Path(source).stat().st_size <= SMALL
+    except (OSError, ValueError):
+        small = True
+    if small:
+        load_readings(source, config)
+
+
+def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
+    """Readings from whatever a library user has at hand.
+
+    Parameters
+    ----------
+    data
+        A `Readings` (returned as it is), a DataFrame with the columns `config.x` and `config.y`, a path (see
+        `load_readings`), or a pair `(t_u, t_c)` of numeric sequences, arrays or Series, paired by position.
+    config
+        The columns' names and labels, and whether rows with a missing value (NaN, None, NA) are dropped.
+
+    Raises
+    ------
+    ReadingsError
+        As `load_readings`; rows count from 1.
+    """
+    if isinstance(data, Readings):
+        return data
+    if isinstance(data, (str, Path)):
+        return load_readings(data, config)
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        given = dict(zip((config.x, config.y), data, strict=True))
+    else:
+        import pandas as pd
+
+        if not isinstance(data, pd.DataFrame):
+            raise ReadingsError(
+                f"<memory>: cannot take readings from {type(data).__name__}; "
+                "give a DataFrame, a path, or a pair (t_u, t_c)"
+            )
+        positions = find_columns([str(name) for name in data.columns], wanted_columns(config), "<memory>")
+        given = {name: data.iloc[:, position] for name, position in positions.items()}
+    values = {name: _as_float64(column, f"<memory>: column {shown(name)}") for name, column in given.items()}
+    return _named(without_missing(values, "<memory>", config, wanted_columns(config)), "<memory>", config)
+
+
+def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
+    """The columns of a table of readings: x and y, and the uncertainties where the table has them.
+
+    Uncertainties under another name than the usual are asked for, so they are required.
+    """
+    uncertainties = [
+        Wanted(name, name != getattr(DEFAULTS, setting), f"`{setting}`", least)
+        for setting, least in LEAST.items()
+        if (name := getattr(config, setting)) != NO_COLUMN
+    ]
+    return [Wanted(config.x), Wanted(config.y), *uncertainties]
+
+
+def _named(columns: Columns, source: str, config: ReadingsConfig) -> Readings:
+    return Readings(
+        t_u=columns.values[config.x],
+        t_c=columns.values[config.y],
+        u_c=columns.values.get(config.u_c),
+        u_u=columns.values.get(config.u_u),
+        source=source,
+        n_dropped=columns.n_dropped,
+        **config.model_dump(include={"x", "y", "x_quantity", "x_unit", "y_quantity", "y_unit"}),
+    )
+
+
+def _as_float64(values: Any, place: str) -> NDArray[np.float64]:
+    """One column as a (rows,) float64 array, NaN for what is missing."""
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
+        values = np.ma.filled(values.astype(np.float64), np.nan)
+    elif hasattr(values, "isna") and values.isna().any():  # a Series, perhaps with pd.NA
+        values = values.astype(object).where(values.notna(), None)
+    raw = np.asarray(values)
+    if raw.dtype == object and all(_is_number(item) for item in raw.flat):
+        raw = raw.astype(np.float64)
+    if raw.dtype.kind not in "iuf":
+        kind = "text" if raw.dtype.kind in "SU" else f"{raw.dtype.name} values"
+        raise ReadingsError(f"{place} holds {kind}, not numbers; convert it to a numeric type")
+    if raw.ndim != 1:
+        raise ReadingsError(f"{place} has {raw.ndim} dimensions; readings are one-dimensional")
+    return raw.astype(np.float64, copy=False)
+
+
+def _is_number(item: Any) -> bool:
+    """None, which becomes NaN, counts: it is reported as a missing value later."""
+    return item is None or (isinstance(item, (Real, Decimal)) and not isinstance(item, bool))
+
+
+def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, contiguous and read-only, in an array that no one else can write to."""
+    if values.flags.writeable or not values.flags.owndata or not values.flags.c_contiguous:
+        values = np.array(values, order="C")
+        values.flags.writeable = False
+    return values
+
+
+def axis_label(quantity: str, name: str, unit: str) -> str:
+    """`Temperature t_c (°C)`; without the brackets where the unit is empty."""
+    return f"{quantity} {name} ({unit})" if unit else f"{quantity} {name}"

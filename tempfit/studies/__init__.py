@@ -1,0 +1,1 @@
+"""Many settings on one data set: grid, presets, sweep, outlook, compare, ranking."""
