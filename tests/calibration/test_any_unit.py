@@ -15,12 +15,11 @@ import tempfit
 from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.calibration.checks import Check
 from tempfit.config import TrainingConfig
-from tempfit.descent.loop import train
 from tempfit.errors import ReadingsError
-from tempfit.exact.design import build_design, compress
 from tempfit.report.summary import summary
 from tempfit.words import Outcome, Status, Verdict
 from tests.conftest import T_C, T_U
+from tests.tools import descend, line_design
 
 W, B = 152075 / 283314, -17.304785503010794  # the exact solution (tests/test_tutorial.py)
 
@@ -115,7 +114,7 @@ def test_converged_is_a_residual_that_is_orthogonal_to_every_term():
     tolerance = 1e-3
     for t_u, t_c in ((0.1 * T_U, T_C), (0.1 * T_U, 1e-12 * T_C)):
         config = TrainingConfig(learning_rate=0.03, n_epochs=100_000, tolerance=tolerance)
-        (fit,) = train(compress(build_design(t_u, t_c)), [config])
+        (fit,) = descend(line_design(t_u, t_c), [config])
         columns = np.stack([t_u, np.ones(11)])
 
         def cosines(params, columns=columns, t_c=t_c):

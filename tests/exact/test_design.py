@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.exact.design import CHUNK_ROWS, build_design, compress, merge
+from tests.tools import line_design
 
 
 def squared_residuals(design, params) -> np.ndarray:
     """(members,), ‖F p − y‖²."""
-    residual = design.features.numpy() @ params - design.targets.numpy()
+    residual = design.features @ params - design.targets
     return (residual**2).sum(axis=1)
 
 
@@ -37,8 +38,8 @@ def test_merged_chunks_are_the_whole(seed, cuts):
     rng = np.random.default_rng(seed)
     x, y = rng.normal(size=sum(cuts)), rng.normal(size=sum(cuts))
     ends = np.cumsum([0, *cuts])
-    parts = [compress(build_design(x[i:j], y[i:j])) for i, j in pairwise(ends)]
-    whole, merged = compress(build_design(x, y)), merge(parts)
+    parts = [line_design(x[i:j], y[i:j]) for i, j in pairwise(ends)]
+    whole, merged = line_design(x, y), merge(parts)
     assert merged.n_readings.item() == len(x)
     for params in rng.normal(size=(3, 2)):
         assert squared_residuals(merged, params) == pytest.approx(squared_residuals(whole, params), rel=1e-10)
