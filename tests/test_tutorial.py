@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+import tempfit
 from tempfit.config import CalibrationConfig
 from tempfit.descent.forecast import make_forecast
 from tempfit.descent.history import Fit
-from tempfit.exact.design import compress, design_of
-from tempfit.exact.least_squares import solve
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
-from tests.tools import basis_of, descend, line_design, scaling_of
+from tests.tools import descend, line_design, scaling_of
 
 RAW = {"scaling": "none"}
 TENTH = {"scaling": "factor", "factor": 0.1}
@@ -171,8 +170,7 @@ def exact_by_fractions() -> tuple[Fraction, Fraction, Fraction]:
 
 @pytest.mark.parametrize("scaling", ["none", "factor", "standardize", "minmax"])
 def test_exact_solution_to_twelve_digits(scaling):
-    basis = basis_of(T_U, CalibrationConfig(scaling=scaling))
-    exact = solve(compress(design_of(basis.features(T_U), T_C)), basis)
+    exact = tempfit.calibrate(T_U, T_C, scaling=scaling).exact
     w, b, loss = exact_by_fractions()
     assert (w, b) == (Fraction(152075, 283314), Fraction(-2451344, 141657))
     assert exact.w == pytest.approx(float(w), rel=1e-12)

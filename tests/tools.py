@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from tempfit.config import CalibrationConfig, ScalingConfig, TrainingConfig
 from tempfit.descent.configs import Configs
-from tempfit.descent.history import Fits
+from tempfit.descent.history import Fit
 from tempfit.descent.loop import train
+from tempfit.descent.model import build_model
 from tempfit.exact.basis import Basis, fit_basis, standard_basis
 from tempfit.exact.design import Design, compressed
 from tempfit.exact.evidence import Evidence, gather
@@ -18,9 +20,9 @@ from tempfit.exact.least_squares import LeastSquares, solve
 from tempfit.exact.scaling import Scaling, fit_scaling
 
 
-def descend(design: Design, configs: Sequence[TrainingConfig], *arguments: Any, **keywords: Any) -> Fits:
+def descend(design: Design, configs: Sequence[TrainingConfig], *arguments: Any, **keywords: Any) -> list[Fit]:
     """`train` with a member for each config."""
-    return train(design, Configs.of(configs), *arguments, **keywords)
+    return list(train(design, Configs.of(configs), *arguments, **keywords))
 
 
 def evidence_of(t_u: Any, t_c: Any = None, *, degree: int = 2) -> Evidence:
@@ -53,3 +55,13 @@ def solution_of(t_u: Any, t_c: Any, config: CalibrationConfig | None = None) -> 
     config = config or CalibrationConfig()
     evidence = evidence_of(t_u, t_c, degree=config.degree + 1)
     return solve(evidence, standard_basis(evidence, config))[0]
+
+
+def compress(design: Design) -> Design:
+    """The rows of lines, in raw units, as the three that say the same."""
+    return line_design(design.features[..., 0], design.targets)
+
+
+def start_of(config: TrainingConfig) -> torch.Tensor:
+    """(n_params,), where one member's training starts."""
+    return build_model(config).start(Configs(config, 1))[0]

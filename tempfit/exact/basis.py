@@ -96,7 +96,7 @@ def _orthogonal_terms(evidence: Evidence, n_terms: int, origin: float) -> Basis:
     From the constant upwards, so that each term has its own degree; with positive leading coefficients.
     """
     triangle = evidence.factor[:, :n_terms, :n_terms] / np.sqrt(evidence.n)[:, None, None]
-    matrix: NDArray[np.float64] = np.linalg.inv(triangle)[:, ::-1, ::-1].copy()
+    matrix = np.asarray(np.linalg.inv(triangle)[:, ::-1, ::-1], dtype=np.float64, order="C")
     return Basis(Scaling(1 / evidence.scale, evidence.center), matrix, origin)
 
 

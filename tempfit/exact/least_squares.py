@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
 from tempfit.exact.basis import Basis
 from tempfit.exact.curve import Curve
+from tempfit.exact.design import compressed
 from tempfit.exact.evidence import Evidence
 
 ROUNDED = 1e-14  # of the norm of t_c: what a constant leaves of references that are all the same
@@ -30,6 +31,9 @@ class LeastSquares(Curve):
     r_squared: Any
     variance: Any
 
+    def __getitem__(self, member: int) -> Self:
+        return replace(super().__getitem__(member), n=int(self.n[member]))
+
     @property
     def residual_freedom(self) -> Any:
         """Degrees of freedom of residual_sd: n less the terms."""
@@ -44,15 +48,16 @@ class LeastSquares(Curve):
 def solve(
     evidence: Evidence, standard: Basis, *, stated: bool = False, u_common: float = 0.0, coverage: float = 0.95
 ) -> LeastSquares:
-    """The exact solution of every member, in the terms of `standard` (`standard_basis` of the same evidence).
+    """The exact solution of every member, in well-conditioned terms (`standard_basis` of the same evidence).
 
-    Those terms are orthogonal over the readings, each with mean square 1: so each parameter is what the evidence says
-    its term explains, divided by √n, and the covariance is σ² / n times the identity. The sum of squares of the rest is
-    that of the residuals. (JCGM 100:2008, annex H.3, gives the same in sums.) σ² is s² = RSS / (n - terms), or, if
+    From the factor `[R₁ | r]` in these terms: params = R₁⁻¹ r, residual sum of squares = what is left of r, and
+    covariance σ² (R₁ᵀ R₁)⁻¹; JCGM 100:2008, annex H.3, gives the same in sums. σ² is s² = RSS / (n - terms), or, if
     `stated`, the variance that the stated uncertainties give an observation of mean weight (ISO/TS 28037:2010, clause
     6). An observation whose weight nobody knows has the mean variance of those that were.
     """
     n, n_terms = evidence.n, standard.n_terms
+    design = compressed(evidence, standard)
+    inverse = np.linalg.inv(design.features[:, :-1])
     rss, explained = evidence.rss(n_terms), evidence.targets[:, 1:n_terms]
     freedom = n - n_terms
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -65,8 +70,8 @@ def solve(
         r_squared = np.where(tss > (ROUNDED * norm) ** 2, 1 - rss / tss, np.nan)
     return LeastSquares(
         basis=standard,
-        params=evidence.targets[:, n_terms - 1 :: -1] / np.sqrt(n)[:, None],
-        cofactor=np.eye(n_terms) / (n * spread)[:, None, None],
+        params=(inverse @ design.targets[:, :-1, None])[..., 0],
+        cofactor=inverse @ inverse.mT / spread[:, None, None],
         observation_sd=sd * np.sqrt(spread),
         degrees_of_freedom=np.full(len(n), np.inf) if stated else freedom,
         u_common=u_common,

@@ -12,10 +12,11 @@ from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.descent.forecast import make_forecast
 from tempfit.descent.history import Block, History, log_spaced
 from tempfit.errors import SettingsError
-from tempfit.exact.design import Design, build_design, compress, design_of
+from tempfit.exact.basis import fit_basis
+from tempfit.exact.design import Design, build_design, compressed
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
-from tests.tools import basis_of, descend, line_design, scaling_of
+from tests.tools import compress, descend, evidence_of, line_design, scaling_of
 
 
 def random_design(seed: int, rows: int = 20, members: int = 1) -> Design:
@@ -155,9 +156,10 @@ def test_scaling_folded_back_is_the_fit_on_raw_units(seed, scaling):
     rng = np.random.default_rng(seed)
     t_u = rng.normal(20, 8, 15)
     t_c = 0.5 * t_u - 3 + rng.normal(0, 0.5, 15)
-    basis = basis_of(t_u, CalibrationConfig(scaling=scaling))
+    scaled, evidence = CalibrationConfig(scaling=scaling), evidence_of(t_u, t_c)
+    basis = fit_basis(evidence, scaled)[0]
     config = TrainingConfig(learning_rate=1e-2, n_epochs=100, tolerance=0)
-    (fit,) = descend(compress(design_of(basis.features(t_u), t_c)), [config])
+    (fit,) = descend(compressed(evidence, fit_basis(evidence, scaled)), [config])
 
     x = np.stack([t_u, np.ones_like(t_u)], axis=1)
     raw = basis.fold @ [config.w_start, config.b_start]
@@ -171,7 +173,7 @@ def test_one_percent_around_the_critical_learning_rate():
     """Fifty random problems below and above their own critical rate, as a hundred members of one batch."""
     design = compress(random_design(seed=7, members=50))
     critical = [make_forecast(member(design, i), CalibrationConfig()).critical_learning_rate for i in range(50)]
-    twice = Design(*(torch.cat([part, part]) for part in (design.features, design.targets, design.n_readings)))
+    twice = Design(*(np.concatenate([part, part]) for part in (design.features, design.targets, design.n_readings)))
     rates = [0.99 * rate for rate in critical] + [1.01 * rate for rate in critical]
     # 1 % above, the error grows by 1.02 per epoch: its square passes 1e308 at epoch 18,000 from an error of order 1
     fits = descend(twice, [TrainingConfig(learning_rate=rate, n_epochs=40_000, tolerance=1e-9) for rate in rates])
@@ -188,7 +190,7 @@ def test_defaults_converge_to_the_exact_line_on_the_hardest_sane_data():
         scale = scaling_of(t_u, CalibrationConfig())
         design = line_design(scale.apply(t_u), t_c)
         (fit,) = descend(design, [TrainingConfig()])
-        best = np.linalg.lstsq(design.features[0].numpy(), design.targets[0].numpy(), rcond=None)[0]
+        best = np.linalg.lstsq(design.features[0], design.targets[0], rcond=None)[0]
         assert fit.status is Status.CONVERGED
         assert fit.params == pytest.approx(best, rel=1e-9)
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from tempfit.calibration.calibration import calibrate
 from tempfit.config import TrainingConfig
 from tempfit.descent.history import Fit, gradient_norm
-from tempfit.descent.model import MLP, build_model
+from tempfit.descent.model import MLP
 from tempfit.errors import SettingsError
 from tempfit.exact.design import Design, build_design, design_of, stack
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
-from tests.tools import descend, scaling_of
+from tests.tools import descend, scaling_of, start_of
 
 ACTIVATIONS = {
     "tanh": torch.nn.Tanh,
@@ -63,7 +63,7 @@ def flat(network: torch.nn.Sequential) -> np.ndarray:
 
 def torch_params(config: TrainingConfig, t_un: np.ndarray = T_UN, t_c: np.ndarray = T_C) -> np.ndarray:
     """(n_epochs + 1, n_params), step by step by torch's layers, losses, clipping and optimizers."""
-    network = torch_network(config, build_model(config).start(config))
+    network = torch_network(config, start_of(config))
     x, y = torch.from_numpy(t_un)[:, None], torch.from_numpy(t_c)[:, None]
     parameters = list(network.parameters())
     optimizer = {
@@ -180,10 +180,10 @@ def test_rows_of_zeros_count_for_nothing(config):
     """A network's output at a reading of 0 is not 0, so only the feature that says `this row is one` can silence it."""
     terms = np.vander(T_UN, 4 if config.model == "polynomial" else 2)
     design = design_of(terms, T_C)
-    zeros = torch.zeros(1, 30, terms.shape[1], dtype=torch.float64)
+    zeros = np.zeros((1, 30, terms.shape[1]))
     padded = Design(
-        features=torch.cat([design.features, zeros], dim=1),
-        targets=torch.cat([design.targets, zeros[..., 0]], dim=1),
+        features=np.concatenate([design.features, zeros], axis=1),
+        targets=np.concatenate([design.targets, zeros[..., 0]], axis=1),
         n_readings=design.n_readings,
     )
     (plain,), (with_zeros,) = descend(design, [config]), descend(padded, [config])
@@ -199,7 +199,7 @@ def test_layers_cover_all_parameters_once(hidden, activation):
     covered = np.concatenate([np.arange(model.n_params)[layer] for layer in model.layers.values()])
     assert covered.tolist() == list(range(model.n_params))
     assert list(model.layers) == [f"hidden_{k + 1}" for k in range(len(config.widths))] + ["output"]
-    assert model.n_params == sum(p.numel() for p in torch_network(config, model.start(config)).parameters())
+    assert model.n_params == sum(p.numel() for p in torch_network(config, start_of(config)).parameters())
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -237,7 +237,7 @@ def test_starts_lie_within_their_bounds_and_fill_them(activation):
     40 biases, below 0.7 with one of 0.7^40, some 6e-7.
     """
     config = mlp_config(hidden="40x40", activation=activation, seed=11)
-    first, second, output = MLP(config).unpack(MLP(config).start(config).numpy())
+    first, second, output = MLP(config).unpack(start_of(config).numpy())
     for layer in (first, second, output):
         n_in, n_out = np.shape(layer["weight"])
         fan = n_in + n_out if activation in ("tanh", "sigmoid") else n_in
@@ -254,7 +254,7 @@ def test_starts_lie_within_their_bounds_and_fill_them(activation):
 @given(seeds=st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=2, unique=True))
 def test_equal_seeds_start_equally_and_different_ones_differently(seeds):
     configs = [mlp_config(hidden="5", seed=seed) for seed in (seeds[0], *seeds)]
-    starts = [MLP(config).start(config) for config in configs]
+    starts = [start_of(config) for config in configs]
     assert torch.equal(starts[0], starts[1])
     assert not torch.isclose(starts[0], starts[2], rtol=1e-6).all()
 
@@ -262,7 +262,7 @@ def test_equal_seeds_start_equally_and_different_ones_differently(seeds):
 def test_seeds_that_torchs_generator_cannot_tell_apart_are_refused():
     """Its Mersenne Twister is seeded with 32 bits: 0 and 2**32 would start alike."""
     largest = mlp_config(seed=2**32 - 1)
-    assert not torch.equal(MLP(largest).start(largest), MLP(mlp_config()).start(mlp_config()))
+    assert not torch.equal(start_of(largest), start_of(mlp_config()))
     with pytest.raises(ValueError, match="less than 4294967296"):
         mlp_config(seed=2**32)
 
@@ -270,10 +270,10 @@ def test_seeds_that_torchs_generator_cannot_tell_apart_are_refused():
 def test_a_start_depends_neither_on_torchs_global_seed_nor_on_the_batch():
     config = mlp_config(seed=4)
     torch.manual_seed(1)
-    start = MLP(config).start(config)
+    start = start_of(config)
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    assert torch.equal(MLP(config).start(config), start)
+    assert torch.equal(start_of(config), start)
     assert torch.equal(torch.get_rng_state(), before)  # nor does it touch it
     fits = descend(build_design(T_UN, T_C), [mlp_config(seed=9), config])
     assert fits[1].history.params[0].tolist() == start.tolist()

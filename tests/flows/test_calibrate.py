@@ -98,10 +98,10 @@ def test_settings_that_play_no_part_leave_no_run(mlruns: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "stage"),
     [
-        ("flows.tasks.problem.normalize", "normalize"),
-        ("flows.tasks.batches.fit_problems", "train"),
+        ("flows.tasks.setup.normalize", "normalize"),
+        ("flows.tasks.batches.fit_setups", "train"),
         ("flows.tasks.plots.draw_figures", "visualize"),
-        ("flows.calibrate.make_forecast", "forecast"),
+        ("tempfit.descent.setup.make_forecast", "forecast"),
     ],
 )
 def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns: Path, monkeypatch, tmp_path) -> None:
