@@ -108,7 +108,7 @@ def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns
     data = tmp_path / "readings.csv"
     data.write_text(f"t_u,t_c\n1,2\n3,4\n5,{len(stage)}\n")
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **keywords: object) -> None:
         raise RuntimeError(f"crash in {stage}")
 
     monkeypatch.setattr(where, crash)
