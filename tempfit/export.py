@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.calibration.record import Record, finite
+from tempfit.calibration.filed import Record
+from tempfit.calibration.json_values import finite
 from tempfit.errors import RunsError, SettingsError
 from tempfit.exact.curve import Curve
 

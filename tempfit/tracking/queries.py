@@ -22,7 +22,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit.calibration.record import CALIBRATION_FILE, Record, as_record
+from tempfit.calibration.filed import CALIBRATION_FILE, Record, as_record
 from tempfit.errors import RunsError
 from tempfit.studies.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.tracking.failures import told_as

@@ -25,7 +25,8 @@ from mlflow.utils import environment
 
 from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.explain import why
-from tempfit.calibration.record import CALIBRATION_FILE, RESIDUALS_FILE, VERSIONS_TAG, finite
+from tempfit.calibration.filed import CALIBRATION_FILE, RESIDUALS_FILE, VERSIONS_TAG
+from tempfit.calibration.recording import record_curve, record_of
 from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
 from tempfit.descent.model import MLP
@@ -285,7 +286,7 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         for key, values in calibration.series().items()
         for k in states
     ]
-    values = calibration.as_dict()
+    values = record_of(calibration).as_dict()
     final = {
         **{key: values[key] for key in ("rmse", "n", "n_epochs", "close_at", "diverged_at", "excess_loss")},
         **{key: values[key] for key in ("critical_learning_rate", "condition_number", "epochs_needed")},
@@ -329,7 +330,7 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
     (folder / "figures").mkdir()
     for name, png in figures.items():
         (folder / "figures" / name).write_bytes(png)
-    text = json.dumps(calibration.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(record_of(calibration).as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / CALIBRATION_FILE).write_text(text + "\n", encoding="utf-8")
     history = calibration.fit.history
     table = {"updates": history.updates, **calibration.series()}
@@ -399,8 +400,7 @@ def _log_model(run: Run, calibration: Calibration, again: bool) -> None:
 def _model_config(calibration: Calibration) -> dict[str, Any]:
     """What `model_code` predicts from: the curve, or an mlp's layers."""
     if calibration.curve is not None:
-        config: dict[str, Any] = finite(calibration.curve.as_dict())
-        return config
+        return record_curve(calibration.curve).model_dump(mode="json")
     scaling = calibration.problem.basis.scaling
     return {
         "factor": scaling.factor,
