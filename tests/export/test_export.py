@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import yaml
 
-from tempfit import export as exports
 from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.record import Record
 from tempfit.cli.export import export as command
@@ -24,6 +23,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, SettingsError
 from tempfit.exact.curve import Curve
 from tempfit.export import NAMES, WRITERS, Format, check_name, export, one_line
+from tempfit.export.tasmota import decimal
 from tempfit.tracking.runs import ended, log_calibration, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
@@ -152,7 +152,7 @@ def test_the_rule_of_tasmota_is_the_line(record):
     """To its 8 decimals; and to those that it keeps, or its 24 bits, computing in single precision as it does."""
     text = export(record, "tasmota", "AM2301")
     curve, t_u = record.curve, grid(record.curve)
-    readings = [exports._decimal(value) for value in t_u]
+    readings = [decimal(value) for value in t_u]
     expected = curve.predict(np.array([float(reading) for reading in readings]))
     exact = [tasmota(text, "AM2301#Temperature", reading)[0] for reading in readings]
     assert exact == pytest.approx(expected, abs=1.1e-8)
