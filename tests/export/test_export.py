@@ -24,7 +24,8 @@ from tempfit.errors import RunsError, SettingsError
 from tempfit.exact.curve import Curve
 from tempfit.export import NAMES, WRITERS, Format, check_name, export, one_line
 from tempfit.export.tasmota import decimal
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
