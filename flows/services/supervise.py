@@ -14,13 +14,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flows.services.prefect_server import (
-    is_configured,
     is_healthy,
     last_line,
     log_folder,
     server_command,
     server_environment,
 )
+from flows.services.prefect_settings import is_configured
 from tempfit.errors import ServiceError
 from tempfit.system.interrupts import deaf, stoppable
 
