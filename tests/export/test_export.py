@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import yaml
 
-from tempfit import export as exports
 from tempfit.calibration import recording
 from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.filed import Record
@@ -25,7 +24,9 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, SettingsError
 from tempfit.exact.curve import Curve
 from tempfit.export import NAMES, WRITERS, Format, check_name, export, one_line
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.export.tasmota import decimal
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
@@ -153,7 +154,7 @@ def test_the_rule_of_tasmota_is_the_line(record):
     """To its 8 decimals; and to those that it keeps, or its 24 bits, computing in single precision as it does."""
     text = export(record, "tasmota", "AM2301")
     curve, t_u = record.curve, grid(record.curve)
-    readings = [exports._decimal(value) for value in t_u]
+    readings = [decimal(value) for value in t_u]
     expected = curve.predict(np.array([float(reading) for reading in readings]))
     exact = [tasmota(text, "AM2301#Temperature", reading)[0] for reading in readings]
     assert exact == pytest.approx(expected, abs=1.1e-8)

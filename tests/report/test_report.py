@@ -25,7 +25,7 @@ from tempfit.report import Fields, gather, pdf, read_fields, read_observed, to_p
 from tempfit.report.tables import round_readings
 from tempfit.report.text import as_css_string, clean, short
 from tempfit.rounding import last_place, measured, measured_one, state, state_one, state_pair, whole
-from tempfit.tracking.runs import _residuals
+from tempfit.tracking.results import residuals
 from tests.conftest import T_C, T_U, THERMOMETER
 from tests.exact.test_least_squares import GUM_B, GUM_T
 
@@ -82,7 +82,7 @@ def as_recorded(result: Calibration, **extra: Any) -> Record:
 
 def page_of(result: Calibration, fields: dict[str, Any] | None = None, *, with_run: bool = True, **options: Any) -> str:
     parquet = io.BytesIO()
-    _residuals(result).to_parquet(parquet)
+    residuals(result).to_parquet(parquet)
     observed = read_observed(parquet.getvalue(), "ac05") if with_run else None
     extra = options.pop("extra", {})
     return to_page(gather(as_recorded(result, **extra), Fields.model_validate(fields or {}), observed, **options))
