@@ -39,7 +39,7 @@ from tempfit.report import summary
 from tempfit.studies import sweep_table
 from tempfit.studies.grid import Grid
 from tempfit.studies.sweep import Plan, Sweep, plan_sweep, run_sweep
-from tempfit.tracking import runs, store, sweeps
+from tempfit.tracking import results, runs, store, sweeps
 from tempfit.tracking.ui import ui_address
 
 
@@ -134,7 +134,7 @@ def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -
 @task(task_run_name="track in MLflow", persist_result=False, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
-    return runs.log_calibration(run, result, figures, again=_again())
+    return results.log_calibration(run, result, figures, again=_again())
 
 
 @task(task_run_name="normalize for all", persist_result=False)

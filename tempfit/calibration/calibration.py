@@ -7,7 +7,7 @@ flows call the same functions one task at a time.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tempfit.calibration.checks import Check, check_descent, check_readings, is_usable
-from tempfit.calibration.record import finite
 from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
@@ -319,117 +318,6 @@ class Calibration:
             terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
         (sign, first), *others = terms
         return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON values: finite numbers, or None where there is none."""
-        forecast = self.forecast
-        values = {
-            "status": self.status.value,
-            "outcome": self.outcome.value,
-            "diverged_at": self.fit.diverged_at,
-            "model": self.config.model,
-            "w": self.w,
-            "b": self.b,
-            "coefficients": self.coefficients.tolist() if self.is_linear else None,
-            "loss": self.loss,
-            "rmse": self.rmse,
-            "n": self.exact.n,
-            "n_epochs": self.fit.n_epochs,
-            "close_at": self.fit.close_at,
-            "scaled": self._scaled(),
-            "exact": self._exact(),
-            "uncertainty": self._uncertainty(self.curve, self.residual_sd),
-            "curve": self.curve and self.curve.as_dict(),
-            "usable": self.usable,
-            "checks": [asdict(check) for check in self.checks],
-            "chi_squared": self.exact.chi_squared,
-            "robust": self._robust(),
-            "scales": [self._scale(scale) for scale in self.scales],
-            "excess_loss": self.excess_loss,
-            "critical_learning_rate": forecast.critical_learning_rate,
-            "condition_number": forecast.condition_number,
-            "epochs_needed": forecast.epochs_needed,
-            "overflow_epoch": forecast.overflow_epoch,
-            "advice": forecast.advice,
-            "validation": self._validation(),
-            "data": {
-                "source": self.readings.source,
-                "sha256": self.readings.sha256,
-                "n_dropped": self.readings.n_dropped,
-            },
-            "config": self.config.model_dump(),
-        }
-        result: dict[str, Any] = finite(values)
-        return result
-
-    def _scaled(self) -> dict[str, Any] | None:
-        """The parameters in the units trained in, and the scaling; w and b of a line, `params` of a polynomial."""
-        scaling = self.problem.basis.scaling
-        params = self.fit.params.tolist()
-        named: dict[str, Any] = {}
-        if self.is_linear:  # (a network's weights are in its model)
-            named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
-        return {**named, "factor": scaling.factor, "center": scaling.center}
-
-    def _scale(self, scale: Scale) -> dict[str, Any]:
-        values = {"scale": scale.name, "symbol": scale.symbol, "w": scale.w, "b": scale.b}
-        return {**values, "F": scale.statistic, "p": scale.p, "compatible": scale.compatible}
-
-    def _exact(self) -> dict[str, Any]:
-        """The exact optimum: a polynomial's by its coefficients, a line's (and the line beside an mlp) by w and b."""
-        exact, is_line = self.exact, self.exact.basis.n_terms == 2
-        return {
-            "w": exact.w if is_line else None,
-            "b": exact.b if is_line else None,
-            "coefficients": exact.coefficients.tolist(),
-            "loss": exact.loss,
-            "r_squared": exact.r_squared,
-            "uncertainty": self._uncertainty(exact, exact.residual_sd),
-        }
-
-    def _uncertainty(self, curve: Curve | None, residual_sd: float) -> dict[str, Any] | None:
-        """Standard uncertainties of the coefficients, and what they are made of."""
-        if curve is None:
-            return None
-        covariance = curve.covariance
-        freedom = curve.degrees_of_freedom
-        return {
-            "w": curve.u_w if curve.is_line else None,
-            "b": curve.u_b if curve.is_line else None,
-            "covariance": float(covariance[0, 1]) if curve.is_line else None,
-            "correlation": curve.correlation if curve.is_line else None,
-            "coefficients": curve.uncertainties.tolist(),
-            "covariance_matrix": covariance.tolist(),
-            "residual_sd": residual_sd,
-            "observation_sd": curve.observation_sd,
-            "degrees_of_freedom": int(freedom) if float(freedom).is_integer() else freedom,
-            "coverage": curve.coverage,
-            "coverage_factor": float(curve.coverage_factor()),
-            "common": curve.u_common,
-            "t0": curve.basis.origin,
-            "from": "stated" if self.problem.is_stated else "residuals",
-        }
-
-    def _robust(self) -> dict[str, Any] | None:
-        """From where on Huber's loss grows linearly, and the readings, from 1, that it set aside."""
-        robust = self.problem.robust
-        if robust is None or not self.is_linear:
-            return None
-        rows = np.flatnonzero(self.problem.mask)[robust.set_aside] + 1
-        return {"delta": robust.delta, "set_aside": rows.tolist()}
-
-    def _validation(self) -> dict[str, Any] | None:
-        seen = self.validation
-        if seen is None:
-            return None
-        return {
-            "method": seen.method,
-            "n": seen.n,
-            "loss": seen.final,
-            "lowest_loss": float(seen.loss.min()),
-            "lowest_at": seen.lowest_at,
-            "overfits": seen.overfits,
-        }
 
 
 def judge(

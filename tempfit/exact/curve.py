@@ -7,7 +7,6 @@ reports and devices start from one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.errors import SettingsError
 from tempfit.exact.basis import Basis
-from tempfit.exact.scaling import Scaling, along
+from tempfit.exact.scaling import along
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,22 +208,6 @@ class Curve:
         values = np.asarray(t_u)
         return np.asarray((values < along(low, values)) | (values > along(high, values)))
 
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for `curve_from_dict` to read back to the last bit, with None for what is not finite, too."""
-        return {
-            "factor": self.basis.scaling.factor,
-            "center": self.basis.scaling.center,
-            "t0": self.basis.origin,
-            "matrix": self.basis.matrix.tolist(),
-            "params": self.params.tolist(),
-            "cofactor": self.cofactor.tolist(),
-            "observation_sd": self.observation_sd,
-            "degrees_of_freedom": self.degrees_of_freedom,
-            "u_common": self.u_common,
-            "coverage": self.coverage,
-            "t_u_range": list(self.t_u_range),
-        }
-
     def _variance(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(…,), of the curve at terms x (…, terms), without u_common."""
         return np.einsum("...i,...i->...", x @ self.params_covariance, x)
@@ -240,27 +223,3 @@ class Curve:
 def _number(value: NDArray[np.float64]) -> Any:
     """A float of what has no axis; else the array."""
     return value if value.ndim else float(value)
-
-
-def curve_from_dict(values: Mapping[str, Any]) -> Curve:
-    """The curve that `Curve.as_dict` wrote. Raises KeyError, TypeError or ValueError where `values` is none."""
-    sd, freedom = values["observation_sd"], values["degrees_of_freedom"]
-    low, high = values["t_u_range"]
-    curve = Curve(
-        basis=Basis(
-            Scaling(float(values["factor"]), float(values["center"])),
-            np.array(values["matrix"], dtype=np.float64),
-            values["t0"],
-        ),
-        params=np.array(values["params"], dtype=np.float64),
-        cofactor=np.array(values["cofactor"], dtype=np.float64),
-        observation_sd=math.nan if sd is None else float(sd),
-        degrees_of_freedom=math.inf if freedom is None else float(freedom),
-        u_common=float(values["u_common"]),
-        coverage=float(values["coverage"]),
-        t_u_range=(-math.inf if low is None else float(low), math.inf if high is None else float(high)),
-    )
-    n_terms = len(curve.params)
-    if curve.basis.matrix.shape != (n_terms, n_terms) or curve.cofactor.shape != (n_terms, n_terms):
-        raise ValueError("params, matrix and cofactor do not fit together")
-    return curve

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tempfit.calibration.record import finite
+from tempfit.calibration.json_values import finite
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig, ScalingConfig
 from tempfit.descent.advice import NETWORK_ADVICE

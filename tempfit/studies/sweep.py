@@ -14,6 +14,7 @@ import numpy as np
 from tempfit.calibration.calibration import Calibration, judge
 from tempfit.calibration.checks import check_readings
 from tempfit.calibration.explain import why
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.batches import fit_setups
 from tempfit.descent.history import OnEpochs
@@ -222,7 +223,7 @@ def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
 
 
 def _describe(member: Member, varied: Sequence[str]) -> dict[str, Any]:
-    result = member.calibration.as_dict()
+    result = record_of(member.calibration).as_dict()
     kept = ("outcome", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at", "w", "b", "coefficients")
     return {
         "name": member.name,

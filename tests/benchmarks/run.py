@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.readings.paired import Readings
 from tempfit.studies.grid import make_grid
@@ -126,7 +127,7 @@ def bench_predict(rounds: int, n_rows: int, few_rows: int = 100_000) -> list[tup
     result = calibrate(THERMOMETER)
     with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
         folder = Path(name)
-        (folder / "calibration.json").write_text(json.dumps(result.as_dict()))
+        (folder / "calibration.json").write_text(json.dumps(record_of(result).as_dict()))
         t_u = np.random.default_rng(0).uniform(20, 80, n_rows)
         for file, values in (("many.csv", t_u), ("few.csv", t_u[:few_rows])):
             pyarrow.csv.write_csv(pa.table({"t_u": values}), folder / file)

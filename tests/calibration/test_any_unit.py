@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tempfit
 from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.calibration.checks import Check
+from tempfit.calibration.recording import record_of
 from tempfit.config import TrainingConfig
 from tempfit.errors import ReadingsError
 from tempfit.report.summary import summary
@@ -143,7 +144,7 @@ def test_readings_of_any_size_are_judged(x_unit, y_unit, settings):
     t_c = t_u + 0.03 * rng.normal(size=40)
     plain = calibrate((t_u, t_c), **settings, y_unit="u")
     result = calibrate((x_unit * t_u, y_unit * t_c), **settings, y_unit="u")
-    json.dumps(result.as_dict(), allow_nan=False)
+    json.dumps(record_of(result).as_dict(), allow_nan=False)
     assert [(check.name, check.verdict) for check in result.checks] == [(c.name, c.verdict) for c in plain.checks]
     assert Verdict.NOT_CHECKED not in [check.verdict for check in plain.checks]
     figures = [check.figure for check in result.checks[:-1]]
@@ -189,7 +190,7 @@ def test_a_loss_that_grows_is_diverging(n_epochs):
     assert grown > 1e10
     assert lines["status"].startswith(f"diverging: in {n_epochs} epochs the loss has grown ")
     assert not {"line", "uncertainty", "expanded", "scale", "checks passed", "to exact optimum"} & set(lines)
-    values = result.as_dict()
+    values = record_of(result).as_dict()
     assert (values["curve"], values["uncertainty"], values["scales"], values["usable"]) == (None, None, [], False)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.setup import normalize
 from tempfit.errors import SettingsError
@@ -56,7 +57,7 @@ def test_the_scale_is_that_of_the_good_readings():
         residual = unit * t_c - np.polyval((result.w, result.b), t_u)
         deviation = np.median(np.abs(residual)) / 0.6745 * np.sqrt(25 / 23)
         assert result.problem.robust.delta == pytest.approx(1.345 * deviation, rel=1e-3)
-        assert result.as_dict()["robust"]["set_aside"] == [4, 10]
+        assert record_of(result).as_dict()["robust"]["set_aside"] == [4, 10]
         assert result.w == pytest.approx(0.5 * unit, rel=0.05)
 
 
@@ -69,7 +70,7 @@ def test_what_is_set_aside_is_said():
     )
     assert (check.verdict, result.usable) == ("doubtful", True)
     held_out = calibrate((t_u, t_c), loss="huber", holdout_rows="0")
-    assert held_out.as_dict()["robust"]["set_aside"] == [4, 10]
+    assert record_of(held_out).as_dict()["robust"]["set_aside"] == [4, 10]
 
 
 def test_the_uncertainty_is_that_of_the_simulated_scatter():
@@ -96,10 +97,10 @@ def test_readings_on_a_line_but_for_a_few():
     t_c[5] += 30
     result = calibrate((t_u, t_c), loss="huber", n_epochs=200_000)
     assert result.problem.standard.to_raw(result.problem.best.params) == pytest.approx([2, 1], abs=0.02)
-    assert result.as_dict()["robust"]["set_aside"] == [6]
+    assert record_of(result).as_dict()["robust"]["set_aside"] == [6]
     perfect = calibrate((t_u, 2 * t_u + 1), loss="huber")
     assert (perfect.w, perfect.b) == pytest.approx((2, 1), rel=1e-9)
-    assert perfect.as_dict()["robust"]["set_aside"] == []
+    assert record_of(perfect).as_dict()["robust"]["set_aside"] == []
 
 
 def test_a_descent_that_did_not_arrive_at_hubers_line_should_not_be_used():
@@ -135,7 +136,7 @@ def test_degrees_of_freedom_count_what_is_within_delta():
     inside = np.mean(result.problem.robust.weights == 1)
     assert 0.5 < inside < 1
     assert result.curve.degrees_of_freedom == pytest.approx(23 * inside**2, abs=0.005)
-    told = result.as_dict()["uncertainty"]
+    told = record_of(result).as_dict()["uncertainty"]
     assert told["degrees_of_freedom"] == result.curve.degrees_of_freedom
     assert told["coverage_factor"] == pytest.approx(scipy.stats.t.ppf(0.975, told["degrees_of_freedom"]), rel=1e-9)
     (uncertainty,) = [text for label, text in summary(result) if label == "uncertainty"]
@@ -165,7 +166,7 @@ def test_precise_readings_converge():
     t_c[7] += 5
     result = calibrate((t_u, t_c), loss="huber")
     assert result.status is Status.CONVERGED
-    assert result.as_dict()["robust"]["set_aside"] == [8]
+    assert record_of(result).as_dict()["robust"]["set_aside"] == [8]
     assert result.equation().startswith("t_c = 1.00")
     assert result.curve.observation_sd == pytest.approx(0.005, rel=0.5)
 
@@ -183,4 +184,4 @@ def test_without_outliers_it_is_nearly_least_squares():
         squared, huber = calibrate(data, uncertainty_from="residuals"), calibrate(data, loss="huber")
         assert huber.w == pytest.approx(squared.w, abs=squared.curve.u_w)
         assert huber.curve.u_w == pytest.approx(squared.curve.u_w, rel=0.3)
-        assert huber.as_dict()["uncertainty"]["from"] == "residuals"
+        assert record_of(huber).as_dict()["uncertainty"]["from"] == "residuals"

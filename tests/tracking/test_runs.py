@@ -20,13 +20,15 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
 from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.recording import record_of
 from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
 from tempfit.readings.paired import load_readings
-from tempfit.tracking import runs
+from tempfit.tracking import models, provenance, results
 from tempfit.tracking.repeats import REPEAT_TAG
-from tempfit.tracking.runs import Run, as_params, ended, log_calibration, start_run
+from tempfit.tracking.results import log_calibration, residuals, result_metrics
+from tempfit.tracking.runs import Run, as_params, ended, start_run
 from tempfit.tracking.store import open_store
 from tests.conftest import T_C, T_U, THERMOMETER
 
@@ -46,8 +48,8 @@ def load_stored(
     result: Calibration, folder: Path, monkeypatch: pytest.MonkeyPatch, y: str = "t_c"
 ) -> mlflow.pyfunc.PyFuncModel:
     """The model as `model_code` makes it from its config alone, saved and loaded by MLflow without a pickle."""
-    config = {**runs._model_config(result), "x": "t_u", "y": y}
-    code = str(Path(runs.__file__).with_name("model_code.py"))
+    config = {**models.model_config(result), "x": "t_u", "y": y}
+    code = str(Path(models.__file__).with_name("model_code.py"))
     mlflow.pyfunc.save_model(folder / "model", python_model=code, model_config=config, pip_requirements=["mlflow"])
 
     def refuse(*_: object) -> None:
@@ -94,10 +96,10 @@ def test_mlflows_pages_show_what_matters_first(mlruns: Path) -> None:
     shown = [key for key in read(run).data.tags if not key.startswith("mlflow.")]
     assert shown[:6] == ["data_sha256", "prefect.flow_run_id", "status", "outcome", "why", "usable"]
     assert shown[-2:] == ["versions", REPEAT_TAG]
-    metrics = [metric.key for metric in runs.result_metrics(result, 0, 300)]
+    metrics = [metric.key for metric in result_metrics(result, 0, 300)]
     assert list(dict.fromkeys(metrics))[:3] == ["loss", "w", "b"]
     assert [key for key in metrics if "/" in key] == []
-    assert json.loads(json.dumps(result.as_dict()))["checks"][0]["p"] == result.checks[0].p  # kept in calibration.json
+    assert record_of(result).checks[0].p == result.checks[0].p  # kept in calibration.json
 
 
 def test_params_are_the_settings_that_play_a_part(mlruns: Path) -> None:
@@ -137,7 +139,7 @@ def test_the_residuals_are_kept_row_by_row(mlruns: Path) -> None:
 
 def test_stated_uncertainties_are_kept_with_the_residuals() -> None:
     frame = pd.DataFrame({"t_u": T_U, "t_c": T_C, "u_c": 0.5, "u_u": 0.1})
-    table = runs._residuals(calibrate(frame))
+    table = residuals(calibrate(frame))
     assert list(table) == ["t_u", "t_c", "u_c", "u_u", "t_p", "residual", "trained_on"]
     assert table["u_u"].tolist() == [0.1] * 11
 
@@ -147,7 +149,7 @@ def test_a_run_keeps_no_residuals_of_very_many_readings_or_of_a_diverged_fit(
 ) -> None:
     _, _, artifacts = record(mlruns, scaling="none", learning_rate=1e-2)
     assert "residuals.parquet" not in artifacts
-    monkeypatch.setattr(runs, "MOST_RESIDUALS", 10)
+    monkeypatch.setattr(results, "MOST_RESIDUALS", 10)
     _, _, artifacts = record(mlruns)
     assert "residuals.parquet" not in artifacts
 
@@ -377,7 +379,7 @@ def test_a_networks_run_has_the_gradient_of_every_layer(mlruns: Path) -> None:
     values = json.loads(Path(artifacts["calibration.json"]).read_text())
     assert (values["w"], values["coefficients"], values["condition_number"]) == (None, None, None)
     assert values["critical_learning_rate"] == stored.data.metrics["critical_learning_rate"]  # where training starts
-    assert "params" not in values["scaled"]  # a network's weights are in its model
+    assert values["scaled"]["params"] is None  # a network's weights are in its model
     assert values["exact"]["w"] == pytest.approx(152075 / 283314, rel=1e-12)  # the line beside it
 
 
@@ -438,8 +440,8 @@ def test_a_store_that_fails_is_a_service_error(mlruns: Path, monkeypatch: pytest
 
 
 def test_provenance_names_the_commit_only_of_its_own_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))  # as installed beside another project
-    assert "mlflow.source.git.commit" not in runs.provenance()
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "provenance.py"))  # as installed beside another project
+    assert "mlflow.source.git.commit" not in provenance.provenance()
 
 
 def test_a_start_that_fails_leaves_the_run_failed(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
