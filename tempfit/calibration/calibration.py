@@ -19,16 +19,17 @@ from tempfit.calibration.checks import Check, check_descent, check_readings, is_
 from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import Trained, fit_problems
-from tempfit.descent.forecast import Forecast, make_forecast
+from tempfit.descent.batches import Trained, fit_setups
+from tempfit.descent.forecast import Forecast
 from tempfit.descent.history import Fit, OnEpochs, gradient_norm
 from tempfit.descent.loop import GROWN
 from tempfit.descent.model import MLP, build_model
+from tempfit.descent.setup import Setup, normalize
 from tempfit.descent.validation import Validation
 from tempfit.exact.curve import Curve
 from tempfit.exact.goal import CLOSE
 from tempfit.exact.least_squares import LeastSquares
-from tempfit.exact.problem import Problem, normalize, settle
+from tempfit.exact.problem import Problem
 from tempfit.readings.paired import Readings, as_readings
 from tempfit.words import Outcome, Status
 
@@ -45,15 +46,25 @@ class Calibration:
     """
 
     readings: Readings
-    config: CalibrationConfig
-    problem: Problem
-    forecast: Forecast
+    setup: Setup
     fit: Fit
     reading_checks: tuple[Check, ...]
     validation: Validation | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.status}>"
+
+    @property
+    def config(self) -> CalibrationConfig:
+        return self.setup.config
+
+    @property
+    def problem(self) -> Problem:
+        return self.setup.problem
+
+    @property
+    def forecast(self) -> Forecast:
+        return self.setup.forecast
 
     @property
     def status(self) -> Status:
@@ -171,7 +182,7 @@ class Calibration:
             return math.sqrt(self.loss)
         if self.is_linear:
             design = self.problem.design
-            residual = design.features[0].numpy() @ self.fit.params - design.targets[0].numpy()
+            residual = design.features[0] @ self.fit.params - design.targets[0]
         else:
             mask, root_weights = self.problem.mask, self.problem.root_weights
             residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
@@ -195,7 +206,7 @@ class Calibration:
     @property
     def is_close(self) -> bool:
         """Whether the final mean squared error is within 0.1 % of the exact optimum's (an mlp's may be below)."""
-        return self.fit.diverged_at is None and self.mean_squared_error <= self.problem.goal(self.config)
+        return self.fit.diverged_at is None and self.mean_squared_error <= self.setup.goal
 
     @property
     def mean_squared_error(self) -> float:
@@ -272,20 +283,15 @@ class Calibration:
 
 
 def judge(
-    readings: Readings,
-    config: CalibrationConfig,
-    problem: Problem,
-    forecast: Forecast,
-    trained: Trained,
-    reading_checks: tuple[Check, ...] | None = None,
+    readings: Readings, setup: Setup, trained: Trained, reading_checks: tuple[Check, ...] | None = None
 ) -> Calibration:
     """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
 
     reading_checks: those of the problem, where they are known already.
     """
     if reading_checks is None:
-        reading_checks = check_readings(readings, problem) if config.model != "mlp" else ()
-    return Calibration(readings, config, problem, forecast, trained.fit, reading_checks, trained.validation)
+        reading_checks = check_readings(readings, setup.problem) if setup.config.model != "mlp" else ()
+    return Calibration(readings, setup, trained.fit, reading_checks, trained.validation)
 
 
 def calibrate(
@@ -323,8 +329,7 @@ def calibrate(
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
     data = as_readings(readings, checked)
-    checked = settle(data, checked)
-    problem = normalize(data, checked)
-    forecast = make_forecast(problem.design, problem.start_config(checked))
-    (trained,) = fit_problems([problem], [checked], on_epochs)
-    return judge(data, checked, problem, forecast, trained)
+    setup = normalize(data, checked)
+    _ = setup.forecast  # raises before anything is trained
+    (trained,) = fit_setups([setup], on_epochs)
+    return judge(data, setup, trained)

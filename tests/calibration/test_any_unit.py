@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 import tempfit
 from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.calibration.checks import Check
+from tempfit.calibration.equation import headline
 from tempfit.calibration.recording import record_of
 from tempfit.config import TrainingConfig
-from tempfit.descent.loop import train
 from tempfit.errors import ReadingsError
-from tempfit.exact.design import build_design, compress
 from tempfit.report.summary import summary
 from tempfit.words import Outcome, Status, Verdict
 from tests.conftest import T_C, T_U
+from tests.tools import descend, line_design
 
 W, B = 152075 / 283314, -17.304785503010794  # the exact solution (tests/test_tutorial.py)
 
@@ -116,7 +116,7 @@ def test_converged_is_a_residual_that_is_orthogonal_to_every_term():
     tolerance = 1e-3
     for t_u, t_c in ((0.1 * T_U, T_C), (0.1 * T_U, 1e-12 * T_C)):
         config = TrainingConfig(learning_rate=0.03, n_epochs=100_000, tolerance=tolerance)
-        (fit,) = train(compress(build_design(t_u, t_c)), [config])
+        (fit,) = descend(line_design(t_u, t_c), [config])
         columns = np.stack([t_u, np.ones(11)])
 
         def cosines(params, columns=columns, t_c=t_c):
@@ -185,7 +185,7 @@ def test_a_loss_that_grows_is_diverging(n_epochs):
     assert (result.status, result.outcome) == (Status.EXHAUSTED, Outcome.EXPLODES)
     assert (result.exploded, result.usable, result.curve, result.scales) == (True, False, None, ())
     assert descent(result).verdict is Verdict.FAILS
-    assert result.headline == f"Diverging after {n_epochs} epochs: no line to use"
+    assert headline(record_of(result)) == f"Diverging after {n_epochs} epochs: no line to use"
     lines = dict(summary(record_of(result)))
     grown = result.fit.loss / result.fit.history.loss[0]
     assert grown > 1e10

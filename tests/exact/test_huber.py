@@ -13,8 +13,8 @@ from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.equation import equation
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
+from tempfit.descent.setup import normalize
 from tempfit.errors import SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import Readings
 from tempfit.report.summary import summary
 from tempfit.words import Status
@@ -82,7 +82,7 @@ def test_the_uncertainty_is_that_of_the_simulated_scatter():
     for _ in range(1000):
         t_c = 0.5 * t_u + rng.normal(0, 0.1, 20)
         t_c[rng.choice(20, 2, replace=False)] += 2.0 * rng.choice([-1, 1])
-        best = normalize(Readings(t_u, t_c), config).best
+        best = normalize(Readings(t_u, t_c), config).problem.best
         slopes.append(best.w)
         stated.append(best.u_w)
     assert np.mean(slopes) == pytest.approx(0.5, abs=4 * np.std(slopes) / 1000**0.5)
@@ -127,7 +127,7 @@ def test_clean_readings_are_seldom_set_aside():
         config = CalibrationConfig(loss="huber")
         t_u = np.linspace(0, 50, n)
         data = [Readings(t_u, 0.5 * t_u + rng.normal(0, 0.1, n)) for _ in range(300)]
-        aside = [normalize(readings, config).robust.set_aside.any() for readings in data]
+        aside = [normalize(readings, config).problem.robust.set_aside.any() for readings in data]
         assert np.mean(aside) < 0.01 + 4 * (0.01 * 0.99 / 300) ** 0.5, n
 
 
@@ -153,7 +153,9 @@ def test_four_readings_have_none_to_set_aside():
         for _ in range(10):
             t_c = np.array(t_u) + 0.1 * rng.normal(size=4)
             t_c[rng.integers(4)] += 50
-            assert not normalize(Readings(np.array(t_u), t_c), CalibrationConfig(loss="huber")).robust.set_aside.any()
+            assert not normalize(
+                Readings(np.array(t_u), t_c), CalibrationConfig(loss="huber")
+            ).problem.robust.set_aside.any()
     found = next(check for check in calibrate((t_u, t_c), loss="huber").checks if check.name == "outliers")
     assert (found.verdict, found.p) == ("not checked", None)
 

@@ -16,10 +16,9 @@ from tempfit.calibration.equation import equation
 from tempfit.calibration.parts import CurveRecord
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import fit_problems
-from tempfit.descent.forecast import make_forecast
+from tempfit.descent.batches import fit_setups
+from tempfit.descent.setup import normalize
 from tempfit.errors import ReadingsError, SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import Readings
 from tests.conftest import T_C, T_U
 from tests.exact.test_least_squares import GUM_B, GUM_T
@@ -199,11 +198,9 @@ def simulated():
     rng = np.random.default_rng(20)
     config = CalibrationConfig()
     data = [Readings(T_U, TRUE_W * T_U + TRUE_B + rng.normal(0, SD, len(T_U))) for _ in range(N_SIMULATED)]
-    problems = [normalize(readings, config) for readings in data]
-    trained = fit_problems(problems, [config] * N_SIMULATED)
-    forecast = make_forecast(problems[0].design, config)
-    judged = zip(data, problems, trained, strict=True)
-    return [judge(readings, config, problem, forecast, fit) for readings, problem, fit in judged]
+    setups = [normalize(readings, config) for readings in data]
+    trained = fit_setups(setups)
+    return [judge(readings, setup, fit) for readings, setup, fit in zip(data, setups, trained, strict=True)]
 
 
 def within_binomial_error(hits: int, n: int, p: float) -> bool:
