@@ -31,7 +31,7 @@ from tempfit.errors import SettingsError
 from tempfit.wording import count
 
 if TYPE_CHECKING:
-    from tempfit.studies.compare import Comparison, RecordedRun, Row
+    from tempfit.studies.compare import ComparedRun, Comparison, RecordedRun
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
@@ -197,7 +197,7 @@ def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[C
     return first, settings, results
 
 
-def _cell(row: Row, name: str) -> str:
+def _cell(row: ComparedRun, name: str) -> str:
     value = row.results[name]
     if name == "status":
         at = row.results.get("diverged_at")
