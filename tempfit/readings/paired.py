@@ -20,7 +20,7 @@ from tempfit.readings.tables import name_of, read_table, refuse_values, without_
 from tempfit.wording import printable, shown
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 MIN_ROWS = 3
 """A line has two parameters; the third reading is the first that says anything about its uncertainty."""
@@ -126,13 +126,6 @@ class Readings:
     def y_label(self) -> str:
         """Quantity, column and unit of the reference, for an axis."""
         return axis_label(self.y_quantity, self.y, self.y_unit)
-
-    def to_frame(self) -> pd.DataFrame:
-        """The readings as a DataFrame (a copy) with the columns `x` and `y`, and u_c and u_u where they are stated."""
-        import pandas as pd
-
-        columns = {self.x: self.t_u, self.y: self.t_c, "u_c": self.u_c, "u_u": self.u_u}
-        return pd.DataFrame({name: values.copy() for name, values in columns.items() if values is not None})
 
     def _refuse_uncertainties(self, place: str) -> None:
         if self.u_u is not None and self.u_c is None:

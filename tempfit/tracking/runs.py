@@ -22,7 +22,7 @@ from tempfit.system.interrupts import deaf, raise_if_stopped, stoppable, stopped
 from tempfit.tracking.datasets import log_data
 from tempfit.tracking.failures import FAILURES, told_as
 from tempfit.tracking.provenance import provenance, versions
-from tempfit.tracking.store import Ending, Store, end_run
+from tempfit.tracking.store import RunEnding, Store, end_run
 from tempfit.tracking.ui import run_page
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
@@ -118,7 +118,7 @@ def _failed_unless_done(run: Run) -> Iterator[None]:
 
 def _end(run: Run, status: str, reason: str | None, *, ask: bool = True) -> None:
     """End the run in the store or, where that fails or is not worth asking, leave word in its lease."""
-    ending = Ending(status, reason, time.time_ns() // 1_000_000)
+    ending = RunEnding(status, reason, time.time_ns() // 1_000_000)
     run.lease.note(ending.as_note())  # first: the process may be ended while it waits for an answer
     try:
         if ask:
