@@ -342,6 +342,7 @@ class Calibration:
             "advice": forecast.advice,
             "validation": self._validation(),
             "data": {
+                "thermometer": self.readings.thermometer,
                 "source": self.readings.source,
                 "sha256": self.readings.sha256,
                 "n_dropped": self.readings.n_dropped,
@@ -472,7 +473,7 @@ def calibrate(
     """
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    data = as_readings(readings, checked)
+    data = as_readings(readings, checked, thermometer=checked.thermometer)
     checked = settle(data, checked)
     problem = normalize(data, checked)
     forecast = make_forecast(problem.design, problem.start_config(checked))

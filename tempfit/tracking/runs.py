@@ -81,10 +81,10 @@ def start_run(
     what = f"cannot start a run at {store.uri}"
     with told_as(what):
         experiment_id = _ensure_experiment(store, config.experiment)
-        name = f"{Path(readings.source).stem.strip('<>')}, {label or config.label}"
+        name = f"{readings.thermometer}, {label or config.label}"
         begun = _find_begun(store, experiment_id, tags) if again else None
         if begun is None:
-            told = {**provenance(), "data_sha256": readings.sha256, **tags}
+            told = {**provenance(), **identity(readings), **tags}
             begun = store.client.create_run(experiment_id, run_name=name, tags=told)
         run_id = begun.info.run_id
         run = Run(store, run_id, experiment_id, name, begun.info.start_time, leases.hold(store.running, run_id))
@@ -210,6 +210,11 @@ def provenance() -> dict[str, str]:
         "mlflow.user": _user(),
         **tags,
     }
+
+
+def identity(readings: Readings) -> dict[str, str]:
+    """Tags that say which thermometer was calibrated, and by what readings."""
+    return {"thermometer": readings.thermometer, "data_sha256": readings.sha256}
 
 
 def _user() -> str:
