@@ -330,7 +330,7 @@ def calibrate(
     """
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    data = as_readings(readings, checked)
+    data = as_readings(readings, checked, thermometer=checked.thermometer)
     setup = normalize(data, checked)
     _ = setup.forecast  # raises before anything is trained
     (trained,) = fit_setups([setup], on_epochs)
