@@ -25,7 +25,7 @@ RESIDUALS_FILE = "residuals.parquet"  # the artifact with its readings, where th
 class Record:
     """The content of a calibration.json, and the run that it is from.
 
-    values: as README, `--json`, describes. name: of the run, or the file's. run_id, made_at: None of a file alone.
+    values: as docs/json.md describes. name: of the run, or the file's. run_id, made_at: None of a file alone.
     tags: the run's, such as the versions of the software.
     """
 

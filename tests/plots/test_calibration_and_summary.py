@@ -233,7 +233,7 @@ def test_a_crowded_picture_is_made_smaller_until_it_fits():
 
 
 def test_why_stands_in_the_summary_of_what_did_not_arrive():
-    """The tutorial's sigmoid network on raw readings is stuck, and told why (README: what each remedy does)."""
+    """The tutorial's sigmoid network on raw readings is stuck, and told why (docs/sweeps.md: what each remedy does)."""
     raw = {"scaling": "none", "learning_rate": 1e-2}
     stuck = calibrate((T_U, T_C), model="mlp", hidden="13x13x13", activation="sigmoid", **raw)
     assert dict(summary(stuck))["why"].startswith("the units are saturated, no gradient passes, and only the mean")
