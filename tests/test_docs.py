@@ -25,6 +25,7 @@ from tempfit.choices import parse_config, read_settings_file, refuse_idle
 from tempfit.cli.options import parse_options
 from tempfit.config import CalibrationConfig
 from tempfit.report import read_fields
+from tempfit.studies.grid import make_grid
 from tempfit.tracking.results import log_calibration
 from tempfit.tracking.runs import Run, ended, start_run
 from tempfit.tracking.store import open_store
@@ -146,7 +147,9 @@ def parse(name: str, arguments: list[str]) -> None:
         given = {key: value for key, value in context.params.items() if value is not None}
     if "learning_rate" in context.params:
         config = parse_options({key: value for key, value in given.items() if key in CalibrationConfig.model_fields})
-        if "config_file" not in given:
+        if given.get("grid"):
+            make_grid(config, given["grid"])
+        elif "config_file" not in given:
             refuse_idle(config)
 
 
