@@ -25,13 +25,12 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT
 from tempfit import plots
 from tempfit.calibration.calibration import Calibration
 from tempfit.config import CalibrationConfig
-from tempfit.descent import batches
+from tempfit.descent import batches, setup
 from tempfit.descent.batches import Trained
 from tempfit.descent.forecast import Forecast
 from tempfit.descent.history import OnEpochs
+from tempfit.descent.setup import Setup
 from tempfit.errors import ServiceError
-from tempfit.exact import problem
-from tempfit.exact.problem import Problem
 from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.readings import paired
@@ -89,15 +88,15 @@ def ingest(source: str, config: CalibrationConfig) -> Readings:
 
 
 @task(task_run_name="normalize by {config.scaling}", persist_result=False)
-def normalize(data: Readings, config: CalibrationConfig) -> Problem:
+def normalize(data: Readings, config: CalibrationConfig) -> Setup:
     """Scale the readings and compress them."""
-    return problem.normalize(data, config)
+    return setup.normalize(data, config)
 
 
 @task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", persist_result=False)
-def train(data: Problem, config: CalibrationConfig) -> Trained:
+def train(data: Setup, config: CalibrationConfig) -> Trained:
     """Fit w and b by gradient descent."""
-    (trained,) = batches.fit_problems([data], [config], watcher().on_epochs)
+    (trained,) = batches.fit_setups([data], watcher().on_epochs)
     return trained
 
 

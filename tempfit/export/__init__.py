@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.errors import RunsError, SettingsError
 from tempfit.export import c_header, esphome, home_assistant, json_object, tasmota
 from tempfit.export.fragment import Fragment

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.exact.curve import Curve
 from tempfit.export.expressions import horner, plus
 from tempfit.export.text import one_line

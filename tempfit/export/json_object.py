@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tempfit.calibration.record import finite
+from tempfit.calibration.json_values import finite
 from tempfit.export.fragment import Fragment
 from tempfit.export.text import is_plain
 

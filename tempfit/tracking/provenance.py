@@ -8,7 +8,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from tempfit.calibration.record import VERSIONS_TAG
+from tempfit.calibration.filed import VERSIONS_TAG
 
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy", "scipy")
 

@@ -19,7 +19,7 @@ import numpy as np
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
-from tempfit.calibration.record import CALIBRATION_FILE, Record, as_record
+from tempfit.calibration.filed import CALIBRATION_FILE, Record, as_record
 from tempfit.errors import RunsError
 from tempfit.studies.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.tracking.failures import told_as

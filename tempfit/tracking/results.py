@@ -14,7 +14,8 @@ from mlflow.entities import Metric
 
 from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.explain import why
-from tempfit.calibration.record import CALIBRATION_FILE, RESIDUALS_FILE
+from tempfit.calibration.filed import CALIBRATION_FILE, RESIDUALS_FILE
+from tempfit.calibration.recording import record_of
 from tempfit.studies.compare import FAILED_TAG
 from tempfit.tracking.failures import told_as
 from tempfit.tracking.models import log_model
@@ -63,7 +64,7 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         for key, values in calibration.series().items()
         for k in states
     ]
-    values = calibration.as_dict()
+    values = record_of(calibration).as_dict()
     final = {
         **{key: values[key] for key in ("rmse", "n", "n_epochs", "close_at", "diverged_at", "excess_loss")},
         **{key: values[key] for key in ("critical_learning_rate", "condition_number", "epochs_needed")},
@@ -102,7 +103,7 @@ def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, b
     (folder / "figures").mkdir()
     for name, png in figures.items():
         (folder / "figures" / name).write_bytes(png)
-    text = json.dumps(calibration.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(record_of(calibration).as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / CALIBRATION_FILE).write_text(text + "\n", encoding="utf-8")
     history = calibration.fit.history
     table = {"updates": history.updates, **calibration.series()}

@@ -98,17 +98,17 @@ def test_settings_that_play_no_part_leave_no_run(mlruns: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "stage"),
     [
-        ("flows.tasks.problem.normalize", "normalize"),
-        ("flows.tasks.batches.fit_problems", "train"),
+        ("flows.tasks.setup.normalize", "normalize"),
+        ("flows.tasks.batches.fit_setups", "train"),
         ("flows.tasks.plots.draw_figures", "visualize"),
-        ("flows.calibrate.make_forecast", "forecast"),
+        ("tempfit.descent.setup.make_forecast", "forecast"),
     ],
 )
 def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns: Path, monkeypatch, tmp_path) -> None:
     data = tmp_path / "readings.csv"
     data.write_text(f"t_u,t_c\n1,2\n3,4\n5,{len(stage)}\n")
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **keywords: object) -> None:
         raise RuntimeError(f"crash in {stage}")
 
     monkeypatch.setattr(where, crash)

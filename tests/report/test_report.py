@@ -18,7 +18,8 @@ import pypdfium2
 import pytest
 
 from tempfit.calibration.calibration import Calibration, calibrate
-from tempfit.calibration.record import Record, as_record
+from tempfit.calibration.filed import Record, as_record
+from tempfit.calibration.recording import record_of
 from tempfit.errors import RunsError, SettingsError
 from tempfit.report import Fields, gather, pdf, read_fields, read_observed, to_page
 from tempfit.report.tables import round_readings
@@ -72,7 +73,7 @@ HOSTILE = {
 
 
 def as_recorded(result: Calibration, **extra: Any) -> Record:
-    values = {**json.loads(json.dumps(result.as_dict())), **extra}
+    values = {**json.loads(json.dumps(record_of(result).as_dict())), **extra}
     made_at = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
     return as_record(
         values, "the run", run_id=RUN_ID, made_at=made_at, tags={"versions": "tempfit 0.1.0, torch 2.13.0"}
