@@ -101,14 +101,16 @@ def _refuse_foreign(values: Any, name: str) -> None:
 
 def damaged(name: str, what: str) -> RunsError:
     """What is said of a Record that is not as it was written. what: begins with the name of the field."""
-    return RunsError(f"{name}: {what}; it is damaged: calibrate again")
+    return RunsError(f"{name}: {printable(what)}; it is damaged: calibrate again")
 
 
 def describe_fault(error: ValidationError) -> str:
     """The first thing that is wrong: `curve.factor should be greater than 0, got 0`."""
     first = error.errors(include_url=False)[0]
-    place = printable(".".join(map(str, first["loc"]))) or "it"
+    place = ".".join(map(str, first["loc"]))
     match first["type"]:
+        case "json_invalid":  # its structure is sound, or it would not have come here
+            return "a text in it is no Unicode, or it is nested too deep"
         case "missing":
             return f"{place} is missing"
         case "extra_forbidden":
@@ -120,9 +122,9 @@ def describe_fault(error: ValidationError) -> str:
 
 def _lower(message: str) -> str:
     text = message.removeprefix("Value error, ").removeprefix("Input ")
-    return printable(text[:1].lower() + text[1:])
+    return text[:1].lower() + text[1:]
 
 
 def _short(value: Any) -> str:
-    text = printable(str(value))
+    text = str(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
