@@ -254,8 +254,8 @@ def _verdicts(record: Record) -> Iterator[str]:
     fails = any(check.verdict is Verdict.FAILS for check in record.checks)
     if record.usable == (record.failed or fails):
         yield f"usable is {str(record.usable).lower()}, which its checks contradict"
-    for scale in record.scales:
+    for k, scale in enumerate(record.scales):
         if KNOWN.get(scale.symbol) != (scale.scale, scale.w, scale.b):
-            yield f"scales name {scale.scale} ({scale.symbol}), which is no known scale"
+            yield f"scales.{k} is no known scale"
         if scale.compatible != (scale.p >= SIGNIFICANCE):
-            yield f"scales: compatible is {str(scale.compatible).lower()} of {scale.symbol}, whose p is {scale.p:g}"
+            yield f"scales.{k}.compatible is {str(scale.compatible).lower()}, p is {scale.p:g}"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tempfit.calibration.record import Record
 from tempfit.wording import count
@@ -45,17 +46,27 @@ def write_sum(record: Record, coefficients: Sequence[float | None]) -> str:
     x = f"({x} {'−' if t0 > 0 else '+'} {abs(t0):g})" if t0 else x
     uncertainties = np.array(optimum.uncertainties, dtype=np.float64)
     sd = math.nan if optimum.observation_sd is None else optimum.observation_sd
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        largest = np.float64(max(abs(end - t0) for end in record.data.t_u_range)) ** powers
-        # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
-        telling = np.fmin(uncertainties, sd / largest)
-        is_rounding = np.abs(values) * largest < ROUNDING * max(map(abs, record.data.t_c_range))
-    for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), telling, strict=True):
+    largest = max(abs(end - t0) for end in record.data.t_u_range)
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_rounding = np.abs(values) * np.float64(largest) ** powers < ROUNDING * max(map(abs, record.data.t_c_range))
+    resolutions = find_resolutions(uncertainties, sd, largest)
+    for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), resolutions, strict=True):
         number = f"{abs(value):.{_digits(value, resolution, least=4 if power else 5)}g}"
         reading = {0: "", 1: f" · {x}"}.get(power, f" · {x}{str(power).translate(SUPERSCRIPTS)}")
         terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
     (sign, first), *others = terms
     return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
+
+
+def find_resolutions(uncertainties: NDArray[np.float64], observation_sd: float, largest: float) -> NDArray[np.float64]:
+    """(terms,), what of each coefficient, the highest first, still makes a difference. largest: distance of a reading
+    from t0.
+
+    Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
+    """
+    powers = np.arange(len(uncertainties))[::-1]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return np.fmin(uncertainties, observation_sd / np.float64(largest) ** powers)
 
 
 def _digits(value: float, uncertainty: float, *, least: int) -> int:

@@ -79,12 +79,12 @@ def as_record(values: Any, name: str) -> Record:
     try:
         record = Record.model_validate_json(json.dumps(values))
     except ValidationError as error:
-        raise _damaged(name, _fault(error)) from None
+        raise damaged(name, describe_fault(error)) from None
     if found := contradiction(record):
-        raise _damaged(name, found)
+        raise damaged(name, found)
     if digest != digest_of(values):
         what = "is missing" if digest is None else "is that of other values: some were changed since they were written"
-        raise _damaged(name, f"digest {what}")
+        raise damaged(name, f"digest {what}")
     return record
 
 
@@ -99,15 +99,18 @@ def _refuse_foreign(values: Any, name: str) -> None:
         raise RunsError(f"{name}: schema is missing: it was written by an older tempfit; calibrate again")
 
 
-def _damaged(name: str, what: str) -> RunsError:
-    return RunsError(f"{name}: {what}; it is damaged: calibrate again")
+def damaged(name: str, what: str) -> RunsError:
+    """What is said of a Record that is not as it was written. what: begins with the name of the field."""
+    return RunsError(f"{name}: {printable(what)}; it is damaged: calibrate again")
 
 
-def _fault(error: ValidationError) -> str:
+def describe_fault(error: ValidationError) -> str:
     """The first thing that is wrong: `curve.factor should be greater than 0, got 0`."""
     first = error.errors(include_url=False)[0]
-    place = printable(".".join(map(str, first["loc"]))) or "it"
+    place = ".".join(map(str, first["loc"]))
     match first["type"]:
+        case "json_invalid":  # its structure is sound, or it would not have come here
+            return "a text in it is no Unicode, or it is nested too deep"
         case "missing":
             return f"{place} is missing"
         case "extra_forbidden":
@@ -119,9 +122,9 @@ def _fault(error: ValidationError) -> str:
 
 def _lower(message: str) -> str:
     text = message.removeprefix("Value error, ").removeprefix("Input ")
-    return printable(text[:1].lower() + text[1:])
+    return text[:1].lower() + text[1:]
 
 
 def _short(value: Any) -> str:
-    text = printable(str(value))
+    text = str(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

@@ -107,12 +107,15 @@ class UncertaintyRecord(Part):
     def of(cls, curve: Curve, residual_sd: float | None, source: Source) -> Self:
         """Of the curve's coefficients. residual_sd: s of the residuals that it leaves."""
         covariance, is_line = curve.covariance, curve.is_line
+        with np.errstate(invalid="ignore", divide="ignore"):
+            u = np.sqrt(np.diag(covariance))
+            correlation = covariance[-2, -1] / (u[-2] * u[-1])
         return cls(
-            w=number(curve.u_w) if is_line else None,
-            b=number(curve.u_b) if is_line else None,
+            w=number(u[0]) if is_line else None,
+            b=number(u[1]) if is_line else None,
             covariance=number(covariance[0, 1]) if is_line else None,
-            correlation=number(curve.correlation) if is_line else None,
-            coefficients=numbers(curve.uncertainties),
+            correlation=number(correlation) if is_line else None,
+            coefficients=numbers(u),
             covariance_matrix=tuple(map(numbers, covariance)),
             residual_sd=number(residual_sd),
             observation_sd=number(curve.observation_sd),

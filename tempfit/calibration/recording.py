@@ -21,7 +21,6 @@ from tempfit.calibration.record import (
     ValidationRecord,
 )
 from tempfit.calibration.scales import Scale
-from tempfit.exact.curve import Curve
 from tempfit.readings.paired import Readings
 
 
@@ -30,6 +29,7 @@ def record_of(calibration: Calibration) -> Record:
     fit, forecast, config = calibration.fit, calibration.forecast, calibration.config
     is_linear, curve = calibration.is_linear, calibration.curve
     source: Source = "stated" if calibration.problem.is_stated else "residuals"
+    exact = _exact(calibration, source)
     return Record(
         schema_=SCHEMA,
         thermometer=_writable(calibration.readings.thermometer),
@@ -48,8 +48,8 @@ def record_of(calibration: Calibration) -> Record:
         n_epochs=fit.n_epochs,
         close_at=fit.close_at,
         scaled=_scaled(calibration),
-        exact=_exact(calibration, source),
-        optimum=_optimum(calibration.problem.best),
+        exact=exact,
+        optimum=_optimum(calibration, exact),
         uncertainty=None if curve is None else UncertaintyRecord.of(curve, calibration.residual_sd, source),
         curve=None if curve is None else CurveRecord.of(curve),
         usable=calibration.usable,
@@ -90,17 +90,25 @@ def _scaled(calibration: Calibration) -> ScaledRecord:
 
 def _exact(calibration: Calibration, source: Source) -> ExactRecord:
     exact = calibration.exact
+    coefficients = numbers(exact.coefficients)
+    w, b = coefficients if exact.is_line else (None, None)
     return ExactRecord(
-        w=exact.w if exact.is_line else None,
-        b=exact.b if exact.is_line else None,
-        coefficients=numbers(exact.coefficients),
+        w=w,
+        b=b,
+        coefficients=coefficients,
         loss=number(exact.loss),
         r_squared=number(exact.r_squared),
         uncertainty=UncertaintyRecord.of(exact, exact.residual_sd, source),
     )
 
 
-def _optimum(best: Curve) -> OptimumRecord:
+def _optimum(calibration: Calibration, exact: ExactRecord) -> OptimumRecord:
+    best = calibration.problem.best
+    if best is calibration.exact:
+        told = exact.uncertainty
+        return OptimumRecord(
+            coefficients=exact.coefficients, uncertainties=told.coefficients, observation_sd=told.observation_sd
+        )
     return OptimumRecord(
         coefficients=numbers(best.coefficients),
         uncertainties=numbers(best.uncertainties),

@@ -114,7 +114,7 @@ def gather(
 
 def _without_rounding(curve: Curve) -> Curve:
     """The curve without a scatter that is nothing but rounding: it would pass for a marvellous uncertainty."""
-    largest = float(np.abs(curve.predict([end for end in curve.t_u_range if math.isfinite(end)])).max(initial=0.0))
+    largest = float(np.abs(curve.predict(curve.t_u_range)).max())
     if curve.observation_sd > NEARLY_NONE * largest:
         return curve
     return replace(curve, observation_sd=0.0 if curve.u_common else math.nan)

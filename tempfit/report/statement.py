@@ -8,6 +8,7 @@ import math
 import numpy as np
 from markupsafe import Markup
 
+from tempfit.calibration.equation import find_resolutions
 from tempfit.calibration.record import Record
 from tempfit.exact.curve import Curve
 from tempfit.report.tables import T_0, T_C, T_U, names, smallest_place
@@ -25,12 +26,11 @@ def write_equation(curve: Curve) -> Markup:
     coefficients = curve.coefficients
     if not np.isfinite(coefficients).all():
         return Markup(f"{T_C} = polynomial of degree {len(coefficients) - 1} in {T_U}")
-    largest = _largest(curve)
+    largest = max(abs(end - t0) for end in curve.t_u_range)
+    resolutions = find_resolutions(curve.uncertainties, curve.observation_sd, largest)
     terms = Markup("")
-    for i, (value, u, (_, power)) in enumerate(zip(coefficients, curve.uncertainties, names(curve), strict=True)):
-        # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
-        telling = min(u, curve.observation_sd / largest**power) if largest else u
-        stated = state([abs(value)], last_place(telling, 3))
+    for i, (value, resolution, (_, power)) in enumerate(zip(coefficients, resolutions, names(curve), strict=True)):
+        stated = state([abs(value)], last_place(resolution, 3))
         number = f"{stated.texts[0]}{stated.factor}"
         sign = "−" if value < 0 else ("+" if i else "")
         raised = Markup(f"<sup>{power}</sup>") if power > 1 else ""
@@ -38,12 +38,6 @@ def write_equation(curve: Curve) -> Markup:
         space = " " if i else ""
         terms += Markup(f"{space}{sign}{NO_BREAK if i else ''}{number}{reading}")
     return Markup(f"{T_C} = {terms}")
-
-
-def _largest(curve: Curve) -> float:
-    """The largest distance of a calibrated reading from t0."""
-    ends = [abs(end - curve.basis.origin) for end in curve.t_u_range]
-    return max(ends) if math.isfinite(max(ends)) else 0.0
 
 
 def write_coefficients(curve: Curve) -> Markup:
@@ -58,8 +52,6 @@ def write_coefficients(curve: Curve) -> Markup:
 def sum_up(curve: Curve, units: Units) -> Rows:
     """The range that was calibrated, and how uncertain the curve is in it."""
     low, high = curve.t_u_range
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return []
     ends, at = measured([low, high]), np.linspace(low, high, 101)
     u, u_single = curve.u_mean(at), curve.u_prediction(at)
     expanded, single = curve.coverage_factor(u) * u, curve.coverage_factor(u_single) * u_single

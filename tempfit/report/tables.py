@@ -52,8 +52,6 @@ def names(curve: Curve) -> list[tuple[Markup, int]]:
 
 def round_readings(low: float, high: float) -> list[float]:
     """5 to 10 multiples of 1, 2, 2.5 or 5 times a power of ten from low to high; evenly spread where there are none."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return []
     power = math.floor(math.log10(high - low)) - 2
     for step in (500, 250, 200, 100, 50, 25, 20, 10):
         width = step * 10.0**power

@@ -192,7 +192,6 @@ def test_readings_of_the_table_are_round(low, high, first, last, n):
 
 
 def test_readings_of_the_table_where_there_are_no_round_ones():
-    assert round_readings(-math.inf, math.inf) == []
     values = round_readings(1e15, 1e15 + 1)
     assert (values[0], values[-1]) == (1e15, 1e15 + 1)
 
