@@ -186,6 +186,14 @@ def as_numpy(column: Any) -> NDArray[np.float64]:
     return np.concatenate(parts)
 
 
+def as_names(column: Any) -> Any:
+    """Arrow's column of names as strings, without spaces around them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
 def are_missing(text: Any) -> NDArray[np.bool_]:
     """Of each of Arrow's strings, whether there is none."""
     import pyarrow.compute as pc

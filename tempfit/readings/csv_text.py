@@ -21,6 +21,7 @@ from tempfit.readings.columns import (
     Columns,
     Wanted,
     are_usable,
+    as_names,
     as_numpy,
     read_number,
     why_unusable,
@@ -88,7 +89,7 @@ def parse_fast(rows: Rows, mark: str, config: ReadingsConfig) -> Columns | None:
     values, texts = {}, {}
     for column, read in zip(rows.header.wanted, parsed.columns, strict=True):
         if column.is_text:
-            texts[column.name] = _trimmed(read)
+            texts[column.name] = as_names(read)
             continue
         values[column.name] = as_numpy(read)
         n_usable = int(are_usable(values[column.name], column.least).sum())
@@ -97,12 +98,6 @@ def parse_fast(rows: Rows, mark: str, config: ReadingsConfig) -> Columns | None:
     columns = Columns(values, texts=texts)
     whole = columns.without_missing()
     return whole if config.drop_missing or whole is columns else None
-
-
-def _trimmed(text: Any) -> Any:
-    import pyarrow.compute as pc
-
-    return pc.utf8_trim_whitespace(text)
 
 
 def parse_slowly(rows: Rows, mark: str, config: ReadingsConfig) -> Columns:

@@ -20,11 +20,8 @@ from tempfit.wording import printable, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-MIN_ROWS = 3
-"""A line has two parameters; the third reading is the first that says anything about its uncertainty."""
-
-SMALL_FILE = 64 * 1024
-"""Bytes of a file that is read at once, before anything heavy is loaded."""
+MIN_ROWS = 3  # a line has two parameters; the third reading is the first that says anything about its uncertainty
+SMALL_FILE = 64 * 1024  # bytes, of one that is read at once, before anything heavy is loaded
 
 LEAST_UNCERTAINTIES = {"u_c": 1e-100, "u_u": 0.0}
 """Smallest standard uncertainties; the sum of squares of the inverse of a reference's is still finite in float64."""
@@ -94,7 +91,7 @@ class Readings:
         given = {name: getattr(self, field) for field, name in columns.items()}
         held = [Wanted(name, least=LEAST_UNCERTAINTIES.get(field, -np.inf)) for field, name in columns.items()]
         refuse_unusable(Columns(given), place, held)
-        self._refuse_uncertainties(place)
+        refuse_lone_uncertainties(place, self.u_c, self.u_u)
         self._refuse_too_few(place)
         self._refuse_identical(place)
         self._refuse_vanishing(place)
@@ -146,13 +143,6 @@ class Readings:
         columns = {self.x: self.t_u, self.y: self.t_c, "u_c": self.u_c, "u_u": self.u_u}
         return pd.DataFrame({name: values.copy() for name, values in columns.items() if values is not None})
 
-    def _refuse_uncertainties(self, place: str) -> None:
-        if self.u_u is not None and self.u_c is None:
-            raise ReadingsError(
-                f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
-                'give both, or ignore them by `u_u="none"`'
-            )
-
     def _refuse_too_few(self, place: str) -> None:
         if self.n >= MIN_ROWS:
             return
@@ -178,6 +168,15 @@ class Readings:
                 f"{place}: column {shown(self.y)}: no value is larger than {largest:g}, and squares of values below "
                 f"{1 / LARGEST_VALUE:g} are beyond float64; use a smaller unit"
             )
+
+
+def refuse_lone_uncertainties(place: str, u_c: object | None, u_u: object | None) -> None:
+    """Raise ReadingsError where the readings' uncertainties are stated without the references'."""
+    if u_u is not None and u_c is None:
+        raise ReadingsError(
+            f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
+            'give both, or ignore them by `u_u="none"`'
+        )
 
 
 def thermometer_of(source: str) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tempfit.config import ReadingsConfig
 from tempfit.errors import ReadingsError
-from tempfit.readings.columns import Columns, Wanted, as_numpy, find_columns, refuse_unusable
+from tempfit.readings.columns import Columns, Wanted, as_names, as_numpy, find_columns, refuse_unusable
 from tempfit.wording import shown
 
 BUFFER_BYTES = 1024 * 1024
@@ -89,11 +89,9 @@ def _refuse_type(field: Any, column: Wanted, place: str) -> None:
 
 def _columns(columns: dict[Wanted, Any], place: str, config: ReadingsConfig, n_rows: int) -> Columns:
     """A block's columns as numbers and names, checked; n_rows: what of the table comes before."""
-    import pyarrow as pa
-
     read = Columns(
         {it.name: _numbers(column) for it, column in columns.items() if not it.is_text},
-        texts={it.name: column.cast(pa.string()) for it, column in columns.items() if it.is_text},
+        texts={it.name: as_names(column) for it, column in columns.items() if it.is_text},
     )
     refuse_unusable(read, place, list(columns), drop_missing=config.drop_missing, n_rows=n_rows)
     return read.without_missing()
