@@ -26,7 +26,7 @@ tables = st.lists(st.tuples(values, values), min_size=1, max_size=3 * BLOCK + 1)
 @pytest.fixture(scope="module", autouse=True)
 def _small_blocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digest, "BLOCK_ROWS", BLOCK)
+        patch.setattr(digest, "DIGEST_ROWS", BLOCK)
         yield
 
 
@@ -43,7 +43,7 @@ def test_what_the_digest_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [struct.pack("<dd", t_u, t_c) for t_u, t_c in zip(T_U, T_C, strict=True)]
     blocks = [hashlib.sha256(b"t_u,t_c" + b"".join(rows[k : k + BLOCK])).digest() for k in range(0, 11, BLOCK)]
     assert Readings(T_U, T_C).sha256 == hashlib.sha256(b"".join(blocks)).hexdigest()
-    monkeypatch.setattr(digest, "BLOCK_ROWS", 65_536)
+    monkeypatch.setattr(digest, "DIGEST_ROWS", 65_536)
     assert Readings(T_U, T_C).sha256 == hashlib.sha256(b"t_u,t_c" + b"".join(rows)).hexdigest()
     rows = [row + struct.pack("<dd", 1, 0) for row in rows]
     stated = Readings(T_U, T_C, u_c=np.ones(11), u_u=np.zeros(11))
