@@ -97,7 +97,7 @@ def test_mlflows_pages_show_what_matters_first(mlruns: Path) -> None:
     shown = [key for key in read(run).data.tags if not key.startswith("mlflow.")]
     assert shown[:6] == ["data_sha256", "prefect.flow_run_id", "status", "outcome", "why", "usable"]
     assert shown[-2:] == ["versions", REPEAT_TAG]
-    metrics = [metric.key for metric in result_metrics(result, 0, 300)]
+    metrics = [metric.key for metric in result_metrics(result, record_of(result), 0, 300)]
     assert list(dict.fromkeys(metrics))[:3] == ["loss", "w", "b"]
     assert [key for key in metrics if "/" in key] == []
     assert record_of(result).checks[0].p == result.checks[0].p  # kept in calibration.json
