@@ -29,9 +29,8 @@ def test_a_file_takes_its_place_when_all_is_written(tmp_path: Path) -> None:
 def test_what_was_there_stays_where_anything_fails(tmp_path: Path) -> None:
     path = tmp_path / "told.csv"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), replaced(path) as part:
-        part.write_text("half of the n")
-        raise ZeroDivisionError
+    with pytest.raises(UnicodeEncodeError), replaced(path) as part:
+        part.write_text("half of it, and \udcff", encoding="utf-8")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["told.csv"]
 
