@@ -139,7 +139,7 @@ class EvidenceRecord(Part):
 
 
 class Record(Part):
-    """One calibration, as README describes it under `--json`.
+    """One calibration, as docs/json.md describes it.
 
     thermometer: what was calibrated. grown: how many times the loss of a fit on its way to overflow grew.
     """
