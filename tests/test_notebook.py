@@ -13,7 +13,6 @@ import pytest
 from matplotlib.figure import Figure
 
 import tempfit
-from tempfit.calibration import calibration
 from tempfit.calibration.filed import read_file
 from tempfit.calibration.recording import record_of
 from tempfit.errors import SettingsError

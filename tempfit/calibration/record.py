@@ -203,6 +203,14 @@ class Record(Part):
         return self.exact.uncertainty.source == "stated"
 
     @property
+    def found_chi_squared(self) -> float:
+        """χ² of what gradient descent found, as `chi_squared` is of the exact solution; NaN where none is told."""
+        exact, rmse = self.exact.loss, self.rmse
+        if self.chi_squared is None or rmse is None or not exact:
+            return math.nan if self.chi_squared is None else self.chi_squared
+        return self.chi_squared * (rmse * rmse / exact)
+
+    @property
     def residual_freedom(self) -> int:
         """Degrees of freedom of the exact solution's residuals: readings less terms."""
         return self.n - len(self.exact.coefficients)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.filed import Filed
+from tempfit.calibration.pipeline import calibrate
 from tempfit.cli.export import export as command
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, SettingsError

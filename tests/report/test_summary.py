@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.equation import equation, headline, write_sum
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.report.summary import describe_status, summary, to_markdown
 from tests.cases import CASES, MLP, calibrated
