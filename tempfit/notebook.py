@@ -182,7 +182,7 @@ def calibrate(
     on_epochs: OnEpochs | None = None,
     **settings: Any,
 ) -> ShownCalibration:
-    """Fit a line (or another model) to paired readings and judge the result, as `tempfit.calibration.pipeline.calibrate`.
+    """Fit a line (or another model) to paired readings and judge it, as `tempfit.calibration.pipeline.calibrate`.
 
     readings: a DataFrame, a path, or the thermometer's readings as a list or an array, with the references `t_c`
     beside them. settings: single ones by name, over those of `config`: `learning_rate=1e-2, scaling="factor"`.
