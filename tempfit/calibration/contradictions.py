@@ -196,9 +196,10 @@ def _curve(record: Record) -> Iterator[str]:
         yield found
         return
     curve = record.curve.to_curve()
-    with np.errstate(all="ignore"):
-        size = np.abs(curve.basis.fold) @ np.abs(curve.params)
-        off = np.abs(np.array(record.coefficients, dtype=np.float64) - curve.coefficients)
+    with np.errstate(all="ignore"):  # by what they are in temperature: rounding of one is the size of the largest term
+        largest = np.abs(np.array(curve.t_u_range) - curve.basis.origin).max() ** np.arange(len(curve.params))[::-1]
+        size = float(np.abs(curve.basis.fold) @ np.abs(curve.params) @ largest)
+        off = np.abs(np.array(record.coefficients, dtype=np.float64) - curve.coefficients) * largest
     if (off > ALIKE * size).any():
         yield "coefficients do not follow from curve.params"
     yield from _uncertainty("uncertainty", record.uncertainty, record)

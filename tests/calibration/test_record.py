@@ -43,6 +43,10 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "penalty": ((T_U, T_C), {"l2": 0.1}),
     "crawls": ((T_U, T_C), {"scaling": "none", "learning_rate": 1e-4}),
     "far and large": ((1e30 * T_U, 1e30 * T_C), {"scaling": "minmax"}),
+    "raw powers of tiny readings": (
+        (1e-30 * T_U, T_C),
+        {"model": "polynomial", "degree": 3, "scaling": "none", "t0": 5e-29, "n_epochs": 300},
+    ),
     "beyond float64": ((1e70 * T_U, T_C), {"model": "polynomial", "degree": 5}),
 }
 SHARES = 8
