@@ -15,6 +15,7 @@ from prefect.runtime import flow_run
 from flows import tasks
 from flows.marks import MARKED
 from tempfit.calibration.calibration import Calibration, judge
+from tempfit.calibration.recording import record_of
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig
 from tempfit.exact.problem import settle
@@ -59,7 +60,7 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
         result = CalibrateResult(calibration, run, artifacts, run.url(ui_address(run.store)))
         tasks.watcher().on_tracked(result)
     tasks.publish(calibration, figures["line.png"], run)
-    logger.info(summary.describe_status(calibration))
+    logger.info(summary.describe_status(record_of(calibration)))
     return result
 
 

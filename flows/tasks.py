@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT
 
 from tempfit import plots
 from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent import batches, setup
 from tempfit.descent.batches import Trained
@@ -84,7 +85,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
 @task(task_run_name="ingest {source}", persist_result=False)
 def ingest(source: str, config: CalibrationConfig) -> Readings:
     """Load and check the paired readings."""
-    return paired.load_readings(source, config)
+    return paired.load_readings(source, config, thermometer=config.thermometer)
 
 
 @task(task_run_name="normalize by {config.scaling}", persist_result=False)
@@ -179,8 +180,9 @@ def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:
     """The calibration as an artifact on Prefect's page of the flow run."""
     ui = ui_address(run.store)
     links = {"the run in MLflow": run.url(ui), "the picture in full": run.url(ui, "figures/line.png")}
-    page = summary.to_markdown(result, to_small_png(picture), links)  # Prefect keeps every version of every page
-    _publish(page, artifact_key("calibration", result.readings.source), summary.describe_status(result))
+    record = record_of(result)
+    page = summary.to_markdown(record, to_small_png(picture), links)  # Prefect keeps every version of every page
+    _publish(page, artifact_key("calibration", result.readings.source), summary.describe_status(record))
 
 
 def artifact_key(kind: str, source: str) -> str:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, ServiceError, TempfitError
 from tempfit.exact.problem import settle
@@ -142,7 +143,7 @@ def _calibrate(store: Store, file: Path, config: CalibrationConfig, tags: Mappin
 def _calibrate_if_changed(
     store: Store, file: Path, config: CalibrationConfig, tags: Mapping[str, str], on_new: OnNew
 ) -> Entry:
-    readings = load_readings(file, config)
+    readings = load_readings(file, config, thermometer=config.thermometer)
     config = settle(readings, config)
     known = last_repeat(store, readings, config)
     if known is not None:
@@ -161,7 +162,7 @@ def _calibrate_if_changed(
     with ended(run):
         log_calibration(run, calibration, {"line.png": line})
     on_new(calibration, line, run)
-    why = _refusal(result_tags(calibration))
+    why = _refusal(result_tags(record_of(calibration)))
     has_line = config.model == "line" and not calibration.exploded
     w, b = (calibration.w, calibration.b) if has_line else (None, None)
     return Entry(file.name, Ending.REFUSED if why else Ending.CALIBRATED, why, w, b, run.url(ui_address(store)))

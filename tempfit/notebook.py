@@ -6,7 +6,6 @@ where a notebook ends a cell with them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tempfit.calibration import calibration
 from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.equation import headline
 from tempfit.calibration.recording import record_of
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
@@ -86,8 +86,11 @@ class _Shown:
 class ShownCalibration(_Shown, Calibration):
     """A `Calibration` that shows itself: pictures line, loss, residuals, and path (of a line) or layers (a network)."""
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {headline(record_of(self))}>"
+
     def _rows(self) -> list[tuple[str, ...]]:
-        return list(summary(self))
+        return list(summary(record_of(self)))
 
     def _notes(self) -> list[str]:
         advice = self.forecast.advice
@@ -111,9 +114,8 @@ class ShownCalibration(_Shown, Calibration):
         target = Path(path)
         if target.suffix.lower() != ".json":
             raise SettingsError(f"{path}: a calibration is saved as JSON; name a file that ends in .json")
-        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         with whole_file(target) as file:
-            file.write(f"{text}\n".encode())
+            file.write(record_of(self).as_text().encode())
         return target
 
     def _repr_html_(self) -> str:
@@ -234,7 +236,7 @@ def _read(
 ) -> tuple[CalibrationConfig, Readings]:
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    return checked, as_readings(_pair(readings, t_c), checked)
+    return checked, as_readings(_pair(readings, t_c), checked, thermometer=checked.thermometer)
 
 
 def _pair(readings: Any, t_c: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tempfit.calibration.checks import Check, check_descent, check_readings, is_usable
+from tempfit.calibration.checks import Check, Descent, check_readings, is_usable
 from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
@@ -31,12 +31,9 @@ from tempfit.exact.goal import CLOSE
 from tempfit.exact.least_squares import LeastSquares
 from tempfit.exact.problem import Problem
 from tempfit.readings.paired import Readings, as_readings
-from tempfit.wording import count
 from tempfit.words import Outcome, Status
 
 STILL = 1e-3  # of the distance to the lowest loss: what gains less in the last quarter of its epochs does not move
-ROUNDING = 1e-13  # of the largest temperature: a term that is smaller at every reading is none
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -55,7 +52,7 @@ class Calibration:
     validation: Validation | None = None
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self.headline}>"
+        return f"<{type(self).__name__}: {self.status}>"
 
     @property
     def config(self) -> CalibrationConfig:
@@ -125,7 +122,9 @@ class Calibration:
     @cached_property
     def descent(self) -> Check:
         """How far gradient descent ended from the exact optimum."""
-        return check_descent(self.curve, self.problem, self.config, self.forecast.condition_number)
+        best = self.problem.best
+        params = np.full(best.basis.n_terms, np.nan) if self.curve is None else self.curve.params
+        return Descent(params, best, np.array(self.forecast.condition_number), self.config).tell(0)
 
     @property
     def usable(self) -> bool:
@@ -284,41 +283,6 @@ class Calibration:
         n_terms = self.coefficient_history.shape[1]
         return ["w", "b"] if self.config.model == "line" else [f"c{power}" for power in reversed(range(n_terms))]
 
-    @property
-    def headline(self) -> str:
-        """The result in a line: `Converged: t_c = 0.5368 · t_u − 17.305`."""
-        if self.fit.diverged_at is not None:
-            return f"Diverged at epoch {self.fit.diverged_at:,}: no {self.config.model} to use"
-        if self.exploded:
-            return f"Diverging after {count(self.fit.n_epochs, 'epoch')}: no {self.config.model} to use"
-        return f"{self.status.capitalize()}: {self.equation()}"
-
-    def equation(self, coefficients: NDArray[np.float64] | None = None) -> str:
-        """`t_c = 0.5368 · t_u − 17.305`: the final model or the coefficients given, (terms,), with telling digits."""
-        y, x = self.readings.y, self.readings.x
-        if not self.is_linear and coefficients is None:
-            sizes = [str(size) for size in (1, *self.config.widths, 1)]
-            if len(sizes) > 10:
-                sizes[4:-4] = "…"
-            return f"{y} = mlp({x}), {'-'.join(sizes)} units, {self.config.activation}"
-        values = self.coefficients if coefficients is None else coefficients
-        if not np.isfinite(values).all():
-            return f"{y} = polynomial of degree {len(values) - 1} in {x}, whose coefficients are beyond float64"
-        terms, best = [], self.problem.best
-        powers, t0 = np.arange(len(values))[::-1], self.config.t0
-        x = f"({x} {'−' if t0 > 0 else '+'} {abs(t0):g})" if t0 else x
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            largest = np.abs(self.readings.t_u - t0).max() ** powers
-            # Uncertain together, coefficients need more digits than each alone: for the largest reading, too.
-            telling = np.fmin(best.uncertainties, best.observation_sd / largest)
-            is_rounding = np.abs(values) * largest < ROUNDING * np.abs(self.readings.t_c).max()
-        for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), telling, strict=True):
-            number = f"{abs(value):.{_digits(value, resolution, least=4 if power else 5)}g}"
-            reading = {0: "", 1: f" · {x}"}.get(power, f" · {x}{str(power).translate(SUPERSCRIPTS)}")
-            terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
-        (sign, first), *others = terms
-        return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
-
 
 def judge(
     readings: Readings, setup: Setup, trained: Trained, reading_checks: tuple[Check, ...] | None = None
@@ -366,15 +330,8 @@ def calibrate(
     """
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    data = as_readings(readings, checked)
+    data = as_readings(readings, checked, thermometer=checked.thermometer)
     setup = normalize(data, checked)
     _ = setup.forecast  # raises before anything is trained
     (trained,) = fit_setups([setup], on_epochs)
     return judge(data, setup, trained)
-
-
-def _digits(value: float, uncertainty: float, *, least: int) -> int:
-    """Significant digits down to a hundredth of the standard uncertainty."""
-    if value == 0 or not 0 < uncertainty < math.inf:
-        return max(least, 6)
-    return min(15, max(least, math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 3))

@@ -1,4 +1,4 @@
-"""A calibration as it was recorded: what predictions, reports and devices are made from, without training anything."""
+"""Records read back, without training anything: each whole and as it was written, or refused in one line."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tempfit.calibration.record import CurveRecord
-from tempfit.config import CalibrationConfig
+from tempfit.calibration.contradictions import contradiction
+from tempfit.calibration.json_values import digest_of
+from tempfit.calibration.record import SCHEMA, Record
 from tempfit.errors import RunsError
 from tempfit.exact.curve import Curve
-from tempfit.words import Outcome
+from tempfit.wording import printable
 
 CALIBRATION_FILE = "calibration.json"  # the artifact of a run that holds it
 VERSIONS_TAG = "versions"  # of a run: the software that made it, `tempfit 0.1.0, torch 2.13.0`
 RESIDUALS_FILE = "residuals.parquet"  # the artifact with its readings, where there are not too many
+DELIVERED = {"run_id", "artifacts", "not_recorded"}  # what `--json` says beside, of where it is recorded
+MOST_SHOWN = 30  # characters of a value
 
 
 @dataclass(frozen=True, eq=False)
-class Record:
-    """The content of a calibration.json, and the run that it is from.
+class Filed:
+    """A Record, and where it is filed.
 
-    values: as README, `--json`, describes. name: of the run, or the file's. run_id, made_at: None of a file alone.
-    tags: the run's, such as the versions of the software.
+    name: of the run, or the file's. run_id, made_at: None of a file alone. tags: the run's.
     """
 
-    values: Mapping[str, Any]
+    record: Record
     name: str
     run_id: str | None = None
     made_at: datetime | None = None
@@ -39,60 +41,87 @@ class Record:
 
     @property
     def versions(self) -> str | None:
-        """Of the software that made it; None where they are not recorded. (Older runs have a tag for each.)"""
-        each = [
-            f"{key.removeprefix('version.')} {text}" for key, text in self.tags.items() if key.startswith("version.")
-        ]
-        return self.tags.get(VERSIONS_TAG) or ", ".join(each) or None
+        """Of the software that made it; None where they are not recorded."""
+        return self.tags.get(VERSIONS_TAG)
 
     @cached_property
     def curve(self) -> Curve:
         """The line or polynomial with its uncertainty. Raises RunsError where the calibration has none."""
-        values = self.values.get("curve")
-        if self.values.get("outcome") == Outcome.EXPLODES:
+        if self.record.exploded:
             raise RunsError(f"{self.name}: its fit diverged, so that there is nothing to use")
-        if values is not None:
-            try:
-                return CurveRecord.model_validate_json(json.dumps(values)).to_curve()
-            except ValidationError as error:
-                reason = str(error.errors()[0]["msg"])
-                raise RunsError(f"{self.name}: its curve is damaged ({reason}); calibrate again") from None
-        if self.values.get("model") == "mlp":
-            why = "a network has no uncertainty; `mlflow models predict` gives its temperatures without"
-        else:
-            why = "it was recorded by a tempfit without uncertainties; calibrate again"
-        raise RunsError(f"{self.name}: {why}")
-
-    @property
-    def warnings(self) -> list[str]:
-        """Why the calibration should not be used, by its own checks; empty where they have nothing against it."""
-        if self.values.get("usable") is not False:
-            return []
-        failed = [check for check in self.values.get("checks") or [] if str(check.get("verdict")).startswith("fail")]
-        reasons = [f"{check.get('name')}: {check.get('sentence')}" for check in failed]
-        return ["by its own checks, this calibration should not be used", *reasons]
-
-    def setting(self, name: str) -> Any:
-        """A setting of the calibration; the default where it was recorded before there was such a setting."""
-        return self.values["config"].get(name, CalibrationConfig.model_fields[name].default)
+        if self.record.curve is None:
+            raise RunsError(
+                f"{self.name}: a network has no uncertainty; `mlflow models predict` gives its temperatures without"
+            )
+        return self.record.curve.to_curve()
 
 
-def read_record(path: Path) -> Record:
+def read_file(path: Path) -> Filed:
     """The record in a file: the artifact calibration.json of a run. Raises RunsError where it is none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_bytes())
     except OSError as error:
         raise RunsError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    except ValueError as error:
-        raise RunsError(f"{path}: not JSON ({error}); name a run, or its calibration.json") from None
-    return as_record(values, str(path))
+    except (ValueError, RecursionError) as error:
+        raise RunsError(f"{path}: not JSON ({error}); name a run, or its {CALIBRATION_FILE}") from None
+    return Filed(as_record(values, str(path)), str(path))
 
 
-def as_record(values: Any, name: str, **run: Any) -> Record:
-    """`values`, read from JSON, as a Record. Raises RunsError where they are no calibration's."""
-    if not isinstance(values, dict) or not isinstance(values.get("config"), dict) or "data" not in values:
-        raise RunsError(f"{name}: holds no calibration; name a run, or its calibration.json")
-    checks = values.get("checks") or []
-    if not isinstance(checks, list) or not all(isinstance(check, dict) for check in checks):
-        raise RunsError(f"{name}: its checks are damaged; calibrate again")
-    return Record(values, name, **run)
+def as_record(values: Any, name: str) -> Record:
+    """JSON values as a Record, which `Record.as_dict` or `tempfit calibrate --json` made them from.
+
+    name: of where it is from. Raises RunsError, in one line that names the field, for what no Record can have, what
+    contradicts the rest of it, and what was changed since it was written.
+    """
+    _refuse_foreign(values, name)
+    values = {key: value for key, value in values.items() if key not in DELIVERED}
+    digest = values.pop("digest", None)
+    try:
+        record = Record.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise _damaged(name, _fault(error)) from None
+    if found := contradiction(record):
+        raise _damaged(name, found)
+    if digest != digest_of(values):
+        what = "is missing" if digest is None else "is that of other values: some were changed since they were written"
+        raise _damaged(name, f"digest {what}")
+    return record
+
+
+def _refuse_foreign(values: Any, name: str) -> None:
+    """What was never a Record, or is one of another tempfit."""
+    schema = values.get("schema") if isinstance(values, dict) else None
+    if type(schema) is int and schema > SCHEMA:
+        raise RunsError(f"{name}: schema {schema} is of a newer tempfit, this one reads {SCHEMA}: update tempfit")
+    if not isinstance(values, dict) or not {"config", "data"} & set(values):
+        raise RunsError(f"{name}: holds no calibration; name a run, or its {CALIBRATION_FILE}")
+    if "schema" not in values:
+        raise RunsError(f"{name}: schema is missing: it was written by an older tempfit; calibrate again")
+
+
+def _damaged(name: str, what: str) -> RunsError:
+    return RunsError(f"{name}: {what}; it is damaged: calibrate again")
+
+
+def _fault(error: ValidationError) -> str:
+    """The first thing that is wrong: `curve.factor should be greater than 0, got 0`."""
+    first = error.errors(include_url=False)[0]
+    place = printable(".".join(map(str, first["loc"]))) or "it"
+    match first["type"]:
+        case "missing":
+            return f"{place} is missing"
+        case "extra_forbidden":
+            return f"{place} is no field of a calibration"
+        case "literal_error" | "enum":
+            return f"{place} {_lower(first['msg'])}, got {_short(first['input'])}"
+    return f"{place}: {_lower(first['msg'])}, got {_short(first['input'])}"
+
+
+def _lower(message: str) -> str:
+    text = message.removeprefix("Value error, ").removeprefix("Input ")
+    return printable(text[:1].lower() + text[1:])
+
+
+def _short(value: Any) -> str:
+    text = printable(str(value))
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

@@ -6,44 +6,33 @@ finite; None stands where there is none (degrees of freedom: where they are infi
 
 from __future__ import annotations
 
+import json
 import math
-from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import Field
 
 from tempfit.calibration.json_values import digest_of
+from tempfit.calibration.parts import (
+    Count,
+    CurveRecord,
+    Matrix,
+    NotNegative,
+    Number,
+    Part,
+    Positive,
+    Probability,
+    Range,
+    Raw,
+    ReadingCount,
+    Sha256,
+    UncertaintyRecord,
+    Vector,
+)
 from tempfit.config import CalibrationConfig
-from tempfit.exact.basis import Basis
-from tempfit.exact.curve import Curve
-from tempfit.exact.scaling import Scaling
 from tempfit.words import Outcome, Status, Verdict
 
 SCHEMA: Literal[1] = 1  # a new one for every change that a reader could stumble over
-LARGEST = 2**63 - 1  # that a table's whole numbers hold
-
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Coverage = Annotated[float, Field(gt=0, lt=1)]
-Vector = Annotated[tuple[float, ...], Field(min_length=1)]
-Matrix = Annotated[tuple[Vector, ...], Field(min_length=1)]
-Raw = Annotated[tuple[float | None, ...], Field(min_length=1)]  # of raw powers, which float64 cannot always say
-RawMatrix = Annotated[tuple[Raw, ...], Field(min_length=1)]
-Range = tuple[float, float]
-Source = Literal["residuals", "stated"]  # of uncertainties
-Freedom = Annotated[Positive, PlainSerializer(lambda value: int(value) if value.is_integer() else value)]
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
-Number = Annotated[int, Field(ge=1, le=LARGEST)]  # counted from 1
-ReadingCount = Annotated[int, Field(ge=2, le=LARGEST)]  # with less, there is no line
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Part(BaseModel):
-    """Frozen and strict: what it does not have, and what is of another type, is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
 class ScaledRecord(Part):
@@ -57,25 +46,6 @@ class ScaledRecord(Part):
     params: Vector | None
     factor: Positive
     center: float
-
-
-class UncertaintyRecord(Part):
-    """Standard uncertainties of the coefficients, and what they are made of; those of a line, by name, too."""
-
-    w: NotNegative | None
-    b: NotNegative | None
-    covariance: float | None
-    correlation: Annotated[float, Field(ge=-1.000001, le=1.000001)] | None
-    coefficients: Annotated[tuple[NotNegative | None, ...], Field(min_length=1)]
-    covariance_matrix: RawMatrix
-    residual_sd: NotNegative | None
-    observation_sd: NotNegative | None
-    degrees_of_freedom: Freedom | None
-    coverage: Coverage
-    coverage_factor: Positive | None
-    common: NotNegative
-    t0: float
-    source: Source = Field(validation_alias="from", serialization_alias="from")
 
 
 class ExactRecord(Part):
@@ -98,36 +68,6 @@ class OptimumRecord(Part):
     coefficients: Raw
     uncertainties: Annotated[tuple[NotNegative | None, ...], Field(min_length=1)]
     observation_sd: NotNegative | None
-
-
-class CurveRecord(Part):
-    """A `Curve` to the last bit: what predictions, reports and devices start from."""
-
-    factor: Positive
-    center: float
-    t0: float
-    matrix: Matrix
-    params: Vector
-    cofactor: Matrix
-    observation_sd: NotNegative | None
-    degrees_of_freedom: Positive | None
-    u_common: NotNegative
-    coverage: Coverage
-    t_u_range: Range
-
-    def to_curve(self) -> Curve:
-        """The curve itself."""
-        sd, freedom = self.observation_sd, self.degrees_of_freedom
-        return Curve(
-            basis=Basis(Scaling(self.factor, self.center), np.array(self.matrix), self.t0),
-            params=np.array(self.params),
-            cofactor=np.array(self.cofactor),
-            observation_sd=math.nan if sd is None else sd,
-            degrees_of_freedom=math.inf if freedom is None else freedom,
-            u_common=self.u_common,
-            coverage=self.coverage,
-            t_u_range=self.t_u_range,
-        )
 
 
 class CheckRecord(Part):
@@ -268,6 +208,12 @@ class Record(Part):
         return self.n - len(self.exact.coefficients)
 
     @property
+    def coefficient_names(self) -> list[str]:
+        """w and b of a line; c2, c1, c0 of a polynomial of degree 2; none of a network."""
+        n_terms = len(self.coefficients or ())
+        return ["w", "b"] if self.model == "line" else [f"c{power}" for power in reversed(range(n_terms))]
+
+    @property
     def warnings(self) -> list[str]:
         """Why it should not be used, by its own checks; empty where they have nothing against it."""
         if self.usable:
@@ -275,14 +221,11 @@ class Record(Part):
         failed = [f"{check.name}: {check.sentence}" for check in self.checks if check.verdict is Verdict.FAILS]
         return ["by its own checks, this calibration should not be used", *failed]
 
-    @cached_property
-    def digest(self) -> str:
-        """Of all that it holds: see `digest_of`."""
-        return digest_of(self._values())
-
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values, with the digest that tells a reader whether anything was changed since."""
-        return {**self._values(), "digest": self.digest}
+        """As JSON values, with their digest, which tells a reader whether any was changed since."""
+        values = self.model_dump(mode="json", by_alias=True)
+        return {**values, "digest": digest_of(values)}
 
-    def _values(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True)
+    def as_text(self) -> str:
+        """The content of a calibration.json."""
+        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

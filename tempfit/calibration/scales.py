@@ -70,13 +70,3 @@ def identify(curve: Curve) -> tuple[Scale, ...]:
         p = float(chdtrc(2, 2 * statistic) if math.isinf(freedom) else fdtrc(2, freedom, statistic))
         found.append(Scale(name, symbol, w, b, statistic, p, p >= SIGNIFICANCE))
     return tuple(sorted(found, key=lambda scale: (-scale.p, scale.statistic)))
-
-
-def describe_scales(scales: tuple[Scale, ...]) -> str:
-    """`compatible with °F (Fahrenheit): F = 0.524, p = 0.609; not with °C, K, °R, °Ré`; of one scale or more."""
-    compatible = [scale for scale in scales if scale.compatible]
-    others = ", ".join(symbol for symbol in KNOWN if symbol not in [scale.symbol for scale in compatible])
-    if not compatible:
-        return f"compatible with none of {others} (name a unit that is known by `x_unit`)"
-    told = "; ".join(f"{s.symbol} ({s.name}): F = {s.statistic:.3g}, p = {s.p:.3g}" for s in compatible)
-    return f"compatible with {told}" + (f"; not with {others}" if others else "")

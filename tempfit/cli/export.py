@@ -48,11 +48,11 @@ def export(
     if name is not None:
         exports.check_name(target, name)
     with stderr.status("reading the run …"), redirect_stdout(sys.stderr):  # what libraries print is no result
-        record, _ = open_record(run, mlruns)
-    text = exports.export(record, target, name)
+        filed, _ = open_record(run, mlruns)
+    text = exports.export(filed, target, name)
     if output is None:
         print(text, end="")
     else:
         with whole_file(output) as file:
             file.write(text.encode())
-    show_warnings(record)
+    show_warnings(filed.record)

@@ -84,9 +84,9 @@ def predict(
         check_folder("--output", output)
     with open_table(file) as table:  # a wrong file is told at once, before anything heavy is loaded
         with stderr.status("reading the calibration …"), redirect_stdout(sys.stderr):
-            record, _ = open_record(model, mlruns)
-            curve = record.curve
-        recorded = {"x": record.setting("x"), "y": record.setting("y"), "coverage": curve.coverage}
+            filed, _ = open_record(model, mlruns)
+            curve, told = filed.curve, filed.record.config
+        recorded: dict[str, str | float | None] = {"x": told.x, "y": told.y, "coverage": curve.coverage}
         wanted = {"x": x, "y": y, "coverage": coverage}
         wanted = {**recorded, **{name: value for name, value in wanted.items() if value is not None}}
         form = {"delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
@@ -94,7 +94,7 @@ def predict(
         from tempfit.exact.prediction import Predictor
 
         predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
-        show_warnings(record)
+        show_warnings(filed.record)
         _predict(predictor, table, file, output, config)
 
 

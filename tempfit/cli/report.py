@@ -26,7 +26,7 @@ from tempfit.cli.shared import (
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from tempfit.calibration.filed import Record
+    from tempfit.calibration.filed import Filed
     from tempfit.report.fields import Fields
 
 MOST_READINGS = 1000  # of --at
@@ -69,31 +69,31 @@ def report(
     readings = None if at is None else parse_readings(at)
     told = _read_fields(fields, certificate)
     with stderr.status("reading the run …") as status, redirect_stdout(sys.stderr):  # what libraries print is no result
-        record, observed = _open(run, mlruns)
+        filed, observed = _open(run, mlruns)
         status.update("drawing …")
         from tempfit.report import gather, read_observed, to_page
         from tempfit.system.files import whole_file
 
-        if certificate and record.values.get("usable") is False:
+        if certificate and not filed.record.usable:
             raise SettingsError(
-                f"--certificate: by its own checks, {record.name} should not be used: leave --certificate out for a "
+                f"--certificate: by its own checks, {filed.name} should not be used: leave --certificate out for a "
                 "report that says why"
             )
         content = gather(
-            record,
+            filed,
             told,
-            None if observed is None else read_observed(observed, _short_name(record)),
+            None if observed is None else read_observed(observed, _short_name(filed)),
             at=readings,
             certificate=certificate,
         )
         page = to_page(content, paper)
-        outputs = output or [Path(f"report-{_short_name(record)}.html")]
+        outputs = output or [Path(f"report-{_short_name(filed)}.html")]
         written = {path: _render(path, page) for path in outputs}
     for path, rendered in written.items():
         with whole_file(path) as file:
             file.write(rendered)
     show_lines(stdout, [("report", Whole(path)) for path in written])
-    show_warnings(record)
+    show_warnings(filed.record)
 
 
 def parse_readings(text: str) -> list[float]:
@@ -136,19 +136,19 @@ def _read_fields(path: Path | None, certificate: bool) -> Fields:
     return fields
 
 
-def _open(run: str, mlruns: str) -> tuple[Record, bytes | None]:
+def _open(run: str, mlruns: str) -> tuple[Filed, bytes | None]:
     """The record, and the table of its readings where the run keeps one."""
-    record, store = open_record(run, mlruns)
-    if store is None or record.run_id is None:
-        return record, None
+    filed, store = open_record(run, mlruns)
+    if store is None or filed.run_id is None:
+        return filed, None
     from tempfit.calibration.filed import RESIDUALS_FILE
     from tempfit.tracking.queries import load_artifact
 
-    return record, load_artifact(store, record.run_id, RESIDUALS_FILE)
+    return filed, load_artifact(store, filed.run_id, RESIDUALS_FILE)
 
 
-def _short_name(record: Record) -> str:
-    return record.run_id[:ID_DIGITS] if record.run_id else Path(record.name).stem
+def _short_name(filed: Filed) -> str:
+    return filed.run_id[:ID_DIGITS] if filed.run_id else Path(filed.name).stem
 
 
 def _render(path: Path, page: str) -> bytes:

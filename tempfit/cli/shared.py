@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from flows.delivery import Delivery
     from flows.services.prefect_server import PrefectServer
     from flows.sweep import SweepResult
-    from tempfit.calibration.filed import Record
+    from tempfit.calibration.filed import Filed
+    from tempfit.calibration.record import Record
     from tempfit.tracking.runs import Run
     from tempfit.tracking.store import Store
 
@@ -177,15 +178,15 @@ def write_figure(path: Path, png: bytes) -> None:
         raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
 
 
-def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
+def open_record(name: str, mlruns: str) -> tuple[Filed, Store | None]:
     """The calibration of a run, of a model's run, or in a calibration.json, and the store that a run is in.
 
     Raises RunsError where there is no such thing.
     """
-    from tempfit.calibration.filed import read_record
+    from tempfit.calibration.filed import read_file
 
     if name.endswith(".json"):
-        return read_record(Path(name)), None
+        return read_file(Path(name)), None
     from tempfit.tracking.queries import load_record
     from tempfit.tracking.store import open_existing_store
 

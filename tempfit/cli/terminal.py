@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from flows.calibrate import CalibrateResult
 from flows.delivery import Delivery
 from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.recording import record_of
 from tempfit.cli.shared import artifact_place, browse, show_lines, warn
 from tempfit.config import CalibrationConfig
 from tempfit.descent.forecast import Forecast
@@ -85,13 +86,13 @@ class Terminal:
 
     def show(self, delivery: Delivery[Calibration, CalibrateResult], mlruns: str) -> None:
         """The summary, and where to look further, if anywhere; mlruns: the folder that was to keep the run."""
-        calibration, result = delivery.computed, delivery.result
-        lines = summary(calibration)
-        if calibration.status is not Status.CONVERGED:
-            lines.append(("advice", calibration.forecast.advice))
+        record, result = record_of(delivery.computed), delivery.result
+        lines = summary(record)
+        if record.status is not Status.CONVERGED:
+            lines.append(("advice", record.advice))
         if result is not None:
             figure = artifact_place(result.run, result.artifacts, "figures/line.png", result.url)
             where = browse(result.run.store, mlruns, result.url)
             lines += [("run", result.run.run_id), ("figure", figure), ("browse", where)]
-        status = Status.DIVERGED if calibration.exploded else calibration.status
+        status = Status.DIVERGED if record.exploded else record.status
         show_lines(self.stdout, lines, {"status": STYLES[status], **CHECK_STYLES})

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.filed import Filed
 from tempfit.errors import RunsError, SettingsError
 from tempfit.export import c_header, esphome, home_assistant, json_object, tasmota
 from tempfit.export.fragment import Fragment
@@ -51,16 +51,16 @@ def check_name(target: Format, name: str) -> None:
         NAME_CHECKS[target](name)
 
 
-def export(record: Record, target: Format, name: str | None = None) -> str:
+def export(filed: Filed, target: Format, name: str | None = None) -> str:
     """The calibration as text for `target`, which ends in a newline.
 
     name: of the sensor, for c-header the prefix of everything; None takes one of NAMES.
-    Raises RunsError where the record has no curve, SettingsError for a name, or a curve, that the target cannot have.
+    Raises RunsError where there is no curve, SettingsError for a name, or a curve, that the target cannot have.
     """
     name = NAMES[target] if name is None else name
     check_name(target, name)
-    curve = record.curve.about(0.0)
+    curve = filed.curve.about(0.0)
     numbers = curve.coefficients if curve.is_line else curve.basis.to_powers(curve.params)
     if not np.isfinite(numbers).all():
-        raise RunsError(f"{record.name}: its coefficients are beyond float64; calibrate with readings in another unit")
-    return WRITERS[target](Fragment(record, curve, name))
+        raise RunsError(f"{filed.name}: its coefficients are beyond float64; calibrate with readings in another unit")
+    return WRITERS[target](Fragment(filed, curve, name))

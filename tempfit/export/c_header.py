@@ -37,7 +37,7 @@ def write(fragment: Fragment) -> str:
     low, high = (_number(value) for value in curve.t_u_range)
     root = ",\n".join(f"        {{{', '.join(_number(value) for value in row)}}}" for row in _root(curve))
     n = curve.basis.n_terms
-    unit = _comment(one_line(fragment.y_unit))
+    unit = _comment(one_line(fragment.config.y_unit))
     comment = "\n".join(f" * {_comment(line)}" for line in fragment.comments)
     return f"""\
 /*
@@ -89,9 +89,9 @@ static inline double {name}_u_prediction(double t_u)
 
 def _number(value: float) -> str:
     """A constant expression of C, to the last bit."""
-    if math.isfinite(value):
-        return f"({value!r})" if value < 0 else repr(value)
-    return "NAN" if math.isnan(value) else "HUGE_VAL" if value > 0 else "(-HUGE_VAL)"
+    if math.isnan(value):
+        return "NAN"
+    return f"({value!r})" if value < 0 else repr(value)
 
 
 def _comment(line: str) -> str:

@@ -26,7 +26,7 @@ def write(fragment: Fragment) -> str:
     `calibrate_polynomial` refits points and sums raw powers in single precision. (ESPHome: components/sensor/filter,
     lambda, and components/copy.) ESPHome's sensors hold single-precision numbers, so 7 digits are left of any.
     """
-    _refuse_substitution("y_unit", fragment.y_unit)
+    _refuse_substitution("y_unit", fragment.config.y_unit)
     curve = fragment.curve
     if curve.is_line:
         filters: list[dict[str, Any]] = [{"multiply": curve.w}, {"offset": curve.b}]

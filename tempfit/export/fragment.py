@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.filed import Filed
+from tempfit.config import CalibrationConfig
 from tempfit.exact.curve import Curve
 from tempfit.export.expressions import horner, plus
 from tempfit.export.text import one_line
@@ -19,27 +20,27 @@ from tempfit.export.text import one_line
 class Fragment:
     """What the writers start from. curve: with its coefficients about 0. name: as the target may have it."""
 
-    record: Record
+    filed: Filed
     curve: Curve
     name: str
 
     @property
-    def y_unit(self) -> str:
-        return str(self.record.setting("y_unit"))
+    def config(self) -> CalibrationConfig:
+        return self.filed.record.config
 
     @property
     def sha256(self) -> str:
-        return str(self.record.values["data"].get("sha256"))
+        return self.filed.record.data.sha256
 
     @property
     def warnings(self) -> list[str]:
         """Why it should not be used; empty where nothing is against it."""
-        return [one_line(reason) for reason in self.record.warnings]
+        return [one_line(reason) for reason in self.filed.record.warnings]
 
     @property
     def run(self) -> str:
         """The run's name and id; of a file alone, its path."""
-        return self.record.name if self.record.run_id is None else f"{self.record.name} ({self.record.run_id})"
+        return self.filed.name if self.filed.run_id is None else f"{self.filed.name} ({self.filed.run_id})"
 
     @cached_property
     def powers(self) -> list[float]:
@@ -48,10 +49,10 @@ class Fragment:
 
     @property
     def equation(self) -> str:
-        x, y = self.record.setting("x"), self.record.setting("y")
+        x, y = self.config.x, self.config.y
         if self.curve.is_line:
             return f"{y} = {plus(f'{self.curve.w!r} * {x}', self.curve.b)}"
-        return f"{y} = {horner(self.powers, 'z')}, z = {self.scaled(str(x))}"
+        return f"{y} = {horner(self.powers, 'z')}, z = {self.scaled(x)}"
 
     def scaled(self, reading: str) -> str:
         """The scaled reading as an expression of C, C++ and Jinja."""
@@ -64,9 +65,9 @@ class Fragment:
 
     @property
     def middle(self) -> float:
-        """The middle of the calibrated range; where that is unknown, the center of the scaling."""
+        """The middle of the calibrated range."""
         low, high = self.curve.t_u_range
-        return low + (high - low) / 2 if math.isfinite(high - low) else self.curve.basis.scaling.center
+        return low + (high - low) / 2
 
     def decimals(self, least: int, most: int) -> int:
         """How many decimals show two digits of the curve's standard uncertainty in the middle."""
@@ -76,15 +77,15 @@ class Fragment:
     @property
     def comments(self) -> list[str]:
         """Lines about where it is from and how good it is, with nothing in them that ends a line."""
-        record, curve, middle = self.record, self.curve, self.middle
+        curve, middle = self.curve, self.middle
         low, high = curve.t_u_range
-        x, x_unit = record.setting("x"), record.setting("x_unit")
+        x, x_unit = self.config.x, self.config.x_unit
         of_curve, of_reading = curve.u_mean(middle), curve.u_prediction(middle)
         model = "line" if curve.is_line else "polynomial"
         lines = [
             f"Calibration by tempfit: {self.equation}",
             f"run: {self.run}",
-            f"data: {record.values['data'].get('source')}, sha256 {self.sha256}",
+            f"data: {self.filed.record.data.source}, sha256 {self.sha256}",
             f"calibrated range: {x} from {low:g} to {high:g} ({x_unit})",
             f"U at {x} = {middle:g}: {self._expanded(of_curve)} of the {model}, {self._expanded(of_reading)} of a "
             f"single reading (coverage {curve.coverage:.4g})",
@@ -95,4 +96,4 @@ class Fragment:
     def _expanded(self, u: NDArray[np.float64]) -> str:
         """The expanded uncertainty U of the standard uncertainty u, with its unit."""
         expanded = float(self.curve.coverage_factor(u) * u)
-        return f"unknown {self.y_unit}" if math.isnan(expanded) else f"{expanded:.2g} {self.y_unit}"
+        return f"unknown {self.config.y_unit}" if math.isnan(expanded) else f"{expanded:.2g} {self.config.y_unit}"

@@ -27,7 +27,7 @@ def write(fragment: Fragment) -> str:
         state = f"{{% set z = {fragment.scaled(reading)} %}}{{{{ {horner(fragment.powers, 'z')} }}}}"
     sensor = {
         "name": _literal(fragment.name),
-        "unique_id": f"tempfit_{(fragment.record.run_id or fragment.sha256)[:16]}",
+        "unique_id": f"tempfit_{(fragment.filed.run_id or fragment.sha256)[:16]}",
         **temperature(fragment),
         "state": state,
         "availability": f"{{{{ has_value({entity}) }}}}",

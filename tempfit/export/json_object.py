@@ -13,8 +13,8 @@ SCHEMA = 1  # a new one for every change that a reader could stumble over
 
 
 def write(fragment: Fragment) -> str:
-    """One object; README, Export, describes it."""
-    curve, record = fragment.curve, fragment.record
+    """One object; docs/export.md describes it."""
+    curve, config = fragment.curve, fragment.config
     covariance, scaling = curve.covariance, curve.basis.scaling
     values = {
         "schema": SCHEMA,
@@ -35,10 +35,10 @@ def write(fragment: Fragment) -> str:
         "coverage": curve.coverage,
         "coverage_factor": float(curve.coverage_factor()),
         "t_u_range": list(curve.t_u_range),
-        "columns": {"t_u": record.setting("x"), "t_c": record.setting("y")},
-        "units": {"t_u": record.setting("x_unit"), "t_c": record.setting("y_unit")},
+        "columns": {"t_u": config.x, "t_c": config.y},
+        "units": {"t_u": config.x_unit, "t_c": config.y_unit},
         "data_sha256": fragment.sha256,
-        "run_id": record.run_id,
+        "run_id": fragment.filed.run_id,
         "warnings": fragment.warnings,
     }
     text = json.dumps(finite(values), ensure_ascii=False, allow_nan=False, indent=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
@@ -37,20 +36,18 @@ def write(fragment: Fragment) -> str:
     source.) Expressions, which a polynomial would take, are not in its precompiled builds.
     Raises SettingsError for a polynomial, and for readings that 8 decimals cannot tell apart.
     """
-    curve, factor = fragment.curve, fragment.curve.basis.scaling.factor
+    curve = fragment.curve
     if not curve.is_line:
         raise SettingsError(
-            f"{fragment.record.name}: a rule of Tasmota carries lines only, this is a polynomial: calibrate with "
+            f"{fragment.filed.name}: a rule of Tasmota carries lines only, this is a polynomial: calibrate with "
             '`model="line"`, or export for esphome, home-assistant or c-header'
         )
     low, high = curve.t_u_range
-    if not math.isfinite(high - low):
-        low, high = fragment.middle - 1 / factor, fragment.middle + 1 / factor
     readings = [float(decimal(value)) for value in (low, high)]
     ends = [*readings, *(float(value) for value in curve.predict(np.array(readings)))]
     if readings[1] - readings[0] < CLOSEST or max(abs(value) for value in ends) >= LARGEST:
         raise SettingsError(
-            f"{fragment.record.name}: Tasmota reads numbers with {DECIMALS} decimals and below 2147483647, which "
+            f"{fragment.filed.name}: Tasmota reads numbers with {DECIMALS} decimals and below 2147483647, which "
             f"readings from {low:g} to {high:g} do not fit: calibrate with readings in another unit"
         )
     trigger = fragment.name if "#" in fragment.name else f"{fragment.name}#Temperature"

@@ -14,8 +14,8 @@ SOURCE = "thermometer"  # what stands for the user's own sensor, to be replaced
 
 def temperature(fragment: Fragment) -> dict[str, str]:
     """Unit and classes, by the same names for ESPHome and Home Assistant."""
-    device_class = {"device_class": "temperature"} if fragment.y_unit in TEMPERATURE_UNITS else {}
-    return {"unit_of_measurement": fragment.y_unit, **device_class, "state_class": "measurement"}
+    device_class = {"device_class": "temperature"} if fragment.config.y_unit in TEMPERATURE_UNITS else {}
+    return {"unit_of_measurement": fragment.config.y_unit, **device_class, "state_class": "measurement"}
 
 
 def as_yaml(values: dict[str, Any]) -> str:

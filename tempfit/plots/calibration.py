@@ -14,6 +14,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.equation import equation, headline
+from tempfit.calibration.recording import record_of
 from tempfit.exact.curve import Curve
 from tempfit.plots.canvas import AXIS_LIMIT, BLUE, GREEN, GREY, ORANGE, label_log_axis, make_canvas, to_png
 from tempfit.wording import count
@@ -52,9 +54,9 @@ def draw_line(calibration: Calibration) -> Figure:
     curve = ends if calibration.config.model == "line" else np.linspace(ends[0], ends[1], 300)
     exact_curve = ends if exact.basis.n_terms == 2 else curve
     if calibration.exploded:
-        axes.set_title(calibration.headline)
+        axes.set_title(headline(record_of(calibration)))
     else:
-        axes.set_title(calibration.equation())
+        axes.set_title(equation(record_of(calibration)))
         axes.plot(curve, calibration.predict(curve), color=ORANGE, label="gradient descent")
     what = "exact least squares" if calibration.is_linear else "exact line"
     axes.plot(exact_curve, exact.predict(exact_curve), "--", color=GREY, linewidth=1, label=what)

@@ -14,7 +14,8 @@ from pathlib import PurePath
 import numpy as np
 from markupsafe import Markup
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.filed import Filed
+from tempfit.calibration.record import Record
 from tempfit.exact.curve import Curve
 from tempfit.report.fields import Fields
 from tempfit.report.figures import Picture, draw_pictures
@@ -69,7 +70,7 @@ class Content:
 
 
 def gather(
-    record: Record,
+    filed: Filed,
     fields: Fields,
     observed: Observed | None = None,
     *,
@@ -80,17 +81,18 @@ def gather(
 
     Raises RunsError where the calibration has no curve.
     """
-    curve, units = _without_rounding(record.curve), Units.of(record)
+    record, units = filed.record, Units.of(filed.record)
+    curve = _without_rounding(filed.curve)
     title = "Certificate of calibration" if certificate else "Calibration report"
     number = fields.report.number
-    run = f"run {record.run_id}" if record.run_id else "from a file, without its run"
+    run = f"run {filed.run_id}" if filed.run_id else "from a file, without its run"
     return Content(
         title=title,
         number=number,
         fields=fields,
         notice=give_notice(record, curve),
         result=sum_up(curve, units),
-        particulars=_particulars(record, fields, observed, units),
+        particulars=_particulars(filed, curve, fields, observed, units),
         is_line=curve.is_line,
         equation=write_equation(curve),
         symbols=_symbols(record, curve, units),
@@ -100,12 +102,12 @@ def gather(
         budget=list_budget(record, curve, units),
         points=points_table(curve, units, round_readings(*curve.t_u_range) if at is None else list(at)),
         pictures=draw_pictures(record, curve, observed),
-        missing=_missing(record, observed),
+        missing=_missing(filed, observed),
         checks=tell_checks(record),
         scales=scales_table(record),
         fit=_fit(record, curve, observed),
         readings=readings_table(record, curve, observed, units),
-        provenance=_provenance(record),
+        provenance=_provenance(filed),
         running=" · ".join(part for part in (f"{title} {short(number, 40)}".strip(), run) if part),
     )
 
@@ -128,19 +130,21 @@ def _symbols(record: Record, curve: Curve, units: Units) -> list[tuple[Markup, s
 
 def _meaning(record: Record, axis: str) -> str:
     unit = unit_of(record, axis)
-    quantity, column = record.setting(f"{axis}_quantity"), record.setting(axis)
+    quantity, column = getattr(record.config, f"{axis}_quantity"), getattr(record.config, axis)
     return f"{quantity}, column “{column}”, {f'in {unit}' if unit else 'without a unit'}"
 
 
-def _particulars(record: Record, fields: Fields, observed: Observed | None, units: Units) -> list[tuple[str, Rows]]:
+def _particulars(
+    filed: Filed, curve: Curve, fields: Fields, observed: Observed | None, units: Units
+) -> list[tuple[str, Rows]]:
     """The tables of what was calibrated, with what, for whom, how."""
     reference = fields.reference.rows()
-    if record.curve.u_common:
-        common = with_unit(state_one(record.curve.u_common, 2), units.y)
+    if curve.u_common:
+        common = with_unit(state_one(curve.u_common, 2), units.y)
         reference.append(("Included in this calibration", f"standard uncertainty common to all references: {common}"))
     elif fields.reference.uncertainty:
         what = "no common uncertainty was stated to the calibration; that of the reference is to be added"
-        if (record.values.get("uncertainty") or {}).get("from") == "stated":
+        if filed.record.is_stated:
             what = "as far as those stated for each reading hold it; nothing common to all (u_common = 0)"
         reference.append(("Included in this calibration", what))
     people = fields.people.rows()
@@ -151,51 +155,47 @@ def _particulars(record: Record, fields: Fields, observed: Observed | None, unit
         ("Client", fields.client.rows()),
         ("Conditions", fields.conditions.rows()),
         ("Procedure", [("Procedure", fields.procedure)] if fields.procedure else []),
-        ("Data", _data(record, observed)),
+        ("Data", _data(filed, observed)),
         ("Responsible", people),
         ("Further particulars", [*fields.extra.items(), *due]),
     ]
     return [(title, rows) for title, rows in groups if rows]
 
 
-def _data(record: Record, observed: Observed | None) -> Rows:
-    data = record.values["data"]
-    n = record.values.get("n")
-    rows = [("File", PurePath(str(data.get("source", ""))).name or str(data.get("source", "")))]
-    if n is not None:
-        n_held_out = 0 if observed is None else len(observed.t_u) - n
-        others = {"held out to validate it": n_held_out, "dropped for a missing value": data.get("n_dropped")}
-        rows.append(("Readings", ", ".join([f"{n:,} fitted", *(f"{m:,} {why}" for why, m in others.items() if m)])))
-    if record.made_at is not None:
-        rows.append(("Calibrated", f"{record.made_at:%Y-%m-%d %H:%M} UTC"))
-    rows.append(("SHA-256 of the values", str(data.get("sha256", NONE))))
+def _data(filed: Filed, observed: Observed | None) -> Rows:
+    n, data = filed.record.n, filed.record.data
+    rows = [("File", PurePath(data.source).name or data.source)]
+    n_held_out = 0 if observed is None else len(observed.t_u) - n
+    others = {"held out to validate it": n_held_out, "dropped for a missing value": data.n_dropped}
+    rows.append(("Readings", ", ".join([f"{n:,} fitted", *(f"{m:,} {why}" for why, m in others.items() if m)])))
+    if filed.made_at is not None:
+        rows.append(("Calibrated", f"{filed.made_at:%Y-%m-%d %H:%M} UTC"))
+    rows.append(("SHA-256 of the values", data.sha256))
     return rows
 
 
 def _fit(record: Record, curve: Curve, observed: Observed | None) -> Rows:
     """How gradient descent found it, and how far that is from the exact solution."""
-    values = record.values
-    rate = format_rate(record.setting("learning_rate"))
-    weighted = "weighted " if values.get("chi_squared") is not None else ""
+    config = record.config
+    weighted = "weighted " if record.chi_squared is not None else ""
     losses = {
         "squared": f"{weighted}mean squared error",
         "huber": "Huber’s loss",
         "york": "York’s loss, both axes uncertain",
     }
-    method = (
-        f"gradient descent ({record.setting('optimizer')}, learning rate {rate}, scaling {record.setting('scaling')})"
-    )
+    rate = format_rate(config.learning_rate)
+    method = f"gradient descent ({config.optimizer}, learning rate {rate}, scaling {config.scaling})"
     rows = [
         ("Method", method),
-        ("Minimized", losses.get(record.setting("loss"), str(record.setting("loss")))),
-        ("Ended", f"{values.get('status')}, after {count(values.get('n_epochs') or 0, 'epoch')}"),
+        ("Minimized", losses[config.loss]),
+        ("Ended", f"{record.status}, after {count(record.n_epochs, 'epoch')}"),
     ]
-    figures = {check.get("name"): check.get("figure") for check in values.get("checks") or ()}
-    if figures.get("descent") is not None and curve.observation_sd > 0:
-        rows.append(("Distance from the exact optimum", _share(float(figures["descent"]))))
-    seen = values.get("validation")
-    if seen:
-        rows.append(("Validation", f"{seen.get('method')}: root mean squared residual {_root(seen.get('loss'))}"))
+    distance = next((check.figure for check in record.checks if check.name == "descent"), None)
+    if distance is not None and curve.observation_sd > 0:
+        rows.append(("Distance from the exact optimum", _share(distance)))
+    seen = record.validation
+    if seen is not None:
+        rows.append(("Validation", f"{seen.method}: root mean squared residual {_root(seen.loss)}"))
     return rows
 
 
@@ -208,11 +208,11 @@ def _root(loss: float | None) -> str:
     return NONE if loss is None else state_one(math.sqrt(loss), 3)
 
 
-def _missing(record: Record, observed: Observed | None) -> str:
+def _missing(filed: Filed, observed: Observed | None) -> str:
     """Why there are no readings in the report."""
     if observed is not None:
         return ""
-    if record.run_id is None:
+    if filed.run_id is None:
         return "Made from a calibration.json alone: the run’s readings and their residuals are not shown."
     return (
         "The run keeps no residuals (it was recorded by an older tempfit, or has more than 100,000 readings): readings "
@@ -220,13 +220,13 @@ def _missing(record: Record, observed: Observed | None) -> str:
     )
 
 
-def _provenance(record: Record) -> Rows:
-    rows = [("Run", record.name)]
-    if record.run_id:
-        rows.append(("Run id", record.run_id))
-    if record.versions:
-        rows.append(("Calibrated with", record.versions))
-    if commit := record.tags.get("mlflow.source.git.commit"):
+def _provenance(filed: Filed) -> Rows:
+    rows = [("Run", filed.name)]
+    if filed.run_id:
+        rows.append(("Run id", filed.run_id))
+    if filed.versions:
+        rows.append(("Calibrated with", filed.versions))
+    if commit := filed.tags.get("mlflow.source.git.commit"):
         rows.append(("Commit", commit))
     rows.append(("Report made with", f"tempfit {version('tempfit')}"))
     return rows

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.record import Record
 from tempfit.exact.curve import Curve
 from tempfit.plots.canvas import to_svg
 from tempfit.plots.curve import draw_band_residuals, draw_bands
@@ -45,7 +45,7 @@ def draw_pictures(record: Record, curve: Curve, observed: Observed | None) -> li
         )
     ]
     if observed is not None:
-        label = f"Residual ({record.setting('y_unit')})"
+        label = f"Residual ({record.config.y_unit})"
         pictures.append(
             _picture(
                 draw_band_residuals(curve, t_u, observed.residual, trained_on, (x, label)),
@@ -57,7 +57,7 @@ def draw_pictures(record: Record, curve: Curve, observed: Observed | None) -> li
 
 
 def _label(record: Record, axis: str) -> str:
-    return axis_label(str(record.setting(f"{axis}_quantity")), str(record.setting(axis)), unit_of(record, axis))
+    return axis_label(getattr(record.config, f"{axis}_quantity"), getattr(record.config, axis), unit_of(record, axis))
 
 
 def _picture(figure: Figure, alt: str, caption: str) -> Picture:

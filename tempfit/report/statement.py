@@ -4,13 +4,11 @@ G.4 for degrees of freedom."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.record import Record
 from tempfit.exact.curve import Curve
 from tempfit.report.tables import T_0, T_C, T_U, names, smallest_place
 from tempfit.report.units import Units, with_unit
@@ -118,19 +116,18 @@ def explain_uncertainty(curve: Curve) -> list[Markup]:
 
 def list_budget(record: Record, curve: Curve, units: Units) -> Rows:
     """What the uncertainties are made from, and how large each part is."""
-    told: Mapping[str, Any] = record.values.get("uncertainty") or {}
-    stated = told.get("from") == "stated"
+    loss, stated = record.config.loss, record.is_stated
     if stated:
-        columns = "u_c and u_u" if record.setting("loss") == "york" else "u_c"
+        columns = "u_c and u_u" if loss == "york" else "u_c"
         source = f"the standard uncertainties stated for each reading ({columns})"
-    elif record.setting("loss") == "huber":
+    elif loss == "huber":
         source = "the scatter of the residuals, by Huber’s robust estimate"
     else:
         source = "the scatter of the residuals about the curve"
     freedom = f"ν = {curve.degrees_of_freedom:g}" if math.isfinite(curve.degrees_of_freedom) else "ν = ∞"
     rows = [("Made from", source)]
-    residual_sd = told.get("residual_sd")
-    if residual_sd is not None and record.setting("loss") != "huber":
+    residual_sd = None if record.uncertainty is None else record.uncertainty.residual_sd
+    if residual_sd is not None and loss != "huber":
         sd = with_unit(state_one(residual_sd, 2), units.y)
         rows.append(("Standard deviation of the residuals", f"s = {sd}"))
     if curve.observation_sd > 0 and (stated or curve.observation_sd != residual_sd):

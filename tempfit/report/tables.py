@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.record import Record, ScaleRecord
 from tempfit.exact.curve import Curve
 from tempfit.report.observed import Observed
 from tempfit.report.units import Units, unit_of
@@ -169,7 +169,7 @@ def _extremes(observed: Observed) -> NDArray[np.intp]:
 
 
 def _remarks(record: Record, observed: Observed) -> list[str]:
-    set_aside = set((record.values.get("robust") or {}).get("set_aside") or ())
+    set_aside = () if record.robust is None else record.robust.set_aside
     return [
         ", ".join(remark for remark, applies in (("held out", not trained), ("set aside", row in set_aside)) if applies)
         for row, trained in enumerate(observed.trained_on, start=1)
@@ -177,21 +177,22 @@ def _remarks(record: Record, observed: Observed) -> list[str]:
 
 
 def scales_table(record: Record) -> Table | None:
-    scales = record.values.get("scales") or ()
-    if not scales or unit_of(record, "x"):  # where the unit is known, there is no question
+    if not record.scales or unit_of(record, "x"):  # where the unit is known, there is no question
         return None
-    rows = []
-    for scale in scales:
-        w, b, f, p = (scale.get(key) for key in ("w", "b", "F", "p"))
-        told = ((w, lambda x: state_one(x, 5)), (b, lambda x: state_one(x, 5)), (f, _f_value), (p, _p_value))
-        cells = [NONE if value is None else write(value) for value, write in told]
-        verdict = "yes" if scale.get("compatible") else "no"
-        rows.append(Row((f"{scale.get('scale', '')} ({scale.get('symbol', '')})", *cells, verdict)))
+    rows = [_scale_row(scale) for scale in record.scales]
     headings = ("Scale", "<i>w</i>", "<i>b</i>", "<i>F</i>", "<i>p</i>", "Compatible")
     return Table(tuple(Markup(heading) for heading in headings), rows, n_text=1, named=True)
 
 
-def _f_value(f: float) -> str:
+def _scale_row(scale: ScaleRecord) -> Row:
+    line = (state_one(scale.w, 5), state_one(scale.b, 5))
+    verdict = "yes" if scale.compatible else "no"
+    return Row((f"{scale.scale} ({scale.symbol})", *line, _f_value(scale.statistic), _p_value(scale.p), verdict))
+
+
+def _f_value(f: float | None) -> str:
+    if f is None:
+        return NONE
     return format_ratio(f) if f < 1e6 else state_one(f, 3)
 
 

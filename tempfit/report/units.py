@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from tempfit.calibration.filed import Record
+from tempfit.calibration.record import Record
 from tempfit.config import ReadingsConfig
 from tempfit.report.text import short
 from tempfit.rounding import NO_BREAK, SUPERSCRIPTS
@@ -31,7 +31,7 @@ class Units:
 
 def unit_of(record: Record, axis: str) -> str:
     """The unit of x or y as it was given; empty where nobody named one."""
-    unit = str(record.setting(f"{axis}_unit"))
+    unit = record.config.x_unit if axis == "x" else record.config.y_unit
     return "" if axis == "x" and unit == ReadingsConfig().x_unit else unit
 
 

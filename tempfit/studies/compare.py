@@ -104,7 +104,7 @@ class RecordedRun:
 
     @property
     def data_name(self) -> str:
-        """`thermometer.csv 31ca5dbd`: the data set's name and the start of its SHA-256."""
+        """`thermometer.csv ef41d5ea`: the data set's name and the start of its SHA-256."""
         name = self.data.name if self.data is not None else "unknown"
         return f"{name} {self.tags.get('data_sha256', '')[:SHORT_ID]}".rstrip()
 

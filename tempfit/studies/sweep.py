@@ -13,7 +13,6 @@ import numpy as np
 
 from tempfit.calibration.calibration import Calibration, judge
 from tempfit.calibration.checks import check_readings
-from tempfit.calibration.explain import why
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.batches import fit_setups
@@ -28,6 +27,10 @@ from tempfit.studies.ranking import Merit, Ranking, loss_kind, rank, rounding_of
 from tempfit.wording import count
 from tempfit.words import Outcome
 
+TOLD = (  # of each member: fields of its Record
+    *("why", "outcome", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at"),
+    *("w", "b", "coefficients", "validation"),
+)
 STATES = 100  # of each member's history: what a chart of hundreds of curves can show
 
 
@@ -223,11 +226,10 @@ def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
 
 
 def _describe(member: Member, varied: Sequence[str]) -> dict[str, Any]:
-    result = record_of(member.calibration).as_dict()
-    kept = ("outcome", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at", "w", "b", "coefficients")
+    record = record_of(member.calibration)
+    told = record.model_dump(mode="json", by_alias=True, include=set(TOLD))
     return {
         "name": member.name,
-        "settings": {name: result["config"][name] for name in varied},
-        "why": why(member.calibration),
-        **{key: result[key] for key in (*kept, "validation")},
+        "settings": {name: getattr(record.config, name) for name in varied},
+        **{key: told[key] for key in TOLD},
     }

@@ -15,7 +15,7 @@ import yaml
 from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
 from tempfit.calibration.calibration import Calibration
-from tempfit.calibration.recording import record_curve
+from tempfit.calibration.parts import CurveRecord
 from tempfit.descent.model import MLP
 from tempfit.tracking.runs import Run
 
@@ -98,7 +98,7 @@ def save_model(folder: Path, calibration: Calibration, **told: Any) -> None:
 def model_config(calibration: Calibration) -> dict[str, Any]:
     """What `model_code` predicts from: the curve, or an mlp's layers."""
     if calibration.curve is not None:
-        return record_curve(calibration.curve).model_dump(mode="json")
+        return CurveRecord.of(calibration.curve).model_dump(mode="json")
     scaling = calibration.problem.basis.scaling
     return {
         "factor": scaling.factor,

@@ -19,7 +19,7 @@ import numpy as np
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
-from tempfit.calibration.filed import CALIBRATION_FILE, Record, as_record
+from tempfit.calibration.filed import CALIBRATION_FILE, Filed, as_record
 from tempfit.errors import RunsError
 from tempfit.studies.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.tracking.failures import told_as
@@ -125,7 +125,7 @@ def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, Rec
         return curves
 
 
-def load_record(store: Store, name: str) -> Record:
+def load_record(store: Store, name: str) -> Filed:
     """The calibration of the run named as in `find_runs`, or of the run that a model (`models:/…`) came from."""
     with _service(store):
         if name.startswith("models:/"):
@@ -141,14 +141,13 @@ def load_record(store: Store, name: str) -> Record:
                 f"run {run.info.run_id[:SHORT_ID]} ({run.info.status.lower()}) keeps no {CALIBRATION_FILE}; those of "
                 "`tempfit calibrate` do"
             )
+        start = run.info.run_id[:SHORT_ID]
         try:
             values = json.loads(content)
-        except ValueError as error:
-            raise RunsError(
-                f"run {run.info.run_id[:SHORT_ID]}: its {CALIBRATION_FILE} is damaged ({error}); calibrate again"
-            ) from None
-        return as_record(
-            values,
+        except (ValueError, RecursionError) as error:
+            raise RunsError(f"run {start}: its {CALIBRATION_FILE} is damaged ({error}); calibrate again") from None
+        return Filed(
+            as_record(values, f"run {start}: its {CALIBRATION_FILE}"),
             run.info.run_name,
             run_id=run.info.run_id,
             made_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pandas as pd
 from mlflow.entities import Metric
 
 from tempfit.calibration.calibration import Calibration
-from tempfit.calibration.explain import why
+from tempfit.calibration.equation import headline
 from tempfit.calibration.filed import CALIBRATION_FILE, RESIDUALS_FILE
+from tempfit.calibration.record import Record
 from tempfit.calibration.recording import record_of
 from tempfit.studies.compare import FAILED_TAG
 from tempfit.tracking.failures import told_as
@@ -25,6 +24,11 @@ from tempfit.tracking.runs import Run, as_tags
 from tempfit.words import Verdict
 
 HISTORY_POINTS = 300  # MLflow's charts draw at most 320 points of a history
+FIGURES = (
+    *("rmse", "n", "n_epochs", "close_at", "diverged_at", "excess_loss"),
+    *("critical_learning_rate", "condition_number", "epochs_needed"),
+)
+OF_UNCERTAINTY = ("observation_sd", "residual_sd", "correlation", "coverage_factor")
 MOST_RESIDUALS = 100_000  # readings: beyond it, a run would keep a copy of data that are large themselves
 
 
@@ -40,17 +44,18 @@ def log_calibration(
     client, run_id = run.store.client, run.run_id
     what = f"cannot record run {run_id} at {run.store.uri}"
     with told_as(what), run.store.whole(), TemporaryDirectory(prefix="tempfit-") as folder:
-        metrics = result_metrics(calibration, run.start_time, HISTORY_POINTS)
+        record = record_of(calibration)
+        metrics = result_metrics(calibration, record, run.start_time, HISTORY_POINTS)
         repeats = {REPEAT_TAG: repeat_key(calibration.readings, calibration.config)}
-        client.log_batch(run_id, metrics, tags=as_tags({**result_tags(calibration), **repeats}))
-        names = _write_files(Path(folder), calibration, figures)
+        client.log_batch(run_id, metrics, tags=as_tags({**result_tags(record), **repeats}))
+        names = _write_files(Path(folder), calibration, record, figures)
         client.log_artifacts(run_id, folder)
         log_model(run, calibration, again)
         uri = client.get_run(run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in names}
 
 
-def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> list[Metric]:
+def result_metrics(calibration: Calibration, record: Record, timestamp: int, n_points: int) -> list[Metric]:
     """The sampled history by update number, and the final figures; finite ones only.
 
     A NaN as the latest value makes MLflow's chart vanish, and it stores infinity as 1.8e308. All carry one timestamp,
@@ -64,47 +69,36 @@ def result_metrics(calibration: Calibration, timestamp: int, n_points: int) -> l
         for key, values in calibration.series().items()
         for k in states
     ]
-    values = record_of(calibration).as_dict()
-    final = {
-        **{key: values[key] for key in ("rmse", "n", "n_epochs", "close_at", "diverged_at", "excess_loss")},
-        **{key: values[key] for key in ("critical_learning_rate", "condition_number", "epochs_needed")},
-        "w_scaled": values["scaled"].get("w"),
-        "b_scaled": values["scaled"].get("b"),
-        **{f"exact_{key}": values["exact"][key] for key in ("w", "b", "loss")},
-        "chi_squared": values["chi_squared"],
-        **_uncertainty_metrics(values["uncertainty"] or {}),
-    }
+    told, scaled, exact = record.uncertainty, record.scaled, record.exact
+    final = {name: getattr(record, name) for name in FIGURES}
+    final |= {"w_scaled": scaled.w, "b_scaled": scaled.b, "exact_w": exact.w, "exact_b": exact.b}
+    final |= {"exact_loss": exact.loss, "chi_squared": record.chi_squared}
+    if told is not None:
+        final |= {"u_w": told.w, "u_b": told.b, **{name: getattr(told, name) for name in OF_UNCERTAINTY}}
     metrics += [Metric(key, float(value), timestamp, 0) for key, value in final.items() if value is not None]
     return [metric for metric in metrics if math.isfinite(metric.value)]
 
 
-def _uncertainty_metrics(uncertainty: Mapping[str, Any]) -> dict[str, float | None]:
-    names = {"w": "u_w", "b": "u_b", "observation_sd": "observation_sd", "residual_sd": "residual_sd"}
-    names |= {"correlation": "correlation", "coverage_factor": "coverage_factor"}
-    return {metric: uncertainty.get(key) for key, metric in names.items()}
-
-
-def result_tags(calibration: Calibration) -> dict[str, str]:
+def result_tags(record: Record) -> dict[str, str]:
     """Tags that say how the fit ended and what made it, what matters first, and the description on MLflow's pages."""
-    advice = calibration.forecast.advice
-    note = f"**{calibration.headline}.** {advice[0].upper()}{advice[1:]}"
-    told = {"status": calibration.status.value, "outcome": calibration.outcome.value, "why": why(calibration)}
-    failed = {FAILED_TAG: "true"} if calibration.failed else {}
-    checks = {f"check.{check.name}": f"{check.verdict.value}: {check.sentence}" for check in calibration.checks}
-    refusals = [check.sentence for check in calibration.checks if check.verdict is Verdict.FAILS]
+    advice = record.advice
+    note = f"**{headline(record)}.** {advice[0].upper()}{advice[1:]}"
+    told = {"status": record.status.value, "outcome": record.outcome.value, "why": record.why}
+    failed = {FAILED_TAG: "true"} if record.failed else {}
+    checks = {f"check.{check.name}": f"{check.verdict.value}: {check.sentence}" for check in record.checks}
+    refusals = [check.sentence for check in record.checks if check.verdict is Verdict.FAILS]
     if refusals:
         note = "\n\n".join([note, *(f"**Do not use:** {sentence}." for sentence in refusals)])
-    usable = {"usable": str(calibration.usable).lower()}
+    usable = {"usable": str(record.usable).lower()}
     return {**told, **usable, **failed, **checks, "advice": advice, "mlflow.note.content": note, **versions()}
 
 
-def _write_files(folder: Path, calibration: Calibration, figures: Mapping[str, bytes]) -> list[str]:
+def _write_files(folder: Path, calibration: Calibration, record: Record, figures: Mapping[str, bytes]) -> list[str]:
     """The run's artifacts as files; their names."""
     (folder / "figures").mkdir()
     for name, png in figures.items():
         (folder / "figures" / name).write_bytes(png)
-    text = json.dumps(record_of(calibration).as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / CALIBRATION_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / CALIBRATION_FILE).write_text(record.as_text(), encoding="utf-8")
     history = calibration.fit.history
     table = {"updates": history.updates, **calibration.series()}
     if calibration.config.model == "line":

@@ -11,12 +11,13 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 from mlflow.entities import Metric, RunTag
 
+from tempfit.calibration.recording import record_of
 from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
 from tempfit.studies.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.studies.sweep_table import to_markdown
 from tempfit.tracking.failures import told_as
-from tempfit.tracking.provenance import provenance, versions
+from tempfit.tracking.provenance import identity, provenance, versions
 from tempfit.tracking.results import result_metrics, result_tags
 from tempfit.tracking.runs import Run, as_params, as_tags, start_run
 from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
@@ -68,7 +69,7 @@ def _record_members(
     run: Run, sweep: Sweep, finished: Mapping[int, str], begun: Mapping[int, str], on_recorded: OnRecorded | None
 ) -> list[str]:
     """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
-    shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
+    shared = {**provenance(), **identity(sweep.readings), PARENT_TAG: run.run_id}
     varied = varied_settings([member.trial.config for member in sweep.members])
 
     def record(number: int) -> str:
@@ -118,13 +119,13 @@ def _recorded(run: Run) -> tuple[dict[int, str], dict[int, str]]:
 def _record_member(
     run: Run, member: Member, number: int, shared: Mapping[str, str], varied: Sequence[str], begun: str | None
 ) -> str:
-    client, calibration = run.store.client, member.calibration
+    client, record = run.store.client, record_of(member.calibration)
     if begun is None:
-        tags = {**result_tags(calibration), **shared, MEMBER_TAG: str(number)}
+        tags = {**result_tags(record), **shared, MEMBER_TAG: str(number)}
         start_time = run.start_time + number  # ms: lists of runs sort by it
         created = client.create_run(run.experiment_id, start_time=start_time, tags=tags, run_name=member.name)
         begun = created.info.run_id
-    metrics = result_metrics(calibration, run.start_time, POINTS)
+    metrics = result_metrics(member.calibration, record, run.start_time, POINTS)
     client.log_batch(begun, metrics, as_params(settings_in_play(member.trial.config, varied)))
     client.set_terminated(begun)
     return begun

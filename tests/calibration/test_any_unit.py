@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tempfit
 from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.calibration.checks import Check
+from tempfit.calibration.equation import headline
 from tempfit.calibration.recording import record_of
 from tempfit.config import TrainingConfig
 from tempfit.errors import ReadingsError
@@ -174,7 +175,7 @@ def test_chi_squared_is_that_of_the_line_found():
     residual = T_C - crawls.w * T_U - crawls.b
     assert crawls.chi_squared == pytest.approx(np.sum((residual / 2) ** 2), rel=1e-12)
     assert crawls.chi_squared > 5 * crawls.exact.chi_squared
-    assert f"χ² = {crawls.chi_squared:.4g}" in dict(summary(crawls))["uncertainty"]
+    assert f"χ² = {crawls.chi_squared:.4g}" in dict(summary(record_of(crawls)))["uncertainty"]
 
 
 @pytest.mark.parametrize("n_epochs", [10, 86])
@@ -184,8 +185,8 @@ def test_a_loss_that_grows_is_diverging(n_epochs):
     assert (result.status, result.outcome) == (Status.EXHAUSTED, Outcome.EXPLODES)
     assert (result.exploded, result.usable, result.curve, result.scales) == (True, False, None, ())
     assert descent(result).verdict is Verdict.FAILS
-    assert result.headline == f"Diverging after {n_epochs} epochs: no line to use"
-    lines = dict(summary(result))
+    assert headline(record_of(result)) == f"Diverging after {n_epochs} epochs: no line to use"
+    lines = dict(summary(record_of(result)))
     grown = result.fit.loss / result.fit.history.loss[0]
     assert grown > 1e10
     assert lines["status"].startswith(f"diverging: in {n_epochs} epochs the loss has grown ")

@@ -193,7 +193,7 @@ def test_what_few_readings_cannot_show_is_not_checked(n):
         assert found.sentence.startswith(f"not checked: with {n} readings at these places, {what}")
         share = float(found.sentence.split("in ")[-1].split(" %")[0])
         assert 1 <= share < 10
-    told = [text for label, text in summary(result) if label == "not checked"]
+    told = [text for label, text in summary(record_of(result)) if label == "not checked"]
     assert [text.split(":")[0] for text in told] == ["autocorrelation", "heteroscedasticity"]
 
 

@@ -12,8 +12,8 @@ from scipy.constants import convert_temperature
 
 from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.recording import record_of
-from tempfit.calibration.scales import KNOWN, Scale, describe_scales, identify
-from tempfit.report.summary import summary
+from tempfit.calibration.scales import KNOWN, Scale, identify
+from tempfit.report.summary import describe_scales, summary
 from tests.conftest import T_C, T_U
 
 
@@ -143,7 +143,7 @@ def test_there_is_no_say_on(data, settings):
     result = calibrate(data, **settings)
     assert result.scales == ()
     assert record_of(result).scales == ()
-    assert "scale" not in dict(summary(result))
+    assert "scale" not in dict(summary(record_of(result)))
 
 
 def test_the_descent_has_no_say_in_it_and_huber_does():
@@ -165,10 +165,10 @@ def test_the_descent_has_no_say_in_it_and_huber_does():
 
 
 def test_it_is_said_where_the_unit_is_unknown():
-    lines = dict(summary(calibrate((T_U, T_C))))
+    lines = dict(summary(record_of(calibrate((T_U, T_C)))))
     assert lines["scale"] == "compatible with °F (Fahrenheit): F = 0.524, p = 0.609; not with °C, K, °R, °Ré"
-    assert "scale" not in dict(summary(calibrate((T_U, T_C), x_unit="°F")))
-    assert dict(summary(calibrate((3 * T_U, T_C))))["scale"] == (
+    assert "scale" not in dict(summary(record_of(calibrate((T_U, T_C), x_unit="°F"))))
+    assert dict(summary(record_of(calibrate((3 * T_U, T_C)))))["scale"] == (
         "compatible with none of °C, °F, K, °R, °Ré (name a unit that is known by `x_unit`)"
     )
     entry = record_of(calibrate((T_U, T_C))).as_dict()["scales"][0]
@@ -178,7 +178,7 @@ def test_it_is_said_where_the_unit_is_unknown():
 
 def test_more_than_one_scale_is_told():
     """With few and rough readings near 0, where °C and °Ré hardly differ."""
-    scales = calibrate(([-20.0, -3.0, 4.0, 19.0], [-25.0, -1.0, 2.0, 23.0])).scales
+    scales = record_of(calibrate(([-20.0, -3.0, 4.0, 19.0], [-25.0, -1.0, 2.0, 23.0]))).scales
     text = describe_scales(scales)
     assert [scale.symbol for scale in scales if scale.compatible] == ["°Ré", "°C"]
     assert text.startswith("compatible with °Ré (Réaumur): F = ")

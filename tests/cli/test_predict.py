@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +19,9 @@ from rich.console import Console
 
 from tempfit.__main__ import BROKEN_PIPE
 from tempfit.calibration.calibration import calibrate
-from tempfit.calibration.recording import record_of
 from tests.cli.test_commands import BROKEN, run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
+from tests.records import changed, check
 from tests.tracking.test_runs import record
 
 FORWARD = ["t_u", "t_c", "u_mean", "u_prediction", "lower", "upper", "extrapolated"]
@@ -37,10 +35,9 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write(tmp_path / "calibration.json")
 
 
-def write(path: Path, *, change: Callable[[dict], object] = lambda values: None, **settings: object) -> Path:
-    values = record_of(calibrate(THERMOMETER, **settings)).as_dict()
-    change(values)
-    path.write_text(json.dumps(values))
+def write(path: Path, fields: dict[str, object] | None = None, **settings: object) -> Path:
+    """A calibration.json, with other fields."""
+    path.write_text(changed(calibrate(THERMOMETER, **settings), **(fields or {})).as_text())
     return path
 
 
@@ -98,7 +95,7 @@ def test_files(given, kept, model, capsys, monkeypatch):
 
 
 def test_standard_input_and_names_of_columns(model, capsys, monkeypatch):
-    write(model, change=lambda values: values["config"].update(x="raw", y="ref"))
+    write(model, {"config": {"x": "raw", "y": "ref"}})
     for content, options, columns in (
         (b"raw\n50\n", [], ["raw", "ref"]),
         (b"mV;other\n50,5;1\n", ["--x", "mV"], ["mV", "ref"]),
@@ -233,15 +230,16 @@ def test_an_output_that_is_a_link_stays_one(model, capsys):
 
 
 def test_checks_that_failed_are_told(model, capsys):
-    failing = [{"name": "descent", "verdict": "fails", "sentence": "3 u from the best line: train [longer]"}]
-    passing = [{"name": "outliers", "verdict": "passes", "sentence": "no outliers"}]
-    general = "warning: by its own checks, this calibration should not be used"
-    for checks, told in ((passing, []), (passing + failing, [f"warning: descent: {failing[0]['sentence']}"])):
-        write(model, change=lambda values, checks=checks: values.update(usable=False, checks=checks))
-        code, out, err = run(capsys, "predict", str(model), str(THERMOMETER))
-        assert (code, len(table(out))) == (0, 11)
-        assert err.splitlines()[:-1] == [general, *told]
-    write(model, change=lambda values: values.update(usable=True, checks=failing))
+    fails = check("descent", "fails", "3 u from the best line: train [longer]")
+    passes = check("outliers", "passes", "no outliers")
+    write(model, {"usable": False, "checks": [passes, fails]})
+    code, out, err = run(capsys, "predict", str(model), str(THERMOMETER))
+    assert (code, len(table(out))) == (0, 11)
+    assert err.splitlines()[:-1] == [
+        "warning: by its own checks, this calibration should not be used",
+        f"warning: descent: {fails['sentence']}",
+    ]
+    write(model, {"usable": True, "checks": [passes]})
     assert "warning" not in run(capsys, "predict", str(model), str(THERMOMETER))[2]
 
 

@@ -12,6 +12,7 @@ import pypdfium2
 import pytest
 
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.filed import read_file
 from tempfit.cli.report import parse_readings
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
@@ -20,6 +21,7 @@ from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
 from tests.conftest import THERMOMETER
+from tests.records import changed, check
 
 FIELDS = """
 [report]
@@ -92,9 +94,9 @@ def test_page_and_pdf_of_a_certificate_on_letter(recorded, mlruns, here, capsys)
 
 
 def test_a_file_alone_and_a_warning(recorded, here, capsys):
-    failed = {"name": "curvature", "verdict": "fails", "sentence": "curved"}
-    values = json.loads(Path(recorded[1]).read_text(encoding="utf-8")) | {"usable": False, "checks": [failed]}
-    (here / "old.json").write_text(json.dumps(values), encoding="utf-8")
+    failed = check("curvature", "fails", "curved")
+    record = changed(read_file(Path(recorded[1])).record, usable=False, checks=[failed])
+    (here / "old.json").write_text(record.as_text(), encoding="utf-8")
     code, out, err = run(capsys, "report", "old.json")
     assert (code, out) == (0, "report  report-old.html\n")
     assert "warning: by its own checks, this calibration should not be used" in err
@@ -162,8 +164,9 @@ def test_weasyprint_is_imported_for_pdfs_alone(recorded, mlruns, here):
 
 def test_no_certificate_of_what_should_not_be_used(recorded, here, capsys):
     (here / "fields.toml").write_text(FIELDS, encoding="utf-8")
-    values = json.loads(Path(recorded[1]).read_text(encoding="utf-8")) | {"usable": False}
-    (here / "bent.json").write_text(json.dumps(values), encoding="utf-8")
+    bent = [check("curvature", "fails", "curved")]
+    record = changed(read_file(Path(recorded[1])).record, usable=False, checks=bent)
+    (here / "bent.json").write_text(record.as_text(), encoding="utf-8")
     code, out, err = run(capsys, "report", "bent.json", "--fields", "fields.toml", "--certificate")
     assert (code, out) == (2, "")
     assert "--certificate: by its own checks, bent.json should not be used" in err.replace("\n", " ")
@@ -179,6 +182,5 @@ def test_a_damaged_record_is_told_in_one_line(recorded, here, capsys, key):
         (here / "cut.json").write_text(json.dumps(values | {"curve": curve}), encoding="utf-8")
         code, out, err = run(capsys, "report", "cut.json")
         assert (code, out) == (2, "")
-        assert "cut.json: its curve is damaged" in err
-    (here / "cut.json").write_text(json.dumps(values | {"checks": "x"}), encoding="utf-8")
-    assert "its checks are damaged" in run(capsys, "report", "cut.json")[2]
+        assert err.startswith(f"error: cut.json: curve.{key}")
+        assert err.count("\n") == 1

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.equation import equation
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.setup import normalize
@@ -139,7 +140,7 @@ def test_degrees_of_freedom_count_what_is_within_delta():
     told = record_of(result).as_dict()["uncertainty"]
     assert told["degrees_of_freedom"] == result.curve.degrees_of_freedom
     assert told["coverage_factor"] == pytest.approx(scipy.stats.t.ppf(0.975, told["degrees_of_freedom"]), rel=1e-9)
-    (uncertainty,) = [text for label, text in summary(result) if label == "uncertainty"]
+    (uncertainty,) = [text for label, text in summary(record_of(result)) if label == "uncertainty"]
     assert uncertainty.endswith(f"ν = {result.curve.degrees_of_freedom:g}")
     wide = calibrate((T_U, T_C), loss="huber", huber_delta=100.0)
     assert wide.curve.degrees_of_freedom == calibrate((T_U, T_C)).curve.degrees_of_freedom == 9
@@ -167,7 +168,7 @@ def test_precise_readings_converge():
     result = calibrate((t_u, t_c), loss="huber")
     assert result.status is Status.CONVERGED
     assert record_of(result).as_dict()["robust"]["set_aside"] == [8]
-    assert result.equation().startswith("t_c = 1.00")
+    assert equation(record_of(result)).startswith("t_c = 1.00")
     assert result.curve.observation_sd == pytest.approx(0.005, rel=0.5)
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import tempfit
 from tempfit.calibration.calibration import calibrate, judge
-from tempfit.calibration.record import CurveRecord
-from tempfit.calibration.recording import record_curve, record_of
+from tempfit.calibration.equation import equation
+from tempfit.calibration.parts import CurveRecord
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.batches import fit_setups
 from tempfit.descent.setup import normalize
@@ -94,7 +95,7 @@ def test_gum_annex_h3_about_20_degrees():
         ]  # fmt: skip
         assert f"{curve.w:.5f}" == "0.00218"
         assert curve.degrees_of_freedom == 9
-    assert result.equation() == "t_c = 0.002183 · (t_u − 20) − 0.1712"
+    assert equation(record_of(result)) == "t_c = 0.002183 · (t_u − 20) − 0.1712"
     assert tempfit.calibrate((GUM_T, GUM_B)).curve.about(20).u_b == pytest.approx(result.curve.u_b, rel=1e-12)
 
 
@@ -277,7 +278,7 @@ def test_bands_and_coverage():
 def test_curves_are_read_back_to_the_last_bit():
     for options in ({"t0": 20}, {"model": "polynomial", "degree": 4, "u_common": 0.1}):
         curve = calibrate((T_U, T_C), **options).curve
-        again = CurveRecord.model_validate_json(record_curve(curve).model_dump_json()).to_curve()
+        again = CurveRecord.model_validate_json(CurveRecord.of(curve).model_dump_json()).to_curve()
         at = np.linspace(0, 100, 11)
         assert again.predict(at).tolist() == curve.predict(at).tolist()
         assert again.u_prediction(at).tolist() == curve.u_prediction(at).tolist()

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tempfit.calibration import recording
 from tempfit.calibration.calibration import calibrate
-from tempfit.calibration.filed import Record
+from tempfit.calibration.filed import Filed
 from tempfit.cli.export import export as command
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, SettingsError
@@ -30,14 +29,10 @@ from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
+from tests.records import changed, check, filed
 
 RUN_ID = "0123456789abcdef" * 2
 HOSTILE = "*/ ??/ /* '\"\n- <script>alert(1)</script> # {{ 7 * 7 }} {% raw %} : 🌡 \u202eקר\u2028\\"
-
-
-def record_of(data: Any = THERMOMETER, **settings: Any) -> Record:
-    """As it is read back from a calibration.json."""
-    return Record(json.loads(json.dumps(recording.record_of(calibrate(data, **settings)).as_dict())), "file.json")
 
 
 def noisy(t_u: np.ndarray, t_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,18 +40,18 @@ def noisy(t_u: np.ndarray, t_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 LINES = {
-    "tutorial": record_of(),
-    "reference point": record_of(t0=50.0, u_common=0.3, coverage=0.99),
-    "falling": record_of(noisy(np.linspace(-3, -1, 20), np.linspace(90, -20, 20))),
-    "large readings": record_of(noisy(np.linspace(1e6, 9e6, 20), np.linspace(-20, 90, 20))),
-    "small readings": record_of(noisy(np.linspace(0.001, 0.004, 20), np.linspace(-20, 90, 20))),
-    "far readings": record_of(noisy(np.linspace(1e6, 1e6 + 100, 20), np.linspace(-20, 90, 20))),
-    "one set off": record_of(noisy(np.linspace(0, 10, 20), np.linspace(0, 10, 20)), loss="huber"),
+    "tutorial": filed(),
+    "reference point": filed(t0=50.0, u_common=0.3, coverage=0.99),
+    "falling": filed(noisy(np.linspace(-3, -1, 20), np.linspace(90, -20, 20))),
+    "large readings": filed(noisy(np.linspace(1e6, 9e6, 20), np.linspace(-20, 90, 20))),
+    "small readings": filed(noisy(np.linspace(0.001, 0.004, 20), np.linspace(-20, 90, 20))),
+    "far readings": filed(noisy(np.linspace(1e6, 1e6 + 100, 20), np.linspace(-20, 90, 20))),
+    "one set off": filed(noisy(np.linspace(0, 10, 20), np.linspace(0, 10, 20)), loss="huber"),
 }
 POLYNOMIALS = {
-    "degree 3": record_of(model="polynomial", degree=3, t0=20.0),
-    "degree 5": record_of(noisy(np.linspace(-40, 120, 40), np.linspace(-6, 11, 40) ** 2), model="polynomial", degree=5),
-    "raw powers": record_of(model="polynomial", scaling="factor", factor=0.01, learning_rate=0.01),
+    "degree 3": filed(model="polynomial", degree=3, t0=20.0),
+    "degree 5": filed(noisy(np.linspace(-40, 120, 40), np.linspace(-6, 11, 40) ** 2), model="polynomial", degree=5),
+    "raw powers": filed(model="polynomial", scaling="factor", factor=0.01, learning_rate=0.01),
 }
 ALL = LINES | POLYNOMIALS
 
@@ -172,7 +167,7 @@ def test_the_trigger_of_tasmota_may_be_named_whole():
 def test_a_precise_thermometer_keeps_more_decimals_on_tasmota():
     rng = np.random.default_rng(1)
     t_u = np.linspace(0, 30, 20)
-    record = record_of((t_u, t_u + rng.normal(scale=1e-4, size=20)))
+    record = filed((t_u, t_u + rng.normal(scale=1e-4, size=20)))
     assert tasmota(export(record, "tasmota"), "DS18B20#Temperature", "1")[1] == 6  # u of 2e-5
 
 
@@ -214,13 +209,12 @@ def compile_and_run(compiler: list[str], source: str, folder: Path, headers: dic
     return np.array([[float(value) for value in line.split()] for line in printed.splitlines()]).reshape(-1, n, 4)
 
 
-def with_hostile_texts(record: Record) -> Record:
+def with_hostile_texts(record: Filed) -> Filed:
     """Columns, units, file and run by the worst of names."""
-    values = json.loads(json.dumps(record.values))
-    values["config"] |= {"x": HOSTILE, "y": HOSTILE, "x_unit": HOSTILE, "y_unit": HOSTILE}
-    values["data"]["source"] = HOSTILE
-    values |= {"usable": False, "checks": [{"name": HOSTILE, "verdict": "fails", "sentence": HOSTILE}]}
-    return Record(values, HOSTILE, run_id=RUN_ID)
+    names = {"x": HOSTILE, "y": f"{HOSTILE}2", "x_unit": HOSTILE, "y_unit": HOSTILE}
+    fails = [check(HOSTILE, "fails", HOSTILE)]
+    hostile = changed(record.record, config=names, data={"source": HOSTILE}, usable=False, checks=fails)
+    return Filed(hostile, HOSTILE, run_id=RUN_ID)
 
 
 @pytest.mark.parametrize(
@@ -250,9 +244,7 @@ def test_the_header_compiles_and_is_the_curve(compiler, source, tmp_path):
 
 
 def test_a_header_without_uncertainty_says_nan(tmp_path):
-    values = json.loads(json.dumps(LINES["tutorial"].values))
-    values["curve"] |= {"observation_sd": None}
-    record = Record(values, "file.json")
+    record = replace(LINES["tutorial"], record=changed(LINES["tutorial"].record, curve={"observation_sd": None}))
     text = export(record, "c-header")
     assert "unknown °C of the line" in text
     printed = compile_and_run(["cc", "-std=c99"], "program.c", tmp_path, {"thermometer": text})
@@ -297,9 +289,8 @@ def test_the_fragments_of_the_readme_are_what_is_written(target):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.partition("\n## Export\n")[2].partition("\n## ")[0]
     fragment = re.search(rf"--format {target}\b.*?\n```\w+\n(.*?)\n```", section, re.DOTALL).group(1)
-    values = LINES["tutorial"].values
-    values = {**values, "data": {**values["data"], "source": "data/thermometer.csv"}}
-    record = Record(values, "thermometer, standardize, sgd 0.5", run_id="ac05b8a2d24a44fcaf54b55c57fee91d")
+    told = changed(LINES["tutorial"].record, data={"source": "data/thermometer.csv"})
+    record = Filed(told, "thermometer, standardize, sgd 0.5", run_id="ac05b8a2d24a44fcaf54b55c57fee91d")
     written = [split(line) for line in export(record, target).splitlines()]
     shown = [split(line) for line in fragment.splitlines()]
     start = [text for text, _ in written].index(shown[0][0])
@@ -314,7 +305,7 @@ def test_comments_say_where_it_is_from_and_how_good_it_is(target):
     record = replace(LINES["tutorial"], run_id=RUN_ID, name="thermometer")
     text = export(record, target)
     assert RUN_ID in text
-    assert record.values["data"]["sha256"] in text
+    assert record.record.data.sha256 in text
     if target != "json":
         assert "calibrated range: t_u from 21.8 to 81.9 (unknown unit)" in text
         # u of the line 0.57035, of a single reading 1.9757; Student's t of 9 degrees of freedom 2.2622
@@ -324,14 +315,11 @@ def test_comments_say_where_it_is_from_and_how_good_it_is(target):
 
 @pytest.mark.parametrize("target", WRITERS)
 def test_what_should_not_be_used_says_so(target):
-    values = {**LINES["tutorial"].values, "usable": False}
-    text = export(Record(values, "file.json"), target)
+    unusable = changed(LINES["tutorial"].record, usable=False)
+    text = export(Filed(unusable, "file.json"), target)
     assert "by its own checks, this calibration should not be used" in text
-    values["checks"] = [
-        {"name": "linearity", "verdict": "fails", "sentence": "the residuals bend"},
-        {"name": "outliers", "verdict": "passes", "sentence": "none"},
-    ]
-    text = export(Record(values, "file.json"), target)
+    checks = [check("linearity", "fails", "the residuals bend"), check("outliers", "passes", "none")]
+    text = export(Filed(changed(unusable, checks=checks), "file.json"), target)
     assert "linearity: the residuals bend" in text
     assert "outliers" not in text
 
@@ -359,13 +347,12 @@ def test_any_name_is_read_back_as_it_is(target):
 def test_no_comment_is_left_by_what_stands_in_it(part, target):
     """All lines but those of the comments are the same as for harmless names."""
     record = LINES["tutorial"]
-    values = json.loads(json.dumps(record.values))
-    values["config"] |= {"x": part, "y": part, "x_unit": part}
-    values["data"]["source"] = part
-    harmless, text = export(record, target), export(Record(values, part), target)
+    told = "?" if part == "\udcff" else part  # which is a file's name at most: no JSON holds it
+    hostile = changed(record.record, config={"x": told, "y": f"{told}2", "x_unit": told}, data={"source": told})
+    harmless, text = export(record, target), export(Filed(hostile, part), target)
     text.encode()
     if target == "json":
-        assert json.loads(text)["columns"] == {"t_u": part, "t_c": part}
+        assert json.loads(text)["columns"] == {"t_u": told, "t_c": f"{told}2"}
     elif target == "c-header":
         assert text.partition("\n */\n")[2] == harmless.partition("\n */\n")[2]
         head = text.partition("\n */\n")[0].removeprefix("/*")
@@ -401,28 +388,27 @@ def test_names_that_a_target_cannot_have(target, name, words):
 def test_what_cannot_be_exported():
     with pytest.raises(SettingsError, match="a rule of Tasmota carries lines only, this is a polynomial"):
         export(POLYNOMIALS["degree 3"], "tasmota")
-    tiny = record_of(noisy(np.linspace(1e-9, 2e-9, 20), np.linspace(-20, 90, 20)))
+    tiny = filed(noisy(np.linspace(1e-9, 2e-9, 20), np.linspace(-20, 90, 20)))
     with pytest.raises(SettingsError, match="calibrate with readings in another unit"):
         export(tiny, "tasmota")
-    huge = record_of(noisy(np.linspace(1e10, 2e10, 20), np.linspace(-20, 90, 20)))
+    huge = filed(noisy(np.linspace(1e10, 2e10, 20), np.linspace(-20, 90, 20)))
     with pytest.raises(SettingsError, match="calibrate with readings in another unit"):
         export(huge, "tasmota")
     for record in (tiny, huge):  # with an exponent, which the others read
         for target in ("esphome", "home-assistant"):
             assert re.search(r"\de[-+]\d", export(record, target))
     with pytest.raises(SettingsError, match="y_unit: '\\$': ESPHome would replace"):
-        export(record_of(y_unit="$"), "esphome")
+        export(filed(y_unit="$"), "esphome")
     with pytest.raises(RunsError, match="a network has no uncertainty"):
-        export(record_of(model="mlp", n_epochs=2), "json")
-    values = json.loads(json.dumps(LINES["tutorial"].values))
-    values["curve"] |= {"factor": 1e300, "center": 1e300}
+        export(filed(model="mlp", n_epochs=2), "json")
+    beyond = changed(LINES["tutorial"].record, curve={"factor": 1e300, "center": 1e300})
     with pytest.raises(RunsError, match="its coefficients are beyond float64"):
-        export(Record(values, "file.json"), "json")
+        export(Filed(beyond, "file.json"), "json")
 
 
 @pytest.mark.parametrize("target", ["esphome", "home-assistant"])
 def test_numbers_with_an_exponent_are_read_as_numbers(target):
-    record = record_of(noisy(np.linspace(1e6, 9e6, 20), np.linspace(-20, 90, 20)))
+    record = filed(noisy(np.linspace(1e6, 9e6, 20), np.linspace(-20, 90, 20)))
     assert re.search(r"\de-05", export(record, target))
     if target == "esphome":
         filters = yaml.safe_load(export(record, target))["sensor"][0]["filters"]
@@ -441,7 +427,7 @@ def test_the_command_knows_every_format():
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "calibration.json"
-    path.write_text(json.dumps(LINES["tutorial"].values), encoding="utf-8")
+    path.write_text(LINES["tutorial"].record.as_text(), encoding="utf-8")
     return path
 
 
@@ -474,10 +460,11 @@ def test_a_run_by_the_start_of_its_id(mlruns, capsys):
 
 
 def test_a_warning_is_said_too(file, capsys):
-    file.write_text(json.dumps({**LINES["tutorial"].values, "usable": False}))
+    fails = [check("curvature", "fails", "curved")]
+    file.write_text(changed(LINES["tutorial"].record, usable=False, checks=fails).as_text())
     code, out, err = run(capsys, "export", str(file), "--format", "tasmota")
     assert (code, "; WARNING: by its own checks" in out) == (0, True)
-    assert err == "warning: by its own checks, this calibration should not be used\n"
+    assert err == ("warning: by its own checks, this calibration should not be used\nwarning: curvature: curved\n")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tempfit.studies.compare import Comparison, RecordedData, RecordedRun, compa
 from tempfit.wording import format_value
 from tempfit.words import Status
 
-SHA256 = "31ca5dbd" + "0" * 56
+SHA256 = "ef41d5ea" + "0" * 56
 
 
 def recorded(
@@ -108,7 +108,7 @@ def test_settings_of_another_version_are_compared_as_text():
 def test_other_data_are_a_column():
     comparison = compare([recorded("a"), recorded("b", sha256="abcdef0123" + "0" * 54)])
     assert comparison.differing == ("data",)
-    assert [row.settings["data"] for row in comparison.rows] == ["thermometer.csv 31ca5dbd", "thermometer.csv abcdef01"]
+    assert [row.settings["data"] for row in comparison.rows] == ["thermometer.csv ef41d5ea", "thermometer.csv abcdef01"]
 
 
 def test_best_first_diverged_last():

@@ -177,7 +177,7 @@ def test_runs_are_read_where_nothing_can_be_written(read_only: Path) -> None:
     experiment = store.client.get_experiment_by_name("read only")
     assert experiment is not None
     (run,) = store.client.search_runs([experiment.experiment_id])
-    assert load_record(store, run.info.run_id).values["w"] == pytest.approx(152075 / 283314, rel=1e-9)
+    assert load_record(store, run.info.run_id).record.w == pytest.approx(152075 / 283314, rel=1e-9)
     assert load_artifact(store, run.info.run_id, "residuals.parquet")
     assert sorted(read_only.rglob("*")) == before
 
