@@ -17,7 +17,6 @@ from flows.marks import MARKED
 from tempfit.calibration.calibration import Calibration, judge
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig
-from tempfit.descent.forecast import make_forecast
 from tempfit.exact.problem import settle
 from tempfit.report import summary
 from tempfit.tracking.runs import Run, ended
@@ -48,13 +47,12 @@ def calibrate(data: str = "data/thermometer.csv", config: CalibrationConfig = Ca
     config = settle(readings, config)
     run = tasks.start_run(readings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
     with ended(run):
-        problem = tasks.normalize(readings, config)
-        forecast = make_forecast(problem.design, problem.start_config(config))
-        if forecast.warns:
-            logger.warning(forecast.advice)
-        tasks.watcher().on_forecast(config, forecast)
-        trained = tasks.train(problem, config)
-        calibration = judge(readings, config, problem, forecast, trained)
+        setup = tasks.normalize(readings, config)
+        if setup.forecast.warns:
+            logger.warning(setup.forecast.advice)
+        tasks.watcher().on_forecast(config, setup.forecast)
+        trained = tasks.train(setup, config)
+        calibration = judge(readings, setup, trained)
         tasks.watcher().on_computed(calibration)
         figures = tasks.visualize(calibration)
         artifacts = tasks.track(run, calibration, figures)

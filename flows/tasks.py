@@ -25,13 +25,12 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_FLOWS_HEARTBEAT
 from tempfit import plots
 from tempfit.calibration.calibration import Calibration
 from tempfit.config import CalibrationConfig
-from tempfit.descent import batches
+from tempfit.descent import batches, setup
 from tempfit.descent.batches import Trained
 from tempfit.descent.forecast import Forecast
 from tempfit.descent.history import OnEpochs
+from tempfit.descent.setup import Setup
 from tempfit.errors import ServiceError
-from tempfit.exact import problem
-from tempfit.exact.problem import Problem
 from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.readings import paired
@@ -40,7 +39,7 @@ from tempfit.report import summary
 from tempfit.studies import sweep_table
 from tempfit.studies.grid import Grid
 from tempfit.studies.sweep import Plan, Sweep, plan_sweep, run_sweep
-from tempfit.tracking import runs, store, sweeps
+from tempfit.tracking import results, runs, store, sweeps
 from tempfit.tracking.ui import ui_address
 
 
@@ -89,15 +88,15 @@ def ingest(source: str, config: CalibrationConfig) -> Readings:
 
 
 @task(task_run_name="normalize by {config.scaling}", persist_result=False)
-def normalize(data: Readings, config: CalibrationConfig) -> Problem:
+def normalize(data: Readings, config: CalibrationConfig) -> Setup:
     """Scale the readings and compress them."""
-    return problem.normalize(data, config)
+    return setup.normalize(data, config)
 
 
 @task(task_run_name="train with {config.optimizer}, learning rate {config.learning_rate}", persist_result=False)
-def train(data: Problem, config: CalibrationConfig) -> Trained:
+def train(data: Setup, config: CalibrationConfig) -> Trained:
     """Fit w and b by gradient descent."""
-    (trained,) = batches.fit_problems([data], [config], watcher().on_epochs)
+    (trained,) = batches.fit_setups([data], watcher().on_epochs)
     return trained
 
 
@@ -135,7 +134,7 @@ def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -
 @task(task_run_name="track in MLflow", persist_result=False, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
-    return runs.log_calibration(run, result, figures, again=_again())
+    return results.log_calibration(run, result, figures, again=_again())
 
 
 @task(task_run_name="normalize for all", persist_result=False)

@@ -18,7 +18,8 @@ from tempfit.plots.calibration import draw_line
 from tempfit.plots.canvas import to_png
 from tempfit.readings.paired import load_readings
 from tempfit.tracking.repeats import last_repeat
-from tempfit.tracking.runs import Run, ended, log_calibration, result_tags, start_run
+from tempfit.tracking.results import log_calibration, result_tags
+from tempfit.tracking.runs import Run, ended, start_run
 from tempfit.tracking.store import Store
 from tempfit.tracking.ui import run_page, ui_address
 from tempfit.wording import printable

@@ -109,11 +109,7 @@ class ModelConfig(Settings):
         title="Activation of a network's hidden layers",
     )
     seed: int = setting(
-        0,
-        "Of an mlp's start values, and of the readings held out.",
-        ge=0,
-        lt=2**32,
-        title="Seed of what is random",
+        0, "Of an mlp's start values, and of the readings held out.", ge=0, lt=2**32, title="Seed of what is random"
     )
 
     @model_validator(mode="after")
@@ -149,11 +145,7 @@ class ValidationConfig(Settings):
         title="Rows of the readings to hold out",
     )
     folds: int = setting(
-        0,
-        "Folds of cross-validation, by `seed`; 0: none.",
-        ge=0,
-        le=1000,
-        title="Folds of the cross-validation",
+        0, "Folds of cross-validation, by `seed`; 0: none.", ge=0, le=1000, title="Folds of the cross-validation"
     )
 
     @model_validator(mode="after")
@@ -170,16 +162,10 @@ class TrainingConfig(ModelConfig):
 
     learning_rate: float = setting(0.5, "Learning rate; an mlp's is 0.01.", gt=0, le=1e6)
     n_epochs: int = setting(
-        5000,
-        "Most epochs (updates of w and b).",
-        unit="epochs",
-        ge=1,
-        le=MOST_EPOCHS,
-        title="Most epochs to train",
+        5000, "Most epochs (updates of w and b).", unit="epochs", ge=1, le=MOST_EPOCHS, title="Most epochs to train"
     )
     optimizer: Literal["sgd", "adam", "rmsprop"] = setting(
-        "sgd",
-        "sgd (plain gradient descent), adam or rmsprop; an mlp's is adam.",
+        "sgd", "sgd (plain gradient descent), adam or rmsprop; an mlp's is adam."
     )
     momentum: float = setting(0.0, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     clip_norm: float | None = setting(None, "Clip the gradient to this norm.", gt=0, title="Gradient norm to clip to")
@@ -262,9 +248,7 @@ class UncertaintyConfig(Settings):
         0.95, "Coverage probability of intervals.", gt=0, lt=1, title="Coverage probability of intervals"
     )
     accept_single_reading: bool = setting(
-        False,
-        "Accept a line that rests on a single reading.",
-        title="Accept a line that rests on a single reading",
+        False, "Accept a line that rests on a single reading.", title="Accept a line that rests on a single reading"
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tempfit.calibration import calibration
 from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.recording import record_of
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
 from tempfit.descent.history import OnEpochs
@@ -96,6 +97,10 @@ class ShownCalibration(_Shown, Calibration):
         from tempfit.plots.calibration import drawings
 
         return {name: lambda draw=draw: draw(self) for name, draw in drawings(self).items()}  # type: ignore[misc]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `save` writes, as JSON values."""
+        return record_of(self).as_dict()
 
     def save(self, path: str | Path) -> Path:
         """Write the calibration, whole or not at all: what `tempfit predict`, `report` and `export` read.

@@ -1,11 +1,25 @@
-"""How a fit ended, in a word: a module of its own, since who reads recorded runs has no need of torch."""
+"""What came of a fit, in words: how it ended, how near it came, and what its checks say."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 
-class Status(StrEnum):
+class Word(StrEnum):
+    """A word of a few, which stands as a code where there is one for each of many members."""
+
+    @property
+    def code(self) -> int:
+        """Its place among the words of its kind."""
+        return list(type(self)).index(self)
+
+    @classmethod
+    def of(cls, code: int) -> Self:
+        return list(cls)[code]
+
+
+class Status(Word):
     """How a fit ended."""
 
     CONVERGED = "converged"  # the gradient fell below the tolerance
@@ -14,7 +28,7 @@ class Status(StrEnum):
     STOPPED = "stopped"  # on_epochs asked to stop
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     """How near a fit came to the lowest mean squared error of a line or polynomial."""
 
     ARRIVES = "arrives"  # within 0.1 % of it (a network: of the line's, or below)
@@ -24,7 +38,7 @@ class Outcome(StrEnum):
     EXPLODES = "explodes"  # the loss overflowed, or is on its way there
 
 
-class Verdict(StrEnum):
+class Verdict(Word):
     """What a check says of the line."""
 
     PASSES = "passes"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.checks import Check, check_readings
 from tempfit.config import CalibrationConfig
+from tempfit.descent.setup import normalize
 from tempfit.exact.curve import Curve
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import Readings
 from tempfit.words import Verdict
 
@@ -87,7 +87,7 @@ def calibrations(
         places, error = noise(rng, x)
         t_u = RANGE / W / 2 * places
         readings = Readings(t_u, W * t_u + B + error)
-        problem = normalize(readings, config)
+        problem = normalize(readings, config).problem
         yield problem.best, check_readings(readings, problem)
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import tempfit
 from tempfit.calibration import calibration
-from tempfit.calibration.record import read_record
+from tempfit.calibration.filed import read_record
 from tempfit.errors import SettingsError
 from tempfit.report.summary import summary
 from tests.conftest import T_C, T_U

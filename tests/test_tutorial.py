@@ -12,16 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+import tempfit
 from tempfit.config import CalibrationConfig
 from tempfit.descent.forecast import make_forecast
 from tempfit.descent.history import Fit
-from tempfit.descent.loop import train
-from tempfit.exact.basis import fit_basis
-from tempfit.exact.design import build_design, compress, design_of
-from tempfit.exact.least_squares import solve
-from tempfit.exact.scaling import fit_scaling
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
+from tests.tools import descend, line_design, scaling_of
 
 RAW = {"scaling": "none"}
 TENTH = {"scaling": "factor", "factor": 0.1}
@@ -30,8 +27,8 @@ DTYPES = ["float32", "float64"]
 
 def fit(n_epochs: int, **settings) -> Fit:
     config = CalibrationConfig(n_epochs=n_epochs, tolerance=0, **settings)
-    design = compress(build_design(fit_scaling(T_U, config).apply(T_U), T_C))
-    (result,) = train(design, [config])
+    design = line_design(scaling_of(T_U, config).apply(T_U), T_C)
+    (result,) = descend(design, [config])
     return result
 
 
@@ -173,8 +170,7 @@ def exact_by_fractions() -> tuple[Fraction, Fraction, Fraction]:
 
 @pytest.mark.parametrize("scaling", ["none", "factor", "standardize", "minmax"])
 def test_exact_solution_to_twelve_digits(scaling):
-    basis = fit_basis(T_U, CalibrationConfig(scaling=scaling))
-    exact = solve(compress(design_of(basis.features(T_U), T_C)), basis)
+    exact = tempfit.calibrate(T_U, T_C, scaling=scaling).exact
     w, b, loss = exact_by_fractions()
     assert (w, b) == (Fraction(152075, 283314), Fraction(-2451344, 141657))
     assert exact.w == pytest.approx(float(w), rel=1e-12)
@@ -203,7 +199,7 @@ def test_exact_solution_to_twelve_digits(scaling):
 )
 def test_stability_table(settings, eigenvalues, critical, condition):
     config = CalibrationConfig(**settings)
-    design = compress(build_design(fit_scaling(T_U, config).apply(T_U), T_C))
+    design = line_design(scaling_of(T_U, config).apply(T_U), T_C)
     forecast = make_forecast(design, config)
     assert forecast.eigenvalues == pytest.approx(eigenvalues, rel=3e-6)  # the table has 6 digits
     assert forecast.critical_learning_rate == pytest.approx(critical, rel=3e-6)
@@ -215,6 +211,6 @@ def test_hessian_is_that_of_the_loss_by_autograd():
     by_autograd = torch.autograd.functional.hessian(
         lambda params: ((params[0] * x + params[1] - y) ** 2).mean(), torch.tensor([1.0, 0.0], dtype=torch.float64)
     )
-    forecast = make_forecast(compress(build_design(T_U, T_C)), CalibrationConfig(**RAW))
+    forecast = make_forecast(line_design(T_U, T_C), CalibrationConfig(**RAW))
     # eigvalsh loses the digits of the smaller one to the condition number, 3.4e4
     assert forecast.eigenvalues == pytest.approx(np.linalg.eigvalsh(by_autograd.numpy()), rel=1e-11)

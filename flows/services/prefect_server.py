@@ -16,15 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.request import ProxyHandler, build_opener
 
 from filelock import FileLock
 
+from flows.services.prefect_settings import is_configured
 from tempfit.errors import ServiceError
 from tempfit.system import leases
 
@@ -79,18 +79,6 @@ def start_server() -> PrefectServer | None:
             _announce(server)
         leases.hold(_home() / "clients", f"{os.getpid()}-{time.time_ns()}")  # until this process ends
     return server
-
-
-def is_configured() -> bool:
-    """Whether the user told Prefect which server to use: in the environment, a profile or a settings file."""
-    if os.environ.get("PREFECT_API_URL"):
-        return True
-    profiles = _read_toml(_prefect_home() / "profiles.toml")
-    active = os.environ.get("PREFECT_PROFILE") or profiles.get("active", "ephemeral")
-    if active != "ephemeral" or "PREFECT_API_URL" in profiles.get("profiles", {}).get(active, {}):
-        return True
-    project = _read_toml(Path("pyproject.toml")).get("tool", {}).get("prefect", {})
-    return any("url" in settings.get("api", {}) for settings in (_read_toml(Path("prefect.toml")), project))
 
 
 def announced() -> PrefectServer | None:
@@ -248,13 +236,6 @@ def _home() -> Path:
 
 def _prefect_home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser().resolve()
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 if __name__ == "__main__":

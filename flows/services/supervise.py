@@ -6,24 +6,23 @@ import os
 import signal
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from urllib.parse import urlsplit
 
 from flows.services.prefect_server import (
-    is_configured,
     is_healthy,
     last_line,
     log_folder,
     server_command,
     server_environment,
 )
+from flows.services.prefect_settings import is_configured
 from tempfit.errors import ServiceError
+from tempfit.system.interrupts import deaf, stoppable
 
 START_LIMIT = 300  # seconds until a service must answer; a first start creates its database
 STOP_LIMIT = 5  # seconds for an orderly end; then the whole process group is killed
@@ -87,7 +86,7 @@ def run_services(services: Sequence[Service], on_ready: Callable[[], None]) -> N
     """
     for service in services:
         _refuse_taken_port(service)
-    with suppress(KeyboardInterrupt), _sigterm_is_ctrl_c(), ExitStack() as stack:
+    with suppress(KeyboardInterrupt, SystemExit), stoppable(), ExitStack() as stack:
         processes = {service: stack.enter_context(_running(service)) for service in services}
         _wait_until_healthy(processes)
         on_ready()
@@ -111,7 +110,8 @@ def _running(service: Service) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        _stop(process)
+        with deaf(writing=False):
+            _stop(process)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -149,19 +149,3 @@ def _refuse_taken_port(service: Service) -> None:
                 f"port {service.port} is taken, so the {service.name} cannot start: is it running already at "
                 f"{service.address}? Otherwise choose another port with {service.option}"
             ) from None
-
-
-@contextmanager
-def _sigterm_is_ctrl_c() -> Iterator[None]:
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, signal.SIG_IGN)  # once is enough: stopping is not to be interrupted
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -7,7 +7,7 @@ flows call the same functions one task at a time.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,20 +16,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from tempfit.calibration.checks import Check, check_descent, check_readings, is_usable
-from tempfit.calibration.record import finite
 from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import Trained, fit_problems
-from tempfit.descent.forecast import Forecast, make_forecast
+from tempfit.descent.batches import Trained, fit_setups
+from tempfit.descent.forecast import Forecast
 from tempfit.descent.history import Fit, OnEpochs, gradient_norm
 from tempfit.descent.loop import GROWN
 from tempfit.descent.model import MLP, build_model
+from tempfit.descent.setup import Setup, normalize
 from tempfit.descent.validation import Validation
 from tempfit.exact.curve import Curve
 from tempfit.exact.goal import CLOSE
 from tempfit.exact.least_squares import LeastSquares
-from tempfit.exact.problem import Problem, normalize, settle
+from tempfit.exact.problem import Problem
 from tempfit.readings.paired import Readings, as_readings
 from tempfit.wording import count
 from tempfit.words import Outcome, Status
@@ -49,15 +49,25 @@ class Calibration:
     """
 
     readings: Readings
-    config: CalibrationConfig
-    problem: Problem
-    forecast: Forecast
+    setup: Setup
     fit: Fit
     reading_checks: tuple[Check, ...]
     validation: Validation | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.headline}>"
+
+    @property
+    def config(self) -> CalibrationConfig:
+        return self.setup.config
+
+    @property
+    def problem(self) -> Problem:
+        return self.setup.problem
+
+    @property
+    def forecast(self) -> Forecast:
+        return self.setup.forecast
 
     @property
     def status(self) -> Status:
@@ -175,7 +185,7 @@ class Calibration:
             return math.sqrt(self.loss)
         if self.is_linear:
             design = self.problem.design
-            residual = design.features[0].numpy() @ self.fit.params - design.targets[0].numpy()
+            residual = design.features[0] @ self.fit.params - design.targets[0]
         else:
             mask, root_weights = self.problem.mask, self.problem.root_weights
             residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
@@ -199,7 +209,7 @@ class Calibration:
     @property
     def is_close(self) -> bool:
         """Whether the final mean squared error is within 0.1 % of the exact optimum's (an mlp's may be below)."""
-        return self.fit.diverged_at is None and self.mean_squared_error <= self.problem.goal(self.config)
+        return self.fit.diverged_at is None and self.mean_squared_error <= self.setup.goal
 
     @property
     def mean_squared_error(self) -> float:
@@ -309,134 +319,17 @@ class Calibration:
         (sign, first), *others = terms
         return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON values: finite numbers, or None where there is none."""
-        forecast = self.forecast
-        values = {
-            "status": self.status.value,
-            "outcome": self.outcome.value,
-            "diverged_at": self.fit.diverged_at,
-            "model": self.config.model,
-            "w": self.w,
-            "b": self.b,
-            "coefficients": self.coefficients.tolist() if self.is_linear else None,
-            "loss": self.loss,
-            "rmse": self.rmse,
-            "n": self.exact.n,
-            "n_epochs": self.fit.n_epochs,
-            "close_at": self.fit.close_at,
-            "scaled": self._scaled(),
-            "exact": self._exact(),
-            "uncertainty": self._uncertainty(self.curve, self.residual_sd),
-            "curve": self.curve and self.curve.as_dict(),
-            "usable": self.usable,
-            "checks": [asdict(check) for check in self.checks],
-            "chi_squared": self.exact.chi_squared,
-            "robust": self._robust(),
-            "scales": [self._scale(scale) for scale in self.scales],
-            "excess_loss": self.excess_loss,
-            "critical_learning_rate": forecast.critical_learning_rate,
-            "condition_number": forecast.condition_number,
-            "epochs_needed": forecast.epochs_needed,
-            "overflow_epoch": forecast.overflow_epoch,
-            "advice": forecast.advice,
-            "validation": self._validation(),
-            "data": {
-                "thermometer": self.readings.thermometer,
-                "source": self.readings.source,
-                "sha256": self.readings.sha256,
-                "n_dropped": self.readings.n_dropped,
-            },
-            "config": self.config.model_dump(),
-        }
-        result: dict[str, Any] = finite(values)
-        return result
-
-    def _scaled(self) -> dict[str, Any] | None:
-        """The parameters in the units trained in, and the scaling; w and b of a line, `params` of a polynomial."""
-        scaling = self.problem.basis.scaling
-        params = self.fit.params.tolist()
-        named: dict[str, Any] = {}
-        if self.is_linear:  # (a network's weights are in its model)
-            named = dict(zip("wb", params, strict=True)) if self.config.model == "line" else {"params": params}
-        return {**named, "factor": scaling.factor, "center": scaling.center}
-
-    def _scale(self, scale: Scale) -> dict[str, Any]:
-        values = {"scale": scale.name, "symbol": scale.symbol, "w": scale.w, "b": scale.b}
-        return {**values, "F": scale.statistic, "p": scale.p, "compatible": scale.compatible}
-
-    def _exact(self) -> dict[str, Any]:
-        """The exact optimum: a polynomial's by its coefficients, a line's (and the line beside an mlp) by w and b."""
-        exact, is_line = self.exact, self.exact.basis.n_terms == 2
-        return {
-            "w": exact.w if is_line else None,
-            "b": exact.b if is_line else None,
-            "coefficients": exact.coefficients.tolist(),
-            "loss": exact.loss,
-            "r_squared": exact.r_squared,
-            "uncertainty": self._uncertainty(exact, exact.residual_sd),
-        }
-
-    def _uncertainty(self, curve: Curve | None, residual_sd: float) -> dict[str, Any] | None:
-        """Standard uncertainties of the coefficients, and what they are made of."""
-        if curve is None:
-            return None
-        covariance = curve.covariance
-        freedom = curve.degrees_of_freedom
-        return {
-            "w": curve.u_w if curve.is_line else None,
-            "b": curve.u_b if curve.is_line else None,
-            "covariance": float(covariance[0, 1]) if curve.is_line else None,
-            "correlation": curve.correlation if curve.is_line else None,
-            "coefficients": curve.uncertainties.tolist(),
-            "covariance_matrix": covariance.tolist(),
-            "residual_sd": residual_sd,
-            "observation_sd": curve.observation_sd,
-            "degrees_of_freedom": int(freedom) if float(freedom).is_integer() else freedom,
-            "coverage": curve.coverage,
-            "coverage_factor": float(curve.coverage_factor()),
-            "common": curve.u_common,
-            "t0": curve.basis.origin,
-            "from": "stated" if self.problem.is_stated else "residuals",
-        }
-
-    def _robust(self) -> dict[str, Any] | None:
-        """From where on Huber's loss grows linearly, and the readings, from 1, that it set aside."""
-        robust = self.problem.robust
-        if robust is None or not self.is_linear:
-            return None
-        rows = np.flatnonzero(self.problem.mask)[robust.set_aside] + 1
-        return {"delta": robust.delta, "set_aside": rows.tolist()}
-
-    def _validation(self) -> dict[str, Any] | None:
-        seen = self.validation
-        if seen is None:
-            return None
-        return {
-            "method": seen.method,
-            "n": seen.n,
-            "loss": seen.final,
-            "lowest_loss": float(seen.loss.min()),
-            "lowest_at": seen.lowest_at,
-            "overfits": seen.overfits,
-        }
-
 
 def judge(
-    readings: Readings,
-    config: CalibrationConfig,
-    problem: Problem,
-    forecast: Forecast,
-    trained: Trained,
-    reading_checks: tuple[Check, ...] | None = None,
+    readings: Readings, setup: Setup, trained: Trained, reading_checks: tuple[Check, ...] | None = None
 ) -> Calibration:
     """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
 
     reading_checks: those of the problem, where they are known already.
     """
     if reading_checks is None:
-        reading_checks = check_readings(readings, problem) if config.model != "mlp" else ()
-    return Calibration(readings, config, problem, forecast, trained.fit, reading_checks, trained.validation)
+        reading_checks = check_readings(readings, setup.problem) if setup.config.model != "mlp" else ()
+    return Calibration(readings, setup, trained.fit, reading_checks, trained.validation)
 
 
 def calibrate(
@@ -474,11 +367,10 @@ def calibrate(
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
     data = as_readings(readings, checked, thermometer=checked.thermometer)
-    checked = settle(data, checked)
-    problem = normalize(data, checked)
-    forecast = make_forecast(problem.design, problem.start_config(checked))
-    (trained,) = fit_problems([problem], [checked], on_epochs)
-    return judge(data, checked, problem, forecast, trained)
+    setup = normalize(data, checked)
+    _ = setup.forecast  # raises before anything is trained
+    (trained,) = fit_setups([setup], on_epochs)
+    return judge(data, setup, trained)
 
 
 def _digits(value: float, uncertainty: float, *, least: int) -> int:

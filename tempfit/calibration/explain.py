@@ -42,7 +42,7 @@ def _result(calibration: Calibration) -> str:
 def _error(calibration: Calibration) -> str:
     """The mean squared error beside the lowest; alone where the lowest is rounding."""
     error, lowest = calibration.mean_squared_error, calibration.exact.loss
-    if calibration.problem.goal(calibration.config) >= 1.01 * lowest:  # (the goal has to be above rounding)
+    if calibration.setup.goal >= 1.01 * lowest:  # (the goal has to be above rounding)
         return f"a mean squared error of {error:.3g} {calibration.readings.y_unit}²"
     return f"{format_ratio(error / lowest)} times the lowest mean squared error"
 

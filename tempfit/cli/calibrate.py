@@ -43,7 +43,9 @@ def calibrate(
     with Terminal(stdout, stderr, print_every) as terminal:
         delivery = _run_flow(file, config, terminal)
     if as_json:
-        say_json({**delivery.computed.as_dict(), **recorded(delivery)})
+        from tempfit.calibration.recording import record_of
+
+        say_json({**record_of(delivery.computed).as_dict(), **recorded(delivery)})
     else:
         terminal.show(delivery, config.mlruns)
     if delivery.failure is not None:

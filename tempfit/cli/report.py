@@ -26,7 +26,7 @@ from tempfit.cli.shared import (
 from tempfit.errors import SettingsError
 
 if TYPE_CHECKING:
-    from tempfit.calibration.record import Record
+    from tempfit.calibration.filed import Record
     from tempfit.report.fields import Fields
 
 MOST_READINGS = 1000  # of --at
@@ -141,7 +141,7 @@ def _open(run: str, mlruns: str) -> tuple[Record, bytes | None]:
     record, store = open_record(run, mlruns)
     if store is None or record.run_id is None:
         return record, None
-    from tempfit.calibration.record import RESIDUALS_FILE
+    from tempfit.calibration.filed import RESIDUALS_FILE
     from tempfit.tracking.queries import load_artifact
 
     return record, load_artifact(store, record.run_id, RESIDUALS_FILE)

@@ -115,7 +115,8 @@ def serve(
     refuse_idle(config)
     zone = check_timezone(timezone) if timezone is not None else local_timezone()
     rhythm = cron if cron is not None else parse_interval(interval or "")
-    from flows.services.prefect_server import announced, is_configured
+    from flows.services.prefect_server import announced
+    from flows.services.prefect_settings import is_configured
 
     if not is_configured():
         server = announced()

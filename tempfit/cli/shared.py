@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flows.delivery import Delivery
     from flows.services.prefect_server import PrefectServer
     from flows.sweep import SweepResult
-    from tempfit.calibration.record import Record
+    from tempfit.calibration.filed import Record
     from tempfit.tracking.runs import Run
     from tempfit.tracking.store import Store
 
@@ -179,7 +179,7 @@ def open_record(name: str, mlruns: str) -> tuple[Record, Store | None]:
 
     Raises RunsError where there is no such thing.
     """
-    from tempfit.calibration.record import read_record
+    from tempfit.calibration.filed import read_record
 
     if name.endswith(".json"):
         return read_record(Path(name)), None

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tempfit.config import CalibrationConfig
 from tempfit.descent.advice import NETWORK_ADVICE, advise, good_start
+from tempfit.descent.configs import Configs
 from tempfit.descent.loss_curve import LossCurve
-from tempfit.descent.losses import build_loss
+from tempfit.descent.losses import build_loss, scaled_rows
 from tempfit.descent.model import build_model
 from tempfit.errors import SettingsError
 from tempfit.exact.design import Design
@@ -117,9 +118,10 @@ def _curvature_at_the_start(design: Design, config: CalibrationConfig) -> float:
     Power iteration (Golub and Van Loan, Matrix Computations, 4th ed., section 8.2) on products of the Hessian with a
     vector (Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6, 1994).
     """
-    model, loss = build_model(config), build_loss([config], design.n_readings)
-    features, targets = model.scale_rows(design.features, design.targets[..., None], loss.row_scale(design.n_readings))
-    params = model.start(config)[None, :, None].requires_grad_()
+    alone = Configs(config, 1)
+    model, loss = build_model(config), build_loss(alone, torch.from_numpy(design.n_readings))
+    features, targets = scaled_rows(design, model, loss)
+    params = model.start(alone)[..., None].requires_grad_()
     value = loss.value(model.residual(features, targets, params)[..., 0]).sum()
     (gradient,) = torch.autograd.grad(value, params, create_graph=True)
     direction = torch.ones_like(params) / math.sqrt(params.numel())
@@ -161,7 +163,7 @@ class _Axes:
 
 
 def _principal_axes(design: Design, config: CalibrationConfig) -> _Axes:
-    features = design.features[0].numpy()
+    features = design.features[0]
     if np.isfinite(features).all():
         left, singular, right = np.linalg.svd(features, full_matrices=False)
         curvature = 1.0 if config.loss == "huber" else 2.0
@@ -178,8 +180,8 @@ def _principal_axes(design: Design, config: CalibrationConfig) -> _Axes:
 
 def _loss_curve(axes: _Axes, design: Design, config: CalibrationConfig) -> LossCurve:
     n = float(design.n_readings[0])
-    targets = design.targets[0].numpy()
-    start = axes.right.T @ build_model(config).start(config).numpy()
+    targets = design.targets[0]
+    start = axes.right.T @ build_model(config).start(Configs(config, 1))[0].numpy()
     target = axes.left.T @ targets  # (terms,), the part of it that the terms can make
     rest = targets - axes.left @ target
     residual = axes.singular * start - target

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,83 @@ class Fit:
     def loss(self) -> float:
         """The loss at the final params."""
         return float(self.history.loss[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """One state of every member: after `updates` (members,) updates, loss (members,), params and gradient (members,
+    n_params)."""
+
+    updates: NDArray[np.int_]
+    params: NDArray[np.float64]
+    loss: NDArray[np.float64]
+    gradient: NDArray[np.float64]
+
+    @classmethod
+    def empty(cls, members: int, n_params: int) -> Self:
+        updates, loss = np.zeros(members, dtype=np.int_), np.full(members, np.nan)
+        return cls(updates, np.full((members, n_params), np.nan), loss, np.full((members, n_params), np.nan))
+
+    def take(self, block: Block, states: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
+        """Overwrite some members' by states of the block, those of its columns."""
+        members = block.members[columns]
+        self.updates[members] = block.first + states
+        self.params[members] = block.params[states, columns]
+        self.loss[members] = block.loss[states, columns]
+        self.gradient[members] = block.gradient[states, columns]
+
+    def __getitem__(self, member: int) -> History:
+        """One member's, as a history of one state."""
+        one = slice(member, member + 1)
+        return History(self.updates[one], self.params[one], self.loss[one], self.gradient[one])
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """The results of training every member of a batch, in arrays.
+
+    status: (members,), `Status.code`. close_at: (members,), as `Fit.close_at`, 0 where it is None. first, last: the
+    states that every member began and ended with. histories: one a member; None where only the ends were kept.
+    """
+
+    status: NDArray[np.int8]
+    close_at: NDArray[np.int_]
+    first: Ending
+    last: Ending
+    histories: Sequence[History] | None = None
+
+    @property
+    def params(self) -> NDArray[np.float64]:
+        """(members, n_params), the final parameters in the units trained in."""
+        return self.last.params
+
+    @property
+    def loss(self) -> NDArray[np.float64]:
+        """(members,), the loss at the final params."""
+        return self.last.loss
+
+    @property
+    def n_epochs(self) -> NDArray[np.int_]:
+        """(members,), updates made to reach the final params."""
+        return self.last.updates
+
+    def __len__(self) -> int:
+        return len(self.status)
+
+    def __iter__(self) -> Iterator[Fit]:
+        return (self[member] for member in range(len(self)))
+
+    def __getitem__(self, member: int) -> Fit:
+        """One member's fit. Raises IndexError where there is none."""
+        history = self.histories[member] if self.histories is not None else self._ends(range(len(self))[member])
+        return Fit(Status.of(self.status[member]), history, int(self.close_at[member]) or None)
+
+    def _ends(self, member: int) -> History:
+        first, last = self.first[member], self.last[member]
+        if last.updates[0] == 0:
+            return first
+        names = ("updates", "params", "loss", "gradient")
+        return History(*(np.concatenate([getattr(first, name), getattr(last, name)]) for name in names))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tempfit.config import TrainingConfig
+from tempfit.descent.configs import Configs
+from tempfit.descent.model import Model
 from tempfit.errors import SettingsError
+from tempfit.exact.design import Design
 
 
 class Loss(Protocol):
@@ -78,14 +80,17 @@ class HuberLoss:
         return HuberLoss(self.delta[index], self.n_readings[index])
 
 
-def build_loss(configs: Sequence[TrainingConfig], n_readings: Tensor) -> Loss:
+def build_loss(configs: Configs, n_readings: Tensor) -> Loss:
     """The loss that the configs name (one kind for all), for readings (members,) of the dtype to compute in."""
-    if configs[0].loss != "huber":  # York's is the square of residuals of another kind
+    if configs.shared.loss != "huber":  # York's is the square of residuals of another kind
         return SquaredLoss()
-    return HuberLoss(n_readings.new_tensor([_delta(config) for config in configs]), n_readings)
+    delta = configs.column("huber_delta", absent=np.nan)
+    if np.isnan(delta).any():
+        raise SettingsError("huber_delta: training takes a number; `Setup.training` has what suits the readings")
+    return HuberLoss(torch.from_numpy(delta).to(n_readings), n_readings)
 
 
-def _delta(config: TrainingConfig) -> float:
-    if config.huber_delta is None:
-        raise SettingsError("huber_delta: training takes a number; `Problem.settle` says what suits the readings")
-    return config.huber_delta
+def scaled_rows(design: Design, model: Model, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Features (members, rows, terms) and targets (members, rows, 1) as the loss wants them, float64."""
+    features, targets = torch.from_numpy(design.features), torch.from_numpy(design.targets)[..., None]
+    return model.scale_rows(features, targets, loss.row_scale(torch.from_numpy(design.n_readings)))

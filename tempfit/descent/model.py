@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tempfit.config import ModelConfig, TrainingConfig
+from tempfit.descent.configs import Configs
 
 PRELU_START = 0.25  # as torch.nn.PReLU
 LEAK = 0.01  # as torch.nn.LeakyReLU
@@ -32,8 +33,8 @@ class Model(Protocol):
     width: int
     layers: Mapping[str, slice]
 
-    def start(self, config: TrainingConfig) -> Tensor:
-        """(n_params,), float64, where a member's training starts."""
+    def start(self, configs: Configs) -> Tensor:
+        """(members, n_params), float64, where the members' training starts."""
         ...
 
     def scale_rows(self, features: Tensor, targets: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,9 +57,9 @@ class LinearModel:
     def __init__(self, n_terms: int):
         self.n_params = n_terms
 
-    def start(self, config: TrainingConfig) -> Tensor:
-        params = torch.zeros(self.n_params, dtype=torch.float64)
-        params[-2:] = torch.tensor([config.w_start, config.b_start], dtype=torch.float64)
+    def start(self, configs: Configs) -> Tensor:
+        params = torch.zeros(configs.members, self.n_params, dtype=torch.float64)
+        params[:, -2], params[:, -1] = (torch.from_numpy(configs.column(name)) for name in ("w_start", "b_start"))
         return params
 
     def scale_rows(self, features: Tensor, targets: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,13 +104,16 @@ class MLP:
         self.layers: Mapping[str, slice] = layers
         self.n_params = end
 
-    def start(self, config: TrainingConfig) -> Tensor:
-        """Drawn from the config's seed alone, so that a member starts the same in any company.
+    def start(self, configs: Configs) -> Tensor:
+        """Drawn from a member's seed alone, so that it starts the same in any company.
 
         Weights by Glorot and Bengio (2010) for tanh and sigmoid, by He et al. (2015) for the relu family, so that
         what vanishes in a deep network is the activation's doing and not the start's; biases as torch.nn.Linear.
         """
-        generator = torch.Generator().manual_seed(config.seed)
+        return torch.stack([self._draw(int(seed)) for seed in configs.column("seed")])
+
+    def _draw(self, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
         params = torch.full((self.n_params,), PRELU_START, dtype=torch.float64)
         saturating = self.activation in ("tanh", "sigmoid")
         for layer, n_in, n_out in zip(self.layers.values(), self.sizes, self.sizes[1:], strict=False):

@@ -6,12 +6,10 @@ torch.optim takes one learning rate for a whole tensor and updates in place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from tempfit.config import TrainingConfig
+from tempfit.descent.configs import Configs
 
 
 class SGD:
@@ -82,14 +80,13 @@ class RMSprop:
 Optimizer = SGD | Adam | RMSprop
 
 
-def build_optimizer(configs: Sequence[TrainingConfig], like: Tensor) -> Optimizer:
+def build_optimizer(configs: Configs, like: Tensor) -> Optimizer:
     """The optimizer that the configs name (one kind for all), its state of the shape and dtype of `like`."""
 
     def column(name: str) -> Tensor:
-        values = [getattr(config, name) for config in configs]
-        return like.new_tensor(values)[:, None, None].expand_as(like).contiguous()
+        return torch.from_numpy(configs.column(name)).to(like)[:, None, None].expand_as(like).contiguous()
 
-    match configs[0].optimizer:
+    match configs.shared.optimizer:
         case "sgd":
             return SGD(column("learning_rate"), column("momentum"))
         case "adam":

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from tempfit.config import CalibrationConfig
+from tempfit.descent.configs import Configs
 from tempfit.descent.history import Fit
 from tempfit.descent.loop import GROWN
-from tempfit.descent.losses import build_loss
+from tempfit.descent.losses import build_loss, scaled_rows
 from tempfit.descent.model import build_model
 from tempfit.exact.design import Design
 from tempfit.words import Status
@@ -117,8 +118,8 @@ def validate(
 
 def loss_of_states(params: NDArray[np.float64], design: Design, config: CalibrationConfig) -> NDArray[np.float64]:
     """(states,), the loss of one member's design at params (states, n_params), without penalties."""
-    model, loss = build_model(config), build_loss([config], design.n_readings)
-    features, targets = model.scale_rows(design.features, design.targets[..., None], loss.row_scale(design.n_readings))
+    model, loss = build_model(config), build_loss(Configs(config, 1), torch.from_numpy(design.n_readings))
+    features, targets = scaled_rows(design, model, loss)
     losses = []
     for part in torch.split(torch.from_numpy(params), max(1, STATE_ELEMENTS // (targets.numel() * model.width))):
         n_states = len(part)

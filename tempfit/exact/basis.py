@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.config import CalibrationConfig, ScalingConfig
+from tempfit.config import CalibrationConfig
+from tempfit.exact.evidence import Evidence
 from tempfit.exact.scaling import Scaling, fit_scaling
 
 
@@ -27,6 +28,7 @@ class Basis:
 
     scaling: raw readings to t_un. matrix: (terms, terms), lower triangular; the identity where the terms are powers.
     origin: t0, the reference point of the raw powers: coefficients are of powers of t_u − t0.
+    Of several members' terms, scaling and matrix have the axis (members,) in front; shapes below begin with it, too.
     """
 
     scaling: Scaling
@@ -35,16 +37,21 @@ class Basis:
 
     @property
     def n_terms(self) -> int:
-        return len(self.matrix)
+        return self.matrix.shape[-1]
+
+    def __getitem__(self, member: int) -> Basis:
+        return Basis(self.scaling[member], self.matrix[member], self.origin)
 
     def features(self, t_u: NDArray[Any]) -> NDArray[np.float64]:
-        """Readings (...,) in raw units → (..., terms), the value of every term."""
+        """Readings (...,) in raw units → (..., terms), the value of every term; of several members (members, rows)."""
         t_un = self.scaling.apply(np.asarray(t_u, dtype=np.float64))
-        terms = np.vander(t_un.reshape(-1), self.n_terms)
-        if not np.array_equal(self.matrix, np.eye(self.n_terms)):
-            terms = terms @ self.matrix
-        features: NDArray[np.float64] = terms.reshape(*t_un.shape, self.n_terms)
+        terms = np.vander(t_un.reshape(-1), self.n_terms).reshape(*t_un.shape, self.n_terms)
+        features: NDArray[np.float64] = terms if self._is_powers else terms @ self.matrix
         return features
+
+    @property
+    def _is_powers(self) -> bool:
+        return bool((self.matrix == np.eye(self.n_terms)).all())
 
     @property
     def fold(self) -> NDArray[np.float64]:
@@ -56,62 +63,53 @@ class Basis:
     def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
         """Parameters (..., terms) as coefficients of raw powers (..., terms); not finite where float64 cannot say."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return params @ self.fold.T
+            return (params[..., None, :] @ self.fold.mT)[..., 0, :]
 
     def to_powers(self, params: NDArray[Any]) -> NDArray[Any]:
         """Parameters (..., terms) as coefficients of the powers of t_un (..., terms)."""
-        return params @ self.matrix.T
+        return (params[..., None, :] @ self.matrix.mT)[..., 0, :]
 
     def change_to(self, other: Basis) -> NDArray[np.float64]:
-        """(terms, terms), M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
+        """(terms, terms), or (members, terms, terms): M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
         substitution = _substitution(other.scaling.after(self.scaling), self.n_terms)
         return np.asarray(np.linalg.solve(self.matrix, substitution @ other.matrix), dtype=np.float64)
 
 
-def fit_basis(t_u: NDArray[Any], config: CalibrationConfig, root_weights: NDArray[Any] | None = None) -> Basis:
-    """The terms that `config` asks for, from the readings (rows,) in raw units; an mlp's are those of a line.
-
-    root_weights: (rows,), square roots of the readings' weights; None where all weigh the same.
-    """
+def fit_basis(evidence: Evidence, config: CalibrationConfig) -> Basis:
+    """The terms of every member that `config` asks for; an mlp's are those of a line."""
     n_terms = config.degree + 1 if config.model == "polynomial" else 2
     if n_terms > 2 and config.scaling == "standardize":
-        scaling, matrix = _orthogonal_terms(t_u, n_terms, root_weights)
-        return Basis(scaling, matrix, config.t0)
-    return Basis(fit_scaling(t_u, config, root_weights), np.eye(n_terms), config.t0)
+        return _orthogonal_terms(evidence, n_terms, config.t0)
+    eye = np.tile(np.eye(n_terms), (evidence.members, 1, 1))
+    return Basis(fit_scaling(evidence, config), eye, config.t0)
 
 
-def standard_basis(t_u: NDArray[Any], config: CalibrationConfig, root_weights: NDArray[Any] | None = None) -> Basis:
-    """The best-conditioned terms for the model that `config` asks for, whatever the scaling."""
-    return fit_basis(t_u, config.model_copy(update={"scaling": "standardize"}), root_weights)
+def standard_basis(evidence: Evidence, config: CalibrationConfig) -> Basis:
+    """The best-conditioned terms for the model that `config` asks for, whatever the scaling: orthogonal over the
+    readings, each with mean square 1."""
+    return fit_basis(evidence, config.model_copy(update={"scaling": "standardize"}))
 
 
-def _orthogonal_terms(
-    t_u: NDArray[Any], n_terms: int, root_weights: NDArray[Any] | None
-) -> tuple[Scaling, NDArray[np.float64]]:
-    """Polynomials orthogonal over the readings: Gram-Schmidt, as a QR, on the powers of the readings taken to ±1.
+def _orthogonal_terms(evidence: Evidence, n_terms: int, origin: float) -> Basis:
+    """Polynomials orthogonal over the readings, of the readings taken to ±1: what the evidence is a QR of.
 
     From the constant upwards, so that each term has its own degree; with positive leading coefficients.
     """
-    half = fit_scaling(t_u, ScalingConfig(scaling="minmax"))
-    scaling = Scaling(factor=2 * half.factor, center=half.center + 0.5 / half.factor)
-    powers = np.vander(scaling.apply(t_u), n_terms, increasing=True)
-    if root_weights is not None:
-        powers = powers * root_weights[:, None]
-    triangle = np.linalg.qr(powers, mode="r")
-    triangle = triangle * np.sign(np.diag(triangle))[:, None] / math.sqrt(len(t_u))
-    return scaling, np.linalg.inv(triangle)[::-1, ::-1].copy()
+    triangle = evidence.factor[:, :n_terms, :n_terms] / np.sqrt(evidence.n)[:, None, None]
+    matrix = np.asarray(np.linalg.inv(triangle)[:, ::-1, ::-1], dtype=np.float64, order="C")
+    return Basis(Scaling(1 / evidence.scale, evidence.center), matrix, origin)
 
 
 def _substitution(scaling: Scaling, n_terms: int) -> NDArray[np.float64]:
     """(terms, terms), T with `powers(t_un) = powers(t) @ T` for `t_un = factor * (t - center)`: the binomial theorem.
 
-    Powers stand in descending order, as in numpy.vander.
+    Powers stand in descending order, as in numpy.vander. Of several members' scalings, (members, terms, terms).
     """
-    factor, center = np.float64(scaling.factor), np.float64(scaling.center)
-    matrix = np.zeros((n_terms, n_terms))
+    factor, center = np.asarray(scaling.factor, dtype=np.float64), np.asarray(scaling.center, dtype=np.float64)
+    matrix = np.zeros((*np.broadcast_shapes(factor.shape, center.shape), n_terms, n_terms))
     with np.errstate(over="ignore", invalid="ignore"):  # high powers of extreme readings are beyond float64
         for power in range(n_terms):
             for k in range(power + 1):  # the term of t**k in (factor * (t - center))**power
                 coefficient = math.comb(power, k) * factor**power * (-center) ** (power - k)
-                matrix[n_terms - 1 - k, n_terms - 1 - power] = coefficient
+                matrix[..., n_terms - 1 - k, n_terms - 1 - power] = coefficient
     return matrix

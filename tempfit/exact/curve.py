@@ -7,7 +7,6 @@ reports and devices start from one.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -16,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.errors import SettingsError
 from tempfit.exact.basis import Basis
-from tempfit.exact.scaling import Scaling
+from tempfit.exact.scaling import along
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,16 +42,28 @@ class Curve:
     degrees_of_freedom: of observation_sd; inf where it was stated.
     u_common: standard uncertainty that all references have in common. It adds to the intercept, whatever the readings.
     coverage: probability of the intervals. t_u_range: lowest and highest reading that the curve was fitted to.
+
+    Several members' curves at once have an axis (members,) in front of all arrays, and of what they make of readings;
+    numbers are (members,) then.
     """
 
     basis: Basis
     params: NDArray[np.float64]
     cofactor: NDArray[np.float64]
-    observation_sd: float
-    degrees_of_freedom: float
+    observation_sd: Any
+    degrees_of_freedom: Any
     u_common: float = 0.0
     coverage: float = 0.95
-    t_u_range: tuple[float, float] = (-math.inf, math.inf)
+    t_u_range: tuple[Any, Any] = (-math.inf, math.inf)
+
+    def __getitem__(self, member: int) -> Self:
+        """One member's curve, of numbers."""
+        own: dict[str, Any] = {"u_common": self.u_common, "coverage": self.coverage}
+        own["t_u_range"] = tuple(float(end[member]) for end in self.t_u_range)
+        for name in (field.name for field in fields(self) if field.name not in own):
+            value = getattr(self, name)[member]
+            own[name] = float(value) if isinstance(value, np.floating) else value
+        return type(self)(**own)
 
     @property
     def is_line(self) -> bool:
@@ -66,52 +77,50 @@ class Curve:
     @property
     def params_covariance(self) -> NDArray[np.float64]:
         """(terms, terms), of params, without what the references have in common."""
-        return self.observation_sd**2 * self.cofactor
+        return np.square(self.observation_sd)[..., None, None] * self.cofactor
 
     @property
     def covariance(self) -> NDArray[np.float64]:
         """(terms, terms), of `coefficients`, with what the references have in common."""
         fold = self.basis.fold
         with np.errstate(over="ignore", invalid="ignore"):  # not finite where float64 cannot say
-            covariance: NDArray[np.float64] = fold @ self.params_covariance @ fold.T
-        covariance[-1, -1] += self.u_common**2
+            covariance: NDArray[np.float64] = fold @ self.params_covariance @ fold.mT
+        covariance[..., -1, -1] += self.u_common**2
         return covariance
 
     @property
     def uncertainties(self) -> NDArray[np.float64]:
         """(terms,), standard uncertainties of `coefficients`."""
         with np.errstate(invalid="ignore"):
-            return np.sqrt(np.diag(self.covariance))
+            return np.sqrt(np.diagonal(self.covariance, axis1=-2, axis2=-1))
 
     @property
-    def w(self) -> float:
+    def w(self) -> Any:
         """The slope of a line; of a polynomial, its coefficient of t_u − t0."""
-        return float(self.coefficients[-2])
+        return _number(self.coefficients[..., -2])
 
     @property
-    def b(self) -> float:
+    def b(self) -> Any:
         """The temperature at t_u = t0: the intercept, where t0 is 0."""
-        return float(self.coefficients[-1])
+        return _number(self.coefficients[..., -1])
 
     @property
-    def u_w(self) -> float:
+    def u_w(self) -> Any:
         """Standard uncertainty of w."""
-        return float(self.uncertainties[-2])
+        return _number(self.uncertainties[..., -2])
 
     @property
-    def u_b(self) -> float:
+    def u_b(self) -> Any:
         """Standard uncertainty of b."""
-        return float(self.uncertainties[-1])
+        return _number(self.uncertainties[..., -1])
 
     @property
-    def correlation(self) -> float:
+    def correlation(self) -> Any:
         """Correlation coefficient r(w, b); NaN when the fit is perfect."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return float(np.float64(self.covariance[-2, -1]) / (self.u_w * self.u_b))
+            return _number(self.covariance[..., -2, -1] / (self.uncertainties[..., -2] * self.uncertainties[..., -1]))
 
-    def moved(
-        self, params: NDArray[np.float64], observation_sd: float, degrees_of_freedom: float | None = None
-    ) -> Curve:
+    def moved(self, params: NDArray[np.float64], observation_sd: Any, degrees_of_freedom: Any = None) -> Curve:
         """A curve of the same terms with other parameters, whose uncertainty belongs to another observation_sd.
 
         It is no more than a Curve: what else is known of this one (a loss, an r²) is not true of that.
@@ -126,8 +135,8 @@ class Curve:
         return replace(self, basis=replace(self.basis, origin=t0))
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
-        """The temperature at t_u, any shape."""
-        return self.basis.features(np.asarray(t_u)) @ self.params
+        """The temperature at t_u, any shape (of several members' curves, (members, rows), as for all of readings)."""
+        return (self.basis.features(np.asarray(t_u)) @ self.params[..., None])[..., 0]
 
     def u_mean(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """Standard uncertainty of the curve at t_u, any shape: sqrt(xᵀ C x), x being the terms at t_u, and u_common."""
@@ -135,7 +144,8 @@ class Curve:
 
     def u_prediction(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """Standard uncertainty of a single new observation at t_u: the curve's and the observation's together."""
-        return np.hypot(self.u_mean(t_u), self.observation_sd)
+        u_mean = self.u_mean(t_u)
+        return np.hypot(u_mean, along(self.observation_sd, u_mean))
 
     def coverage_factor(self, u: ArrayLike = 0.0) -> NDArray[np.float64]:
         """k for the standard uncertainty u, any shape, of which u_common is a part: U = k u has the coverage.
@@ -146,11 +156,11 @@ class Curve:
         from scipy.special import stdtrit  # costs the start of the program a tenth of a second
 
         u = np.asarray(u, dtype=np.float64)
-        freedom: Any = self.degrees_of_freedom
-        if self.u_common and math.isfinite(freedom):
+        freedom = along(self.degrees_of_freedom, u)
+        if self.u_common:
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = 1 - (self.u_common / u) ** 2  # of u², from the fit
-                freedom = np.where(u > 0, freedom / np.square(share), freedom)
+                freedom = np.where((u > 0) & np.isfinite(freedom), freedom / np.square(share), freedom)
         return np.broadcast_to(stdtrit(freedom, (1 + self.coverage) / 2), u.shape)
 
     def invert(self, t_c: ArrayLike) -> Inverse:
@@ -160,7 +170,7 @@ class Curve:
         J. R. Stat. Soc. B 16, 1954; Draper and Smith, Applied Regression Analysis, 3rd ed., section 3.2), with the
         coverage factor at the reading itself, which differs from those at the ends where there is a u_common. Where the
         slope is not significant, it has no ends: −inf and inf. Where nothing tells the uncertainty, u and ends are NaN.
-        Raises SettingsError for a polynomial.
+        Of a single curve. Raises SettingsError for a polynomial.
         """
         if not self.is_line:
             raise SettingsError(
@@ -196,23 +206,7 @@ class Curve:
         """Whether t_u, any shape, lies outside of the readings that the curve was fitted to."""
         low, high = self.t_u_range
         values = np.asarray(t_u)
-        return np.asarray((values < low) | (values > high))
-
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for `curve_from_dict` to read back to the last bit, with None for what is not finite, too."""
-        return {
-            "factor": self.basis.scaling.factor,
-            "center": self.basis.scaling.center,
-            "t0": self.basis.origin,
-            "matrix": self.basis.matrix.tolist(),
-            "params": self.params.tolist(),
-            "cofactor": self.cofactor.tolist(),
-            "observation_sd": self.observation_sd,
-            "degrees_of_freedom": self.degrees_of_freedom,
-            "u_common": self.u_common,
-            "coverage": self.coverage,
-            "t_u_range": list(self.t_u_range),
-        }
+        return np.asarray((values < along(low, values)) | (values > along(high, values)))
 
     def _variance(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(…,), of the curve at terms x (…, terms), without u_common."""
@@ -226,25 +220,6 @@ class Curve:
         return t_c - half, t_c + half
 
 
-def curve_from_dict(values: Mapping[str, Any]) -> Curve:
-    """The curve that `Curve.as_dict` wrote. Raises KeyError, TypeError or ValueError where `values` is none."""
-    sd, freedom = values["observation_sd"], values["degrees_of_freedom"]
-    low, high = values["t_u_range"]
-    curve = Curve(
-        basis=Basis(
-            Scaling(float(values["factor"]), float(values["center"])),
-            np.array(values["matrix"], dtype=np.float64),
-            values["t0"],
-        ),
-        params=np.array(values["params"], dtype=np.float64),
-        cofactor=np.array(values["cofactor"], dtype=np.float64),
-        observation_sd=math.nan if sd is None else float(sd),
-        degrees_of_freedom=math.inf if freedom is None else float(freedom),
-        u_common=float(values["u_common"]),
-        coverage=float(values["coverage"]),
-        t_u_range=(-math.inf if low is None else float(low), math.inf if high is None else float(high)),
-    )
-    n_terms = len(curve.params)
-    if curve.basis.matrix.shape != (n_terms, n_terms) or curve.cofactor.shape != (n_terms, n_terms):
-        raise ValueError("params, matrix and cofactor do not fit together")
-    return curve
+def _number(value: NDArray[np.float64]) -> Any:
+    """A float of what has no axis; else the array."""
+    return value if value.ndim else float(value)

@@ -48,7 +48,7 @@ def fit_huber(design: Design, delta: float | None) -> Robust:
     design: all rows, in well-conditioned terms. delta: None takes 1.345 robust standard deviations (the median absolute
     residual / 0.6745), found along the way.
     """
-    features, targets = design.features[0].numpy(), design.targets[0].numpy()
+    features, targets = design.features[0], design.targets[0]
     params = _solve(features, targets, np.ones_like(targets))
     residual = targets - features @ params
     scale = math.sqrt(float(residual @ residual) / len(targets))

@@ -1,17 +1,18 @@
-"""The exact least-squares solution, in closed form from the compressed factor."""
+"""The exact least-squares solution of every member, in closed form from its evidence."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tempfit.exact.basis import Basis
 from tempfit.exact.curve import Curve
-from tempfit.exact.design import Design
+from tempfit.exact.design import compressed
+from tempfit.exact.evidence import Evidence
+
+ROUNDED = 1e-14  # of the norm of t_c: what a constant leaves of references that are all the same
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -21,60 +22,64 @@ class LeastSquares(Curve):
     loss: mean squared error at the optimum. n: readings. residual_sd: s of the residuals, of mean weight; NaN where
     there are as many terms as readings. r_squared: share of the variance of t_c explained; NaN when t_c is constant.
     variance: of an observation of mean weight, by the uncertainties stated; NaN where none are.
+    Numbers, or (members,) of several solutions at once.
     """
 
-    loss: float
-    n: int
-    residual_sd: float
-    r_squared: float
-    variance: float = math.nan
+    loss: Any
+    n: Any
+    residual_sd: Any
+    r_squared: Any
+    variance: Any
+
+    def __getitem__(self, member: int) -> Self:
+        return replace(super().__getitem__(member), n=int(self.n[member]))
 
     @property
-    def residual_freedom(self) -> int:
+    def residual_freedom(self) -> Any:
         """Degrees of freedom of residual_sd: n less the terms."""
         return self.n - self.basis.n_terms
 
     @property
-    def chi_squared(self) -> float:
+    def chi_squared(self) -> Any:
         """Sum of squared residuals, each in units of its stated uncertainty; NaN where none are stated."""
         return self.n * self.loss / self.variance
 
 
-def solve(design: Design, basis: Basis, *, variance: float = math.nan, stated: bool = False) -> LeastSquares:
-    """The exact solution of one member's compressed design, made with the terms of `basis`.
+def solve(
+    evidence: Evidence, standard: Basis, *, stated: bool = False, u_common: float = 0.0, coverage: float = 0.95
+) -> LeastSquares:
+    """The exact solution of every member, in well-conditioned terms (`standard_basis` of the same evidence).
 
-    From the triangular factor `[R₁ | r]`: params = R₁⁻¹ r, residual sum of squares = ‖R₁ p - r‖² and covariance
-    σ² (R₁ᵀ R₁)⁻¹; JCGM 100:2008, annex H.3, gives the same in sums. σ² is s² = RSS / (n - terms), or, if `stated`, the
-    variance that the stated uncertainties give an observation of mean weight (ISO/TS 28037:2010, clause 6).
+    From the factor `[R₁ | r]` in these terms: params = R₁⁻¹ r, residual sum of squares = what is left of r, and
+    covariance σ² (R₁ᵀ R₁)⁻¹; JCGM 100:2008, annex H.3, gives the same in sums. σ² is s² = RSS / (n - terms), or, if
+    `stated`, the variance that the stated uncertainties give an observation of mean weight (ISO/TS 28037:2010, clause
+    6). An observation whose weight nobody knows has the mean variance of those that were.
     """
-    factor = design.features[0].numpy()  # (terms + 1, terms)
-    target = design.targets[0].numpy()  # (terms + 1,)
-    n = int(design.n_readings[0])
-    q, r1 = np.linalg.qr(factor)
-    inverse = np.linalg.inv(r1)
-    params = inverse @ (q.T @ target)
-    residual = factor @ params - target
-    rss = float(residual @ residual)
-    freedom = n - basis.n_terms
-    residual_sd = math.sqrt(rss / freedom) if freedom > 0 else math.nan
+    n, n_terms = evidence.n, standard.n_terms
+    design = compressed(evidence, standard)
+    inverse = np.linalg.inv(design.features[:, :-1])
+    rss, explained = evidence.rss(n_terms), evidence.targets[:, 1:n_terms]
+    freedom = n - n_terms
+    with np.errstate(divide="ignore", invalid="ignore"):
+        residual_sd = np.where(freedom > 0, np.sqrt(rss / freedom), np.nan)
+    tss = rss + np.einsum("mj,mj->m", explained, explained)
+    norm = np.sqrt(n * evidence.mean_square)
+    spread = np.where(np.isnan(evidence.variance), 1.0, evidence.mean_variance / evidence.variance)
+    sd = np.sqrt(evidence.variance) if stated else residual_sd
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r_squared = np.where(tss > (ROUNDED * norm) ** 2, 1 - rss / tss, np.nan)
     return LeastSquares(
-        basis=basis,
-        params=params,
-        cofactor=inverse @ inverse.T,
-        observation_sd=math.sqrt(variance) if stated else residual_sd,
-        degrees_of_freedom=math.inf if stated else float(freedom),
+        basis=standard,
+        params=(inverse @ design.targets[:, :-1, None])[..., 0],
+        cofactor=inverse @ inverse.mT / spread[:, None, None],
+        observation_sd=sd * np.sqrt(spread),
+        degrees_of_freedom=np.full(len(n), np.inf) if stated else freedom,
+        u_common=u_common,
+        coverage=coverage,
+        t_u_range=(evidence.low, evidence.high),
         loss=rss / n,
         n=n,
         residual_sd=residual_sd,
-        r_squared=_r_squared(factor, target, rss),
-        variance=variance,
+        r_squared=r_squared,
+        variance=evidence.variance,
     )
-
-
-def _r_squared(factor: NDArray[Any], target: NDArray[Any], rss: float) -> float:
-    """1 - RSS / TSS, where TSS is what a constant alone leaves of the target; the last term is the constant."""
-    ones = factor[:, -1] / np.linalg.norm(factor[:, -1])
-    about_mean = target - ones * (ones @ target)
-    tss = float(about_mean @ about_mean)
-    rounding = 1e-14 * float(np.linalg.norm(target))
-    return 1.0 - rss / tss if tss > rounding**2 else float("nan")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tempfit.config import (
@@ -21,8 +19,8 @@ from tempfit.config import (
 from tempfit.errors import ReadingsError, SettingsError
 from tempfit.exact.basis import Basis, fit_basis, standard_basis
 from tempfit.exact.curve import Curve
-from tempfit.exact.design import Design, compress, design_of
-from tempfit.exact.goal import CLOSE, CLOSE_NETWORK, PERFECT
+from tempfit.exact.design import Design, compressed, design_of
+from tempfit.exact.evidence import Evidence, gather
 from tempfit.exact.holdout import held_out_rows
 from tempfit.exact.huber import Robust, fit_huber
 from tempfit.exact.least_squares import LeastSquares, solve
@@ -34,37 +32,41 @@ from tempfit.readings.paired import Readings
 class Problem:
     """The readings to train on, in the forms that the stages need (one member).
 
-    factor: the problem in `standard`, its best-conditioned terms, compressed; the exact solution comes from it,
-    whatever the scaling. design: the same in `basis`, the terms to train in (all rows for a network, which cannot be
-    compressed). rows: what the loop runs on: design, or all rows where the loss needs them. held_out: the readings not
-    to train on, in `basis`; one design per fold. folds: with k-fold cross-validation, the k problems of which each
-    leaves one fold out. mask: (readings,), which of the readings are trained on.
-    points: the weighted points of those; None where all weigh the same. variance: of an observation of weight 1, by the
-    uncertainties stated; NaN where none are. robust: where Huber's loss is lowest, if it is what is trained, in
-    `standard` (a line's, for an mlp). start: (terms,), in `basis`, where the training of a loss that is no quadratic
-    starts unless a start is given; None for others. t_u_range: lowest and highest reading trained on.
+    evidence: what they say (of York's loss: the points adjusted to his line). standard: the best-conditioned terms,
+    whatever the scaling. basis: the terms to train in. design: the evidence in these (all rows for a network, which
+    cannot be compressed). rows: what the loop runs on: design, or all rows where the loss needs them. held_out: the
+    readings not to train on, in `basis`; one design per fold. folds: with k-fold cross-validation, the k problems of
+    which each leaves one fold out. mask: (readings,), which of the readings are trained on.
+    exact: the least-squares solution, York's where both axes are uncertain; for an mlp, that of a line.
+    best: where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's.
+    points: the weighted points of those trained on; None where all weigh the same. robust: where Huber's loss is
+    lowest, if it is what is trained, in `standard` (a line's, for an mlp). start: (terms,), in `basis`, where the
+    training of a loss that is no quadratic starts unless a start is given; None for others. t_u_range: lowest and
+    highest reading trained on. is_stated: whether the uncertainties of the result are made from those stated, and not
+    from the residuals. is_single_accepted: whether the user answers for a line that rests on a single reading.
     """
 
+    evidence: Evidence
     standard: Basis
-    factor: Design
     basis: Basis
     design: Design
     rows: Design
     held_out: tuple[Design, ...]
     folds: tuple[Problem, ...]
     mask: NDArray[np.bool_]
+    exact: LeastSquares
+    best: Curve
     points: Points | None
-    variance: float
     robust: Robust | None
     start: NDArray[np.float64] | None
     t_u_range: tuple[float, float]
-    uncertainty: UncertaintyConfig
+    is_stated: bool
+    is_single_accepted: bool
 
     @property
-    def is_stated(self) -> bool:
-        """Whether the uncertainties of the result are made from those stated, and not from the residuals."""
-        wanted = self.uncertainty.uncertainty_from
-        return wanted == "stated" or (wanted == "auto" and self.points is not None and self.robust is None)
+    def variance(self) -> float:
+        """Of an observation of weight 1, by the uncertainties stated; NaN where none are."""
+        return float(self.evidence.variance[0])
 
     @property
     def root_weights(self) -> NDArray[np.float64] | None:
@@ -74,56 +76,16 @@ class Problem:
     @property
     def spread(self) -> float:
         """How much larger the variance of an observation is on average than that of one of weight 1."""
-        return 1.0 if self.points is None else float(self.points.variances.mean()) / self.variance
-
-    @cached_property
-    def exact(self) -> LeastSquares:
-        """The least-squares solution, York's where both axes are uncertain; for an mlp, that of a line."""
-        solution = solve(self.factor, self.standard, variance=self.variance, stated=self.is_stated)
-        return replace(
-            solution,
-            cofactor=solution.cofactor / self.spread,
-            observation_sd=solution.observation_sd * math.sqrt(self.spread),
-            u_common=self.uncertainty.u_common,
-            coverage=self.uncertainty.coverage,
-            t_u_range=self.t_u_range,
-        )
-
-    @cached_property
-    def best(self) -> Curve:
-        """Where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's."""
-        if self.robust is None:
-            return self.exact
-        sd = self.robust.observation_sd * math.sqrt(self.spread)
-        return self.exact.moved(self.robust.params, sd, self.robust.degrees_of_freedom)
-
-    def start_config(self, config: CalibrationConfig) -> CalibrationConfig:
-        """The config to train with: what was left to the readings is what they made of it.
-
-        That is Huber's delta, and where to start on a loss that is no quadratic. From afar, Huber's takes as many
-        epochs as there are deltas on the way, and York's χ² has no valley, but grows flat where w is large.
-        """
-        settled: dict[str, float] = {}
-        if self.robust is not None and config.huber_delta is None:
-            settled["huber_delta"] = self.robust.delta
-        defaults = TrainingConfig()
-        if self.start is not None and (config.w_start, config.b_start) == (defaults.w_start, defaults.b_start):
-            settled |= {"w_start": float(self.start[-2]), "b_start": float(self.start[-1])}
-        return config.model_copy(update=settled)
-
-    def goal(self, config: CalibrationConfig) -> float:
-        """The mean squared error that counts as close to the lowest: within 0.1 % of it.
-
-        Of readings that lie on a line exactly, what rounding leaves of their mean square.
-        """
-        leeway = CLOSE_NETWORK if config.model == "mlp" else PERFECT
-        return self.exact.loss + max(CLOSE * self.exact.loss, leeway * self.mean_square)
+        return _spread(self.evidence)
 
     @property
     def mean_square(self) -> float:
         """Of the references trained on, weighted as the fit is."""
-        targets = self.factor.targets[0].numpy()
-        return float(targets @ targets) / float(self.factor.n_readings[0])
+        return float(self.evidence.mean_square[0])
+
+
+def _spread(evidence: Evidence) -> float:
+    return 1.0 if np.isnan(evidence.variance[0]) else float(evidence.mean_variance[0] / evidence.variance[0])
 
 
 def settle(readings: Readings, config: CalibrationConfig) -> CalibrationConfig:
@@ -161,8 +123,8 @@ def problem_key(config: CalibrationConfig) -> str:
     return config.model_dump_json(include={"loss", "huber_delta"}.union(*(stage.model_fields for stage in stages)))
 
 
-def normalize(readings: Readings, config: CalibrationConfig) -> Problem:
-    """Scale the readings and compress them to the few rows that the loop runs on; hold out what is to be held out.
+def pose(readings: Readings, config: CalibrationConfig) -> Problem:
+    """Gather the evidence of the readings, scaled as they are to be trained on; hold out what is to be held out.
 
     config: as `settle` leaves it. Raises ReadingsError when too few are left to train on, SettingsError when there are
     no such rows to hold out.
@@ -184,45 +146,73 @@ def _problem(
     points = weigh(readings, mask)
     t_u, t_c = (readings.t_u[mask], readings.t_c[mask]) if points is None else (points.t_u, points.t_c)
     _refuse_too_few(t_u, readings, config)
-    variance = math.nan if points is None else points.mean_variance
-    root_weights = None if points is None else points.root_weights(variance)
-    standard, basis = standard_basis(t_u, config, root_weights), fit_basis(t_u, config, root_weights)
-    standard_rows = design_of(standard.features(t_u), t_c, root_weights)
-    factor = compress(standard_rows)
-    by_rows = needs_rows(config)
-    rows = _rows(readings, mask, basis, variance) if by_rows else None
-    design = rows if rows and config.model == "mlp" else factor.linear_map(standard.change_to(basis))
-    validation = _rows(readings, held_out, basis, judged_by or variance) if held_out.any() else None
-    if validation is not None and not by_rows:
-        validation = compress(validation)
+    u_c = None if points is None else np.sqrt(points.variances)
+    evidence = _evidence(t_u, t_c, u_c, config)
+    standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
+    t_u_range = float(readings.t_u[mask].min()), float(readings.t_u[mask].max())
+    is_stated = _is_stated(config, points is not None)
+    exact = solve(evidence, standard, stated=is_stated, u_common=config.u_common, coverage=config.coverage)[0]
+    exact = replace(exact, t_u_range=t_u_range)  # of the readings themselves, not of points adjusted
+    robust: Robust | None = None
+    best: Curve = exact
+    if config.loss == "huber":
+        root_weights = None if points is None else points.root_weights(float(evidence.variance[0]))
+        robust = fit_huber(design_of(standard[0].features(t_u), t_c, root_weights), config.huber_delta)
+        sd = robust.observation_sd * math.sqrt(_spread(evidence))
+        best = exact.moved(robust.params, sd, robust.degrees_of_freedom)
+    variance = float(evidence.variance[0])
+    rows = _rows(readings, mask, basis[0], variance) if needs_rows(config) else None
+    design = rows if rows and config.model == "mlp" else compressed(evidence, basis)
+    validation = None
+    if held_out.any() and rows is not None:
+        validation = _rows(readings, held_out, basis[0], judged_by or variance)
+    elif held_out.any():
+        validation = _compressed_rows(readings, held_out, basis, judged_by or variance, config)
     return Problem(
-        standard=standard,
-        factor=factor,
-        basis=basis,
+        evidence=evidence,
+        standard=standard[0],
+        basis=basis[0],
         design=design,
         rows=rows or design,
         held_out=(validation,) if validation is not None else (),
         folds=(),
         mask=mask,
+        exact=exact,
+        best=best,
         points=points,
-        variance=variance,
-        robust=fit_huber(standard_rows, config.huber_delta) if config.loss == "huber" else None,
-        start=_start(factor, standard, basis, rows, config),
-        t_u_range=(float(readings.t_u[mask].min()), float(readings.t_u[mask].max())),
-        uncertainty=UncertaintyConfig(**config.model_dump(include=set(UncertaintyConfig.model_fields))),
+        robust=robust,
+        start=_start(readings, mask, basis[0], exact, config),
+        t_u_range=t_u_range,
+        is_stated=is_stated,
+        is_single_accepted=config.accept_single_reading,
     )
 
 
+def _is_stated(config: CalibrationConfig, is_weighted: bool) -> bool:
+    wanted = config.uncertainty_from
+    return wanted == "stated" or (wanted == "auto" and is_weighted and config.loss != "huber")
+
+
+def _evidence(
+    t_u: NDArray[np.float64], t_c: NDArray[np.float64], u_c: NDArray[np.float64] | None, config: CalibrationConfig
+) -> Evidence:
+    """Of one member; with one power of the reading more than the model has, to tell a bend."""
+    n_terms = config.degree + 1 if config.model == "polynomial" else 2
+    return gather(t_u[None], t_c[None], None if u_c is None else u_c[None], degree=n_terms)
+
+
 def _start(
-    factor: Design, standard: Basis, basis: Basis, rows: Design | None, config: CalibrationConfig
+    readings: Readings, mask: NDArray[np.bool_], basis: Basis, exact: LeastSquares, config: CalibrationConfig
 ) -> NDArray[np.float64] | None:
     """Least squares' parameters: for York's loss, with the references alone uncertain; for Huber's, if delta is left to
     the readings."""
-    if config.loss == "york" and rows is not None:
-        return solve(compress(replace(rows, features=rows.features[..., :2])), basis).params
-    if config.loss == "huber" and config.huber_delta is None and config.model != "mlp":
-        return basis.change_to(standard) @ solve(factor, standard).params
-    return None
+    if config.loss == "york":
+        assert readings.u_c is not None
+        evidence = _evidence(readings.t_u[mask], readings.t_c[mask], readings.u_c[mask], config)
+        exact = solve(evidence, standard_basis(evidence, config))[0]
+    elif config.loss != "huber" or config.huber_delta is not None or config.model == "mlp":
+        return None
+    return basis.change_to(exact.basis) @ exact.params
 
 
 def _rows(readings: Readings, mask: NDArray[np.bool_], basis: Basis, variance: float) -> Design:
@@ -237,8 +227,22 @@ def _rows(readings: Readings, mask: NDArray[np.bool_], basis: Basis, variance: f
     rows = design_of(basis.features(t_u), t_c, root_weights)
     if readings.u_u is None:
         return rows
-    ratio = torch.from_numpy(abs(basis.scaling.factor) * readings.u_u[mask] / readings.u_c[mask])
-    return replace(rows, features=torch.cat([rows.features, ratio[None, :, None]], dim=-1))
+    ratio = abs(basis.scaling.factor) * readings.u_u[mask] / readings.u_c[mask]
+    return replace(rows, features=np.concatenate([rows.features, ratio[None, :, None]], axis=-1))
+
+
+def _compressed_rows(
+    readings: Readings, mask: NDArray[np.bool_], basis: Basis, variance: float, config: CalibrationConfig
+) -> Design:
+    """The readings of the mask, compressed, weighted as in `Problem.root_weights`."""
+    evidence = _evidence(
+        readings.t_u[mask], readings.t_c[mask], None if readings.u_c is None else readings.u_c[mask], config
+    )
+    design = compressed(evidence, basis)
+    if readings.u_c is None:
+        return design
+    weight = math.sqrt(variance / float(evidence.variance[0]))
+    return Design(weight * design.features, weight * design.targets, design.n_readings)
 
 
 def _refuse_too_few(t_u: NDArray[np.float64], readings: Readings, config: CalibrationConfig) -> None:

@@ -9,18 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import ScalingConfig
+from tempfit.exact.evidence import Evidence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scaling:
-    """`t_un = factor * (t_u - center)`; the center is taken off first, so large readings keep their digits."""
+    """`t_un = factor * (t_u - center)`; the center is taken off first, so large readings keep their digits.
 
-    factor: float = 1.0
-    center: float = 0.0
+    factor, center: numbers, or (members,) of several scalings at once.
+    """
+
+    factor: Any = 1.0
+    center: Any = 0.0
 
     def apply(self, t_u: NDArray[Any]) -> NDArray[Any]:
-        """Readings in raw units to scaled ones, any shape."""
-        return self.factor * (t_u - self.center)
+        """Readings in raw units to scaled ones: any shape, or (members, …) for several scalings."""
+        return along(self.factor, t_u) * (t_u - along(self.center, t_u))
 
     def after(self, first: Scaling) -> Scaling:
         """The scaling that takes readings scaled by `first` to readings scaled by this one.
@@ -29,25 +33,31 @@ class Scaling:
         """
         return Scaling(self.factor / first.factor, first.factor * (self.center - first.center))
 
+    def __getitem__(self, member: int) -> Scaling:
+        return Scaling(float(self.factor[member]), float(self.center[member]))
 
-def fit_scaling(t_u: NDArray[Any], config: ScalingConfig, root_weights: NDArray[Any] | None = None) -> Scaling:
-    """The scaling that `config` asks for, from the readings (rows,) in raw units.
+
+def along(values: Any, array: NDArray[Any]) -> Any:
+    """A number as it is; (members,) with as many axes behind it as it takes to meet an array (members, …)."""
+    return values if np.ndim(values) == 0 else np.expand_dims(values, tuple(range(1, array.ndim)))
+
+
+def fit_scaling(evidence: Evidence, config: ScalingConfig) -> Scaling:
+    """The scaling of every member that `config` asks for.
 
     `standardize` divides by the population standard deviation (divisor n, as scikit-learn's StandardScaler),
     which makes the Hessian of a line's mean squared error exactly 2 times the identity; both mean and deviation are
-    weighted where the readings are, by the squares of root_weights (rows,).
+    weighted where the readings are.
     """
+    ones = np.ones(evidence.members)
     match config.scaling:
         case "none":
-            return Scaling()
+            return Scaling(ones, 0 * ones)
         case "factor":
-            return Scaling(factor=config.factor)
-        case "standardize" if root_weights is not None:
-            weights = root_weights**2
-            center = float(np.average(t_u, weights=weights))
-            return Scaling(factor=1.0 / float(np.sqrt(np.average((t_u - center) ** 2, weights=weights))), center=center)
+            return Scaling(config.factor * ones, 0 * ones)
         case "standardize":
-            return Scaling(factor=1.0 / float(t_u.std()), center=float(t_u.mean()))
+            constant, mean, deviation = (evidence.factor[:, i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
+            center = evidence.center + evidence.scale * (mean / constant)
+            return Scaling(constant / deviation / evidence.scale, center)
         case "minmax":
-            low, high = float(t_u.min()), float(t_u.max())
-            return Scaling(factor=1.0 / (high - low), center=low)
+            return Scaling(1 / (evidence.high - evidence.low), evidence.low)

@@ -10,12 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from tempfit.config import ScalingConfig
 from tempfit.errors import ReadingsError
-from tempfit.exact.scaling import fit_scaling
 
 MOST_ITERATIONS = 10_000
 CONVERGED = 1e-14  # of the slope, or of the scatter of the references about their mean
@@ -42,26 +39,23 @@ def adjust(
     All (rows,), float64: readings and references, and their standard uncertainties, u_c above 0.
     Raises ReadingsError where the iteration does not end, as when the uncertainties are as large as the range.
     """
-    scaling = fit_scaling(t_u, ScalingConfig())
-    x, y = torch.from_numpy(scaling.apply(t_u)), torch.from_numpy(t_c - t_c.mean())
-    x_variance, y_variance = torch.from_numpy((scaling.factor * u_u) ** 2), torch.from_numpy(u_c**2)
-    slope = torch.zeros((), dtype=torch.float64)  # the first step makes it the weighted line's
-    for _ in range(MOST_ITERATIONS):
-        weight = 1 / (y_variance + slope**2 * x_variance)
-        from_mean = x - (weight * x).sum() / weight.sum()
-        rise = y - (weight * y).sum() / weight.sum()
-        beta = weight * (from_mean * y_variance + slope * rise * x_variance)
-        before, slope = slope, (weight * beta * rise).sum() / (weight * beta * from_mean).sum()
-        if not (slope - before).abs() > CONVERGED * (slope.abs() + y.std()):
-            break
-    if not slope.isfinite() or (slope - before).abs() > CONVERGED * (slope.abs() + y.std()):
+    factor = 1 / t_u.std()
+    x, y = factor * (t_u - t_u.mean()), t_c - t_c.mean()
+    x_variance, y_variance, scatter = np.square(factor * u_u), np.square(u_c), y.std(ddof=1)
+    slope = np.float64(0.0)  # the first step makes it the weighted line's
+    with np.errstate(all="ignore"):
+        for _ in range(MOST_ITERATIONS):
+            weight = 1 / (y_variance + slope**2 * x_variance)
+            from_mean = x - (weight * x).sum() / weight.sum()
+            rise = y - (weight * y).sum() / weight.sum()
+            beta = weight * (from_mean * y_variance + slope * rise * x_variance)
+            before, slope = slope, (weight * beta * rise).sum() / (weight * beta * from_mean).sum()
+            if not abs(slope - before) > CONVERGED * (abs(slope) + scatter):
+                break
+    if not np.isfinite(slope) or abs(slope - before) > CONVERGED * (abs(slope) + scatter):
         raise ReadingsError(
             "the fit with both axes uncertain does not converge: the uncertainties (u_c, u_u) are too large for the "
             'range of the readings; correct them, or ignore the readings\' by `u_u="none"`'
         )
-    moved = (beta - from_mean).numpy()  # along x, in scaled units
-    return Adjusted(
-        t_u=t_u + moved / scaling.factor,
-        t_c=t_c + float(slope) * moved,
-        variance=(1 / weight).numpy(),
-    )
+    moved = beta - from_mean  # along x, in scaled units
+    return Adjusted(t_u=t_u + moved / factor, t_c=t_c + slope * moved, variance=1 / weight)

@@ -147,7 +147,7 @@ def draw_path(calibration: Calibration) -> Figure:
     margin = 0.12 * np.maximum(high - low, 1e-3 * (1 + np.abs(high).max()))
     low, high = low - margin, high + margin
     w, b = np.meshgrid(np.linspace(low[0], high[0], 200), np.linspace(low[1], high[1], 200))
-    loss = _squared_loss(design.features[0].numpy(), design.targets[0].numpy(), w, b) / calibration.exact.n
+    loss = _squared_loss(design.features[0], design.targets[0], w, b) / calibration.exact.n
     levels = np.unique(np.geomspace(max(loss.min(), loss.max() * 1e-9, 1e-300), max(loss.max(), 1e-290), 16))
     axes.contour(w, b, loss, levels=levels, cmap="Blues_r", linewidths=0.8)
 
@@ -173,7 +173,7 @@ def _draw_explosion(calibration: Calibration, optimum: NDArray[np.float64]) -> F
     ends = [SPAN * max(float(np.abs(away[:, k]).max()), linear[k]) for k in (0, 1)]
     sides = [_symmetric_log(linear[k], ends[k]) for k in (0, 1)]
     w, b = np.meshgrid(*sides)
-    features, targets = design.features[0].numpy(), design.targets[0].numpy()
+    features, targets = design.features[0], design.targets[0]
     loss = _squared_loss(features, targets, optimum[0] + w, optimum[1] + b) / calibration.exact.n
     levels = np.unique(np.geomspace(max(float(loss.min()), LEAST), max(float(loss.max()), 2 * LEAST), 16))
     axes.contour(w, b, loss, levels=levels, cmap="Blues_r", linewidths=0.8)

@@ -8,12 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from tempfit.config import MOST_EPOCHS
 from tempfit.descent.history import log_spaced
 from tempfit.plots.canvas import COLOURS, GREY, label_log_axis, make_canvas
 from tempfit.studies.outlook import Outlook, Prospect
 from tempfit.wording import format_rate
 
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 10_000_000  # that the axis shows; n_epochs allows no more
+FEWEST_EPOCHS = 10  # that the axis shows
 LINE_POINTS, RINGS = 600, 24  # of a foretold curve; of a real one, sparse enough to see the line between them
 HEADROOM = 1e3  # times the start of those that do not explode: an explosion shown whole would squash them
 DEPTH = 1e-20  # of the lowest start: what is lower is the rounding of a perfect fit

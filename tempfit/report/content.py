@@ -14,7 +14,7 @@ from pathlib import PurePath
 import numpy as np
 from markupsafe import Markup
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.exact.curve import Curve
 from tempfit.report.fields import Fields
 from tempfit.report.figures import Picture, draw_pictures

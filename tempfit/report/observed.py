@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tempfit.calibration.record import CALIBRATION_FILE, RESIDUALS_FILE
+from tempfit.calibration.filed import CALIBRATION_FILE, RESIDUALS_FILE
 from tempfit.errors import RunsError
 
 

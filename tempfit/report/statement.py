@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.exact.curve import Curve
 from tempfit.report.tables import T_0, T_C, T_U, names, smallest_place
 from tempfit.report.units import Units, with_unit

@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.exact.curve import Curve
 from tempfit.report.observed import Observed
 from tempfit.report.units import Units, unit_of

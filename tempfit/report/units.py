@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.config import ReadingsConfig
 from tempfit.report.text import short
 from tempfit.rounding import NO_BREAK, SUPERSCRIPTS

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.exact.curve import Curve
 from tempfit.words import Outcome, Status
 

@@ -8,16 +8,17 @@ from typing import Any, get_args
 
 import numpy as np
 
-from tempfit.calibration.record import finite
+from tempfit.calibration.json_values import finite
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig, ScalingConfig
 from tempfit.descent.advice import NETWORK_ADVICE
-from tempfit.descent.batches import fit_problems
-from tempfit.descent.forecast import Forecast, make_forecast
+from tempfit.descent.batches import fit_setups
+from tempfit.descent.forecast import Forecast
 from tempfit.descent.history import Fit
 from tempfit.descent.loss_curve import LossCurve
+from tempfit.descent.setup import Setup, normalize
 from tempfit.errors import SettingsError
-from tempfit.exact.problem import Problem, normalize, settle
+from tempfit.exact.problem import settle
 from tempfit.readings.paired import Readings
 from tempfit.wording import count
 
@@ -28,13 +29,19 @@ SCALINGS: tuple[str, ...] = get_args(ScalingConfig.model_fields["scaling"].annot
 class Prospect:
     """What the learning rate does under one scaling.
 
-    config: as chosen, but for the scaling. fit: what really happened; None where nothing was trained.
+    setup: with the config as chosen, but for the scaling. fit: what really happened; None where nothing was trained.
     """
 
-    config: CalibrationConfig
-    problem: Problem
-    forecast: Forecast
+    setup: Setup
     fit: Fit | None = None
+
+    @property
+    def config(self) -> CalibrationConfig:
+        return self.setup.config
+
+    @property
+    def forecast(self) -> Forecast:
+        return self.setup.forecast
 
     @property
     def epochs_taken(self) -> int | None:
@@ -126,7 +133,7 @@ class Outlook:
     @property
     def lowest_loss(self) -> float | None:
         """The mean squared error of exact least squares; None for Huber's loss, whose lowest is not known."""
-        return self.chosen.problem.exact.loss if self.config.loss != "huber" else None
+        return self.chosen.setup.problem.exact.loss if self.config.loss != "huber" else None
 
     def as_dict(self) -> dict[str, Any]:
         """The outlook as JSON values: finite numbers, or None where there is none."""
@@ -138,7 +145,6 @@ class Outlook:
             "lowest_loss": self.lowest_loss,
             "scalings": {prospect.config.scaling: prospect.as_dict() for prospect in self.prospects},
             "data": {
-                "thermometer": self.readings.thermometer,
                 "source": self.readings.source,
                 "sha256": self.readings.sha256,
                 "n_dropped": self.readings.n_dropped,
@@ -152,22 +158,22 @@ class Outlook:
 def make_outlook(readings: Readings, config: CalibrationConfig, *, train: bool = False) -> Outlook:
     """Forecast what the settings do under every scaling; with `train`, also train all of them as one batch.
 
-    Raises SettingsError for a network, which has no forecast, and as `normalize`, `make_forecast` and `fit_problems`
+    Raises SettingsError for a network, which has no forecast, and as `normalize`, `make_forecast` and `fit_setups`
     do under any of the scalings; ReadingsError as `normalize` does.
     """
     if config.model == "mlp":
         raise SettingsError(f"model: nothing to forecast for mlp: {NETWORK_ADVICE}")
     refuse_idle(config)
-    config = settle(readings, config)
     prospects = []
     for scaling in SCALINGS:
         scaled = config.model_copy(update={"scaling": scaling, "folds": 0})  # folds judge; here nothing is judged
-        problem = normalize(readings, scaled)
-        prospects.append(Prospect(scaled, problem, make_forecast(problem.design, scaled)))
+        setup = normalize(readings, scaled)
+        _ = setup.forecast  # raises before anything is trained
+        prospects.append(Prospect(setup))
     if train:
-        trained = fit_problems([p.problem for p in prospects], [p.config for p in prospects])
+        trained = fit_setups([prospect.setup for prospect in prospects])
         prospects = [replace(p, fit=result.fit) for p, result in zip(prospects, trained, strict=True)]
-    return Outlook(readings, config, prospects)
+    return Outlook(readings, settle(readings, config), prospects)
 
 
 def _close(epoch: int) -> str:

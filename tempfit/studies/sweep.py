@@ -14,13 +14,14 @@ import numpy as np
 from tempfit.calibration.calibration import Calibration, judge
 from tempfit.calibration.checks import check_readings
 from tempfit.calibration.explain import why
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import fit_problems
-from tempfit.descent.forecast import Forecast, make_forecast
+from tempfit.descent.batches import fit_setups
 from tempfit.descent.history import OnEpochs
 from tempfit.descent.loop import check_start
+from tempfit.descent.setup import Setup
 from tempfit.errors import InputError, SettingsError
-from tempfit.exact.problem import Problem, normalize, problem_key, settle
+from tempfit.exact.problem import Problem, pose, problem_key, settle
 from tempfit.readings.paired import Readings
 from tempfit.studies.grid import Axis, Grid, Trial
 from tempfit.studies.ranking import Merit, Ranking, loss_kind, rank, rounding_of
@@ -32,11 +33,11 @@ STATES = 100  # of each member's history: what a chart of hundreds of curves can
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A grid of which every trial can be tried on the readings, and the problem of each."""
+    """A grid of which every trial can be tried on the readings, and the setup of each."""
 
     readings: Readings
     grid: Grid
-    problems: tuple[Problem, ...]
+    setups: tuple[Setup, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +147,7 @@ def plan_sweep(readings: Readings, grid: Grid) -> Plan:
     Raises the first reason (a ReadingsError or SettingsError) when none is left.
     """
     problems: dict[str, Problem | InputError] = {}
-    trials: list[tuple[Trial, Problem]] = []
+    trials: list[tuple[Trial, Setup]] = []
     left_out, first = list(grid.left_out), None
     for trial in grid.trials:
         key = problem_key(trial.config)
@@ -158,22 +159,23 @@ def plan_sweep(readings: Readings, grid: Grid) -> Plan:
             if any(trial.name == other.name for other, _ in trials):  # squared and york are one here
                 continue
             if key not in problems:
-                problems[key] = normalize(readings, trial.config)
+                problems[key] = pose(readings, trial.config)
             problem = problems[key]
             if isinstance(problem, InputError):
                 raise problem
-            check_start(problem.rows, problem.start_config(trial.config))
+            setup = Setup(problem, trial.config)
+            check_start(setup.rows, setup.training)
         except InputError as error:
             problems.setdefault(key, error)
             first = first or error
             left_out.append((trial.name, str(error)))
         else:
-            trials.append((trial, problem))
+            trials.append((trial, setup))
     if not trials:
         raise first or SettingsError("the grid has no trials")
     axes = tuple(_settle_axis(axis, readings) for axis in grid.axes)
     kept = replace(grid, axes=axes, trials=tuple(trial for trial, _ in trials), left_out=tuple(left_out))
-    return Plan(readings, kept, tuple(problem for _, problem in trials))
+    return Plan(readings, kept, tuple(setup for _, setup in trials))
 
 
 def _settle_axis(axis: Axis, readings: Readings) -> Axis:
@@ -188,28 +190,30 @@ def run_sweep(plan: Plan, on_epochs: OnEpochs | None = None) -> Sweep:
 
     on_epochs sees members by their number among the trials, and behind them the folds that validate them.
     """
-    readings, trials = plan.readings, plan.grid.trials
-    trained = fit_problems(plan.problems, [trial.config for trial in trials], on_epochs, keep=STATES)
-    forecasts = _forecasts(plan)
-    lines = {id(p): p for p, trial in zip(plan.problems, trials, strict=True) if trial.config.model != "mlp"}
-    checks = {key: check_readings(readings, problem) for key, problem in lines.items()}
-    members = zip(trials, plan.problems, forecasts, trained, strict=True)
-    judged = [Member(t, judge(readings, t.config, p, f, r, checks.get(id(p)))) for t, p, f, r in members]
-    return Sweep(readings, plan.grid, tuple(judged))
+    setups = _with_curvatures(plan.setups)
+    trained = fit_setups(setups, on_epochs, keep=STATES)
+    lines = {id(setup.problem): setup.problem for setup in setups if setup.config.model != "mlp"}
+    checks = {key: check_readings(plan.readings, problem) for key, problem in lines.items()}
+    members = [
+        Member(trial, judge(plan.readings, setup, result, checks.get(id(setup.problem))))
+        for trial, setup, result in zip(plan.grid.trials, setups, trained, strict=True)
+    ]
+    return Sweep(plan.readings, plan.grid, tuple(members))
 
 
-def _forecasts(plan: Plan) -> list[Forecast]:
-    """The forecast of every trial; the curvature of a network is found once for all learning rates."""
+def _with_curvatures(setups: Sequence[Setup]) -> list[Setup]:
+    """The setups, those of networks with the curvature where training starts: found once for all learning rates."""
     curvatures: dict[tuple[Any, ...], float] = {}
-    forecasts = []
-    for trial, problem in zip(plan.grid.trials, plan.problems, strict=True):
-        config = trial.config
-        key = id(problem), config.seed, config.hidden, config.activation, config.loss, config.huber_delta
-        forecast = make_forecast(problem.design, problem.start_config(config), curvature=curvatures.get(key))
+    told = []
+    for setup in setups:
+        config = setup.config
         if config.model == "mlp":
-            curvatures[key] = float(forecast.eigenvalues[-1]) - 2 * config.l2
-        forecasts.append(forecast)
-    return forecasts
+            key = id(setup.problem), config.seed, config.hidden, config.activation, config.loss, config.huber_delta
+            if key not in curvatures:
+                curvatures[key] = float(setup.forecast.eigenvalues[-1]) - 2 * config.l2
+            setup = replace(setup, curvature=curvatures[key])
+        told.append(setup)
+    return told
 
 
 def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
@@ -219,7 +223,7 @@ def varied_settings(configs: Sequence[CalibrationConfig]) -> list[str]:
 
 
 def _describe(member: Member, varied: Sequence[str]) -> dict[str, Any]:
-    result = member.calibration.as_dict()
+    result = record_of(member.calibration).as_dict()
     kept = ("outcome", "status", "loss", "rmse", "close_at", "n_epochs", "diverged_at", "w", "b", "coefficients")
     return {
         "name": member.name,

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,8 @@ from types import FrameType
 STOPS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 1.7  # seconds from a signal to the end of the process, whatever it hangs in; a written database is waited for
 LAST_GRACE = 3.5  # seconds from a second signal to the end, whatever is being written
+
+Handler = Callable[[int, FrameType | None], None]
 
 _received: list[int] = []  # by the `stoppable` that is open
 _open: list[bool] = []  # whether there is one
@@ -38,7 +40,7 @@ def stoppable() -> Iterator[None]:
 
     _open.append(True)
     try:
-        with _handled(stop), _none_lost():
+        with handled(stop), _none_lost():
             yield
     except Exception:
         raise_if_stopped()
@@ -58,7 +60,7 @@ def uninterrupted() -> Iterator[None]:
     raise_if_stopped()
     held: list[int] = []
     try:
-        with _handled(lambda signum, frame: held.append(signum)), _database_written(True):
+        with handled(lambda signum, frame: held.append(signum)), _database_written(True):
             yield
     finally:
         if held:  # whatever else went wrong: who presses Ctrl-C wants no retries
@@ -70,8 +72,24 @@ def uninterrupted() -> Iterator[None]:
 @contextmanager
 def deaf(*, writing: bool) -> Iterator[None]:
     """Hear neither signal: for the last words of a run, which are said because of one; writing: into a database."""
-    with _handled(lambda signum, frame: None), _database_written(writing):
+    with handled(lambda signum, frame: None), _database_written(writing):
         yield
+
+
+@contextmanager
+def handled(handler: Handler, signals: Sequence[signal.Signals] = STOPS) -> Iterator[None]:
+    """Let `handler` take the signals inside, but for those that the process was told to ignore."""
+    if threading.current_thread() is not threading.main_thread():  # no handler can be set there, nor is one needed
+        yield
+        return
+    # What the process was told to ignore stays ignored: Ctrl-C, for a job that a shell started in the background.
+    heard = [signum for signum in signals if signal.getsignal(signum) is not signal.SIG_IGN]
+    previous = {signum: signal.signal(signum, handler) for signum in heard}
+    try:
+        yield
+    finally:
+        for signum, before in previous.items():
+            signal.signal(signum, before)
 
 
 def end_in_time() -> None:
@@ -126,21 +144,6 @@ def _stop(signum: int, frame: FrameType | None) -> None:
 
 def _raise(signum: int) -> None:
     raise KeyboardInterrupt if signum == signal.SIGINT else SystemExit(128 + signum)
-
-
-@contextmanager
-def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # no handler can be set there, nor is one needed
-        yield
-        return
-    # What the process was told to ignore stays ignored: Ctrl-C, for a job that a shell started in the background.
-    heard = [signum for signum in STOPS if signal.getsignal(signum) is not signal.SIG_IGN]
-    previous = {signum: signal.signal(signum, handler) for signum in heard}
-    try:
-        yield
-    finally:
-        for signum, before in previous.items():
-            signal.signal(signum, before)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ fails.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,22 +17,27 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from mlflow.entities import Run as MlflowRun
-from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
-from tempfit.calibration.record import CALIBRATION_FILE, Record, as_record
+from tempfit.calibration.filed import CALIBRATION_FILE, Record, as_record
 from tempfit.errors import RunsError
 from tempfit.studies.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.tracking.failures import told_as
-from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
+from tempfit.tracking.search import (
+    NEWEST_FIRST,
+    OLDEST_FIRST,
+    experiment_ids,
+    find_run,
+    get_run,
+    is_sweep,
+    place_of,
+    search_runs,
+)
+from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, PARENT_TAG, Store
 from tempfit.words import Status
 
 OF_NO_SWEEP = f"tags.`{PARENT_TAG}` IS NULL"
 CALIBRATIONS = "attributes.status = 'FINISHED' AND tags.data_sha256 != ''"
-NEWEST_FIRST, OLDEST_FIRST = "attributes.start_time DESC", "attributes.start_time ASC"
-PAGE = 1000  # runs in one answer
-MOST_NAMED = 5  # candidates that a message lists
 
 
 def find_runs(store: Store, names: Sequence[str], experiment: str | None) -> list[RecordedRun]:
@@ -42,15 +46,15 @@ def find_runs(store: Store, names: Sequence[str], experiment: str | None) -> lis
     experiment: where to look; None for everywhere.
     """
     with _service(store):
-        experiments = _experiment_ids(store, experiment)
-        found = {run.info.run_id: run for run in (_find(store, name, experiments) for name in names)}
+        experiments = experiment_ids(store, experiment)
+        found = {run.info.run_id: run for run in (find_run(store, name, experiments) for name in names)}
         for run in found.values():
-            if _is_sweep(run):
+            if is_sweep(run):
                 start = run.info.run_id[:SHORT_ID]
                 raise RunsError(f"run {start} is a sweep: `tempfit compare --sweep {start}` compares what it tried")
         if len(found) < 2:
             raise RunsError("one run has nothing to be compared with: name another, or leave it out for the last 5")
-        return _record(store, list(found.values()))
+        return _recorded_runs(store, list(found.values()))
 
 
 def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
@@ -60,11 +64,11 @@ def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
     """
     with _service(store):
         matching = f"{CALIBRATIONS} AND {OF_NO_SWEEP}"
-        found = list(islice(_search(store, _experiment_ids(store, experiment), matching, NEWEST_FIRST), n))
+        found = list(islice(search_runs(store, experiment_ids(store, experiment), matching, NEWEST_FIRST), n))
         if len(found) < 2:
             raise _too_few(len(found), f"experiment {experiment!r}")
-        recorded = zip(found, _record(store, found), strict=True)
-        return [_stand_for_sweep(store, run, it) if _is_sweep(run) else it for run, it in recorded]
+        recorded = zip(found, _recorded_runs(store, found), strict=True)
+        return [_stand_for_sweep(store, run, it) if is_sweep(run) else it for run, it in recorded]
 
 
 def _stand_for_sweep(store: Store, sweep: MlflowRun, recorded: RecordedRun) -> RecordedRun:
@@ -73,9 +77,9 @@ def _stand_for_sweep(store: Store, sweep: MlflowRun, recorded: RecordedRun) -> R
     what = RecordedSweep(
         sweep.info.run_id, sweep.info.run_name, int(metrics.get("n_members", 0)), int(metrics.get("n_failed", 0))
     )
-    best = _get(store, run_id) if run_id is not None else None
+    best = get_run(store, run_id) if run_id is not None else None
     if best is not None:
-        return replace(_recorded(best, recorded.data), sweep=what)
+        return replace(_recorded_run(best, recorded.data), sweep=what)
     varied = {name.removeprefix(AXIS_PARAM): value for name, value in recorded.params.items()}
     return replace(recorded, params=varied, tags={**recorded.tags, FAILED_TAG: "true"}, sweep=what)
 
@@ -88,7 +92,7 @@ def runs_on_newest_data(store: Store, experiment: str) -> list[RecordedRun]:
             raise _too_few(0, f"experiment {experiment!r}")
         sha256 = newest.data.tags["data_sha256"]
         same_data = f"{CALIBRATIONS} AND tags.data_sha256 = '{sha256}' AND tags.status != '{Status.DIVERGED}'"
-        recorded = _record(store, list(_calibrations(store, experiment, same_data, OLDEST_FIRST)))
+        recorded = _recorded_runs(store, list(_calibrations(store, experiment, same_data, OLDEST_FIRST)))
         # Not asked of MLflow, whose filters find no run without the tag `outcome` that they compare.
         found = [run for run in recorded if not run.diverged and run.metric("rmse") is not None]
         if len(found) < 2:
@@ -100,14 +104,14 @@ def runs_on_newest_data(store: Store, experiment: str) -> list[RecordedRun]:
 def sweep_runs(store: Store, name: str, experiment: str | None) -> list[RecordedRun]:
     """What the sweep tried whose run is named as in `find_runs`, in the order tried."""
     with _service(store):
-        sweep = _find(store, name, _experiment_ids(store, experiment))
-        if not _is_sweep(sweep):
+        sweep = find_run(store, name, experiment_ids(store, experiment))
+        if not is_sweep(sweep):
             raise RunsError(f"run {sweep.info.run_id[:SHORT_ID]} is not a sweep: name it without `sweep`")
         children = f"tags.`{PARENT_TAG}` = '{sweep.info.run_id}'"
-        found = list(_search(store, [sweep.info.experiment_id], children, OLDEST_FIRST))
+        found = list(search_runs(store, [sweep.info.experiment_id], children, OLDEST_FIRST))
         if len(found) < 2:
             raise RunsError(f"sweep {name}: {len(found) or 'no'} {_plural(len(found))} recorded, nothing to compare")
-        return _record(store, found)
+        return _recorded_runs(store, found)
 
 
 def load_loss_curves(store: Store, runs: Sequence[RecordedRun]) -> dict[str, RecordedLoss]:
@@ -127,8 +131,8 @@ def load_record(store: Store, name: str) -> Record:
         if name.startswith("models:/"):
             run = _run_of_model(store, name)
         else:
-            run = _find(store, name, _experiment_ids(store, None))
-        if _is_sweep(run):
+            run = find_run(store, name, experiment_ids(store, None))
+        if is_sweep(run):
             start = run.info.run_id[:SHORT_ID]
             raise RunsError(f"run {start} is a sweep; `tempfit compare --sweep {start}` names its runs")
         content = _artifact(store, run.info.run_id, CALIBRATION_FILE)
@@ -177,76 +181,16 @@ def _run_of_model(store: Store, uri: str) -> MlflowRun:
         else:
             run_id = store.client.get_logged_model(name).source_run_id
     except MlflowException as error:
-        raise RunsError(f"{_place(store)}: no model {uri!r}: {str(error).partition(chr(10))[0]}") from None
-    run = _get(store, run_id) if run_id else None
+        raise RunsError(f"{place_of(store)}: no model {uri!r}: {str(error).partition(chr(10))[0]}") from None
+    run = get_run(store, run_id) if run_id else None
     if run is None:
-        raise RunsError(f"{_place(store)}: the run that model {uri!r} came from is not here; name a run")
+        raise RunsError(f"{place_of(store)}: the run that model {uri!r} came from is not here; name a run")
     return run
-
-
-def _find(store: Store, name: str, experiments: list[str]) -> MlflowRun:
-    """The one run that has this id, start of an id, or name. Raises RunsError when there is none, or several."""
-    if re.fullmatch(r"[0-9a-f]{32}", name):
-        found = [run for run in [_get(store, name)] if run is not None and run.info.experiment_id in experiments]
-    else:
-        pattern = name.replace("'", "_")  # MLflow's filters have no escape: any one character there, then look closer
-        found = [
-            run
-            for run in _search(store, experiments, f"attributes.run_name LIKE '{pattern}'", NEWEST_FIRST)
-            if run.info.run_name == name
-        ]
-        if re.fullmatch(r"[0-9a-f]{4,31}", name):
-            found += _search(store, experiments, f"attributes.run_id LIKE '{name}%'", NEWEST_FIRST)
-    if not found:
-        raise RunsError(
-            f"{_place(store)}: no run {name!r}: give an id, the first 4 digits of it or more, or the exact name "
-            "(`tempfit compare` shows the last 5)"
-        )
-    if len(found) > 1:
-        ids = ", ".join(run.info.run_id for run in found[:MOST_NAMED])
-        more = ", …" if len(found) > MOST_NAMED else ""
-        raise RunsError(f"{name!r} may be any of {len(found)} runs: say which by its id ({ids}{more})")
-    return found[0]
-
-
-def _get(store: Store, run_id: str) -> MlflowRun | None:
-    try:
-        run = store.client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            return None
-        raise
-    return run if run.info.lifecycle_stage == "active" else None
 
 
 def _calibrations(store: Store, experiment: str, matching: str, order: str) -> Iterator[MlflowRun]:
     """Runs of calibrations, without the runs that hold a sweep together."""
-    return (run for run in _search(store, _experiment_ids(store, experiment), matching, order) if not _is_sweep(run))
-
-
-def _search(store: Store, experiment_ids: list[str], matching: str, order: str) -> Iterator[MlflowRun]:
-    token: str | None = None
-    while True:
-        page = store.client.search_runs(experiment_ids, matching, ViewType.ACTIVE_ONLY, PAGE, [order], token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _experiment_ids(store: Store, name: str | None) -> list[str]:
-    """Of the experiment named, or of all (None)."""
-    experiments = {experiment.name: experiment.experiment_id for experiment in store.client.search_experiments()}
-    if name is None:
-        return list(experiments.values())
-    if name not in experiments:
-        there = ", ".join(repr(known) for known in sorted(experiments)[:MOST_NAMED])
-        raise RunsError(f"{_place(store)}: no experiment {name!r}: choose another with `experiment` (there: {there})")
-    return [experiments[name]]
-
-
-def _is_sweep(run: MlflowRun) -> bool:
-    return run.data.tags.get(KIND_TAG) == SWEEP
+    return (run for run in search_runs(store, experiment_ids(store, experiment), matching, order) if not is_sweep(run))
 
 
 def _too_few(n: int, place: str) -> RunsError:
@@ -256,28 +200,24 @@ def _too_few(n: int, place: str) -> RunsError:
     )
 
 
-def _place(store: Store) -> str:
-    return store.uri if store.is_server else str(store.folder)
-
-
 def _plural(n: int) -> str:
     return "run" if n == 1 else "runs"
 
 
-def _record(store: Store, runs: Sequence[MlflowRun]) -> list[RecordedRun]:
+def _recorded_runs(store: Store, runs: Sequence[MlflowRun]) -> list[RecordedRun]:
     of_parents: dict[str, RecordedData | None] = {}
     recorded = []
     for run in runs:
-        tags, data = run.data.tags, _data(run)
+        tags, data = run.data.tags, data_of(run)
         if data is None and PARENT_TAG in tags:  # what a sweep tries has the data of the sweep
             if tags[PARENT_TAG] not in of_parents:
-                of_parents[tags[PARENT_TAG]] = _data(_get(store, tags[PARENT_TAG]))
+                of_parents[tags[PARENT_TAG]] = data_of(get_run(store, tags[PARENT_TAG]))
             data = of_parents[tags[PARENT_TAG]]
-        recorded.append(_recorded(run, data))
+        recorded.append(_recorded_run(run, data))
     return recorded
 
 
-def _recorded(run: MlflowRun, data: RecordedData | None) -> RecordedRun:
+def _recorded_run(run: MlflowRun, data: RecordedData | None) -> RecordedRun:
     state = run.info.status.lower()
     return RecordedRun(
         run_id=run.info.run_id,
@@ -291,7 +231,8 @@ def _recorded(run: MlflowRun, data: RecordedData | None) -> RecordedRun:
     )
 
 
-def _data(run: MlflowRun | None) -> RecordedData | None:
+def data_of(run: MlflowRun | None) -> RecordedData | None:
+    """What data the run is of; None where it was recorded without any."""
     if run is None or run.inputs is None or not run.inputs.dataset_inputs:
         return None
     dataset = run.inputs.dataset_inputs[0].dataset

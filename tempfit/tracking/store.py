@@ -1,29 +1,16 @@
-"""Where runs are kept: a folder of its own (SQLite and files), or the server that MLFLOW_TRACKING_URI names.
-
-The database is made once, under a lock, and moved to its place when it is whole: several processes that meet a missing
-database would otherwise leave it broken for good. MLflow stores artifact locations absolute; a folder that was moved is
-noticed and its locations are put right.
-"""
+"""Where runs are kept: a folder of its own (SQLite and files), or the server that MLFLOW_TRACKING_URI names."""
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
 import os
-import shutil
 import socket
-import sqlite3
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import RunStatus
 from mlflow.exceptions import MlflowException
@@ -32,19 +19,13 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from tempfit.errors import RunsError, ServiceError, SettingsError
 from tempfit.system import leases
 from tempfit.system.interrupts import uninterrupted
+from tempfit.tracking.database import connect, database_to_read, database_uri, ensure_database, make_folder, refuse_path
 from tempfit.tracking.failures import be_brief, told_as
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
 KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
 BEST_TAG, AXIS_PARAM = "best_run", "grid."  # of a sweep: the best of what it tried; before the name of what was varied
 SERVER_PATIENCE = 5  # seconds until a tracking server must accept a connection
-ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
 
 
 @dataclass(frozen=True)
@@ -100,11 +81,6 @@ class Ending:
             return cls()
 
 
-def database_uri(folder: Path) -> str:
-    """SQLAlchemy's address of the database in `folder`."""
-    return f"sqlite:///{(folder / 'mlflow.db').resolve()}"
-
-
 def open_store(folder: Path) -> Store:
     """Open the store in `folder`, or the server that MLFLOW_TRACKING_URI names; make and mend it as needed.
 
@@ -114,11 +90,11 @@ def open_store(folder: Path) -> Store:
     folder = folder.resolve()
     uri = _configured_uri(folder)
     if uri is None:
-        _refuse_path(folder)
-        _make_folder(folder)
+        refuse_path(folder)
+        make_folder(folder)
         with told_as(f"cannot open the runs at {database_uri(folder)}"):
-            _ensure_database(folder)
-            store = Store(_client(database_uri(folder)), database_uri(folder), folder, folder / "artifacts")
+            ensure_database(folder)
+            store = Store(connect(database_uri(folder)), database_uri(folder), folder, folder / "artifacts")
     else:
         if uri.startswith("http"):
             _refuse_silent_server(uri)
@@ -149,24 +125,10 @@ def _can_write(path: Path) -> bool:
 
 
 def _open_read_only(folder: Path) -> Store:
-    """The store in a folder that cannot be written; where its paths must be put right, a copy of its database."""
-    database = folder / "mlflow.db"
-    with told_as(f"cannot read the runs at {database_uri(folder)}"):
-        recorded = _recorded_location(folder / "artifacts" / ".location")
-        if recorded and recorded != str(folder):
-            copy = Path(tempfile.mkdtemp(prefix="tempfit-")) / database.name
-            atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
-            shutil.copyfile(database, copy)
-            move_artifact_locations(copy, Path(recorded), folder)
-            database = copy
-        return Store(_client(f"sqlite:///{database}"), database_uri(folder), folder, folder / "artifacts")
-
-
-def _client(uri: str) -> MlflowClient:
-    """MLflow's client of a database here; where that is locked, MLflow would try to open it for minutes."""
-    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"), timeout=SERVER_PATIENCE)) as connection:
-        connection.execute("SELECT count(*) FROM sqlite_master")
-    return MlflowClient(tracking_uri=uri)
+    """The store in a folder that cannot be written."""
+    uri = database_uri(folder)
+    with told_as(f"cannot read the runs at {uri}"):
+        return Store(connect(f"sqlite:///{database_to_read(folder)}"), uri, folder, folder / "artifacts")
 
 
 def without_password(uri: str) -> str:
@@ -192,16 +154,6 @@ def _configured_uri(folder: Path) -> str | None:
     return uri
 
 
-def _refuse_path(folder: Path) -> None:
-    """Raise SettingsError for what cannot stand in an address: artifacts would land elsewhere."""
-    for sign in "%?#":
-        if sign in str(folder):
-            raise SettingsError(
-                f"mlruns: {folder}: MLflow keeps addresses of files, where {sign!r} has a meaning; choose a folder "
-                "without it"
-            )
-
-
 def _refuse_silent_server(uri: str) -> None:
     """Where nothing listens, that is told at once, and before anything is made."""
     address = urlsplit(uri)
@@ -218,14 +170,6 @@ def _refuse_silent_server(uri: str) -> None:
             f"nothing answers at {uri}, which MLFLOW_TRACKING_URI names ({error}): start that server, or unset the "
             "variable"
         ) from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".lock").touch()
-    except OSError as error:
-        raise SettingsError(f"mlruns: {folder} cannot hold runs ({error.strerror}); choose another folder") from None
 
 
 def end_stale_runs(store: Store) -> None:
@@ -252,53 +196,3 @@ def end_run(store: Store, run_id: str, experiment_id: str, ending: Ending) -> No
         if ending.reason is not None:
             store.client.set_tag(each, "error", ending.reason[:5000])
         store.client.set_terminated(each, ending.status, ending.end_time)
-
-
-def _ensure_database(folder: Path) -> None:
-    database, location = folder / "mlflow.db", folder / "artifacts" / ".location"
-    if _recorded_location(location) == str(folder) and database.exists():
-        return
-    with _locked(folder):
-        if not database.exists():
-            _create_database(database)
-        recorded = _recorded_location(location)
-        if recorded and recorded != str(folder):
-            move_artifact_locations(database, Path(recorded), folder)
-        location.parent.mkdir(exist_ok=True)
-        location.write_text(str(folder), encoding="utf-8")
-
-
-def _create_database(database: Path) -> None:
-    """Make the tables under another name first: a database with the right name is a whole one."""
-    unfinished = database.with_suffix(".db.unfinished")
-    unfinished.unlink(missing_ok=True)
-    made = subprocess.run(
-        [sys.executable, "-P", "-m", "mlflow", "db", "upgrade", f"sqlite:///{unfinished}"],
-        capture_output=True,
-        text=True,
-    )
-    if made.returncode:
-        reason = (made.stderr or made.stdout).strip().splitlines() or ["no reason given"]
-        raise ServiceError(f"cannot create {database}: {reason[-1]}")
-    unfinished.replace(database)
-
-
-def move_artifact_locations(database: Path, old: Path, new: Path) -> None:
-    """Rewrite the absolute locations that MLflow stored, after `old` was moved to `new`."""
-    with closing(sqlite3.connect(database)) as connection, connection:
-        for table, column in ARTIFACT_COLUMNS:
-            for prefix, replacement in ((str(old), str(new)), (old.as_uri(), new.as_uri())):
-                connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                    (replacement + "/", len(prefix) + 2, len(prefix) + 1, prefix + "/"),
-                )
-
-
-def _recorded_location(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with FileLock(folder / ".lock", timeout=300):
-        yield

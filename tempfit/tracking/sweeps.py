@@ -16,17 +16,9 @@ from tempfit.config import CalibrationConfig
 from tempfit.studies.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.studies.sweep_table import to_markdown
 from tempfit.tracking.failures import told_as
-from tempfit.tracking.runs import (
-    Run,
-    as_params,
-    as_tags,
-    identity,
-    provenance,
-    result_metrics,
-    result_tags,
-    start_run,
-    versions,
-)
+from tempfit.tracking.provenance import identity, provenance, versions
+from tempfit.tracking.results import result_metrics, result_tags
+from tempfit.tracking.runs import Run, as_params, as_tags, start_run
 from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
 
 MEMBER_TAG = "tempfit.member"  # the member's number: a repeated attempt finds what was written already

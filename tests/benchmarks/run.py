@@ -25,13 +25,13 @@ from rich.console import Console
 from rich.table import Table
 
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig, TrainingConfig
-from tempfit.descent.loop import train
-from tempfit.exact.design import build_design, compress
 from tempfit.readings.paired import Readings
 from tempfit.studies.grid import make_grid
 from tempfit.studies.sweep import plan_sweep, run_sweep
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
+from tests.tools import descend, line_design
 
 SWEEP = ["learning_rate=1e-5..1e-1:64", "scaling=none,factor,minmax,standardize"]
 LIBRARIES = "import torch, mlflow, prefect, pandas, matplotlib"
@@ -63,8 +63,10 @@ def tutorial_loop(n_epochs: int) -> None:
 
 
 def tempfit_loop(t_u: np.ndarray, t_c: np.ndarray) -> Callable[[int], None]:
-    design = compress(build_design(t_u, t_c))
-    return lambda n_epochs: train(design, [TrainingConfig(learning_rate=1e-2, n_epochs=n_epochs, tolerance=0)]) and None
+    design = line_design(t_u, t_c)
+    return lambda n_epochs: (
+        descend(design, [TrainingConfig(learning_rate=1e-2, n_epochs=n_epochs, tolerance=0)]) and None
+    )
 
 
 def alternate(
@@ -125,7 +127,7 @@ def bench_predict(rounds: int, n_rows: int, few_rows: int = 100_000) -> list[tup
     result = calibrate(THERMOMETER)
     with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
         folder = Path(name)
-        (folder / "calibration.json").write_text(json.dumps(result.as_dict()))
+        (folder / "calibration.json").write_text(json.dumps(record_of(result).as_dict()))
         t_u = np.random.default_rng(0).uniform(20, 80, n_rows)
         for file, values in (("many.csv", t_u), ("few.csv", t_u[:few_rows])):
             pyarrow.csv.write_csv(pa.table({"t_u": values}), folder / file)

@@ -18,8 +18,8 @@ STARTED = time.perf_counter()
 IN_THE_FLOW = {  # stage → the function that does it
     "record the start": ("tempfit.tracking.runs", "start_run"),
     "ingest": ("tempfit.readings.paired", "load_readings"),
-    "normalize": ("tempfit.exact.problem", "normalize"),
-    "train": ("tempfit.descent.batches", "fit_problems"),
+    "normalize": ("tempfit.descent.setup", "normalize"),
+    "train": ("tempfit.descent.batches", "fit_setups"),
     "visualize": ("tempfit.plots", "draw_figures"),
     "track": ("tempfit.tracking.runs", "log_calibration"),
     "publish": ("flows.tasks", "publish"),

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 import tempfit
 from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.calibration.checks import Check
+from tempfit.calibration.recording import record_of
 from tempfit.config import TrainingConfig
-from tempfit.descent.loop import train
 from tempfit.errors import ReadingsError
-from tempfit.exact.design import build_design, compress
 from tempfit.report.summary import summary
 from tempfit.words import Outcome, Status, Verdict
 from tests.conftest import T_C, T_U
+from tests.tools import descend, line_design
 
 W, B = 152075 / 283314, -17.304785503010794  # the exact solution (tests/test_tutorial.py)
 
@@ -115,7 +115,7 @@ def test_converged_is_a_residual_that_is_orthogonal_to_every_term():
     tolerance = 1e-3
     for t_u, t_c in ((0.1 * T_U, T_C), (0.1 * T_U, 1e-12 * T_C)):
         config = TrainingConfig(learning_rate=0.03, n_epochs=100_000, tolerance=tolerance)
-        (fit,) = train(compress(build_design(t_u, t_c)), [config])
+        (fit,) = descend(line_design(t_u, t_c), [config])
         columns = np.stack([t_u, np.ones(11)])
 
         def cosines(params, columns=columns, t_c=t_c):
@@ -144,7 +144,7 @@ def test_readings_of_any_size_are_judged(x_unit, y_unit, settings):
     t_c = t_u + 0.03 * rng.normal(size=40)
     plain = calibrate((t_u, t_c), **settings, y_unit="u")
     result = calibrate((x_unit * t_u, y_unit * t_c), **settings, y_unit="u")
-    json.dumps(result.as_dict(), allow_nan=False)
+    json.dumps(record_of(result).as_dict(), allow_nan=False)
     assert [(check.name, check.verdict) for check in result.checks] == [(c.name, c.verdict) for c in plain.checks]
     assert Verdict.NOT_CHECKED not in [check.verdict for check in plain.checks]
     figures = [check.figure for check in result.checks[:-1]]
@@ -190,7 +190,7 @@ def test_a_loss_that_grows_is_diverging(n_epochs):
     assert grown > 1e10
     assert lines["status"].startswith(f"diverging: in {n_epochs} epochs the loss has grown ")
     assert not {"line", "uncertainty", "expanded", "scale", "checks passed", "to exact optimum"} & set(lines)
-    values = result.as_dict()
+    values = record_of(result).as_dict()
     assert (values["curve"], values["uncertainty"], values["scales"], values["usable"]) == (None, None, [], False)
 
 

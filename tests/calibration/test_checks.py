@@ -9,6 +9,7 @@ import scipy.stats
 import tempfit
 from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.quadratic_forms import Ratio
+from tempfit.calibration.recording import record_of
 from tempfit.readings.paired import Readings
 from tempfit.report.summary import summary
 from tempfit.words import Verdict
@@ -35,7 +36,7 @@ def test_a_good_line_passes_all():
     ]  # fmt: skip
     assert {check.verdict for check in result.checks} == {Verdict.PASSES}
     assert result.usable
-    values = result.as_dict()
+    values = record_of(result).as_dict()
     assert values["usable"] is True
     curvature = check(result, "curvature")
     assert values["checks"][1] == {
@@ -364,4 +365,4 @@ def test_two_temperatures_show_no_curvature():
 def test_networks_have_no_line_to_check():
     result = calibrate((T_U, T_C), model="mlp", n_epochs=20)
     assert result.checks == ()
-    assert result.as_dict()["uncertainty"] is None
+    assert record_of(result).as_dict()["uncertainty"] is None

@@ -16,7 +16,8 @@ from tempfit.config import CalibrationConfig
 from tempfit.studies.grid import make_grid
 from tempfit.studies.sweep import plan_sweep, run_sweep
 from tempfit.tracking.queries import last_runs
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tempfit.tracking.sweeps import log_sweep, start_sweep
 from tempfit.tracking.ui import ui_address

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tempfit.config import CalibrationConfig
-from tempfit.descent.forecast import make_forecast
-from tempfit.exact.problem import normalize
+from tempfit.descent.setup import normalize
 from tempfit.readings.paired import as_readings
 from tempfit.studies.outlook import SCALINGS
 from tests.broken_inputs import broken_inputs
@@ -100,7 +99,7 @@ def test_a_printed_best_rate_may_be_typed_in(capsys):
     _, out, _ = run(capsys, "forecast", FILE)
     for scaling, cells in rows(out).items():
         config = CalibrationConfig(scaling=scaling, learning_rate=float(cells[-2]))
-        typed = make_forecast(normalize(as_readings((T_U, T_C), config), config).design, config)
+        typed = normalize(as_readings((T_U, T_C), config), config).forecast
         assert typed.stable
         assert config.learning_rate <= numbers[scaling]["best_learning_rate"] * (1 + 1e-11)
         assert cells[-1] == f"{numbers[scaling]['best_epochs_needed']:,}"

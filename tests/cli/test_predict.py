@@ -21,6 +21,7 @@ from rich.console import Console
 
 from tempfit.__main__ import BROKEN_PIPE
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.recording import record_of
 from tests.cli.test_commands import BROKEN, run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 from tests.tracking.test_runs import record
@@ -37,7 +38,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(path: Path, *, change: Callable[[dict], object] = lambda values: None, **settings: object) -> Path:
-    values = calibrate(THERMOMETER, **settings).as_dict()
+    values = record_of(calibrate(THERMOMETER, **settings)).as_dict()
     change(values)
     path.write_text(json.dumps(values))
     return path

@@ -15,7 +15,8 @@ from tempfit.calibration.calibration import calibrate
 from tempfit.cli.report import parse_readings
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
 from tests.conftest import THERMOMETER

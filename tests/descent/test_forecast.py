@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 
 from tempfit.calibration.calibration import calibrate
 from tempfit.config import CalibrationConfig
-from tempfit.descent.forecast import make_forecast
 from tempfit.descent.model import MLP
+from tempfit.descent.setup import normalize
 from tempfit.errors import SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import as_readings
 from tempfit.wording import format_rate
 from tempfit.words import Outcome, Status
 from tests.conftest import T_C, T_U
+from tests.tools import start_of
 
 
 def forecast(**settings):
     config = CalibrationConfig(**settings)
-    return make_forecast(normalize(as_readings((T_U, T_C), config), config).design, config)
+    return normalize(as_readings((T_U, T_C), config), config).forecast
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -132,8 +132,7 @@ def test_advice_that_is_followed_works(seed, scaling, times, more):
     t_c = 0.5 * t_u - 17 + rng.normal(0, 0.1 * np.ptp(t_u), 12)
     chosen = {"scaling": scaling, **more} | ({"model": "polynomial"} if "degree" in more else {})
     config = CalibrationConfig(**chosen)
-    problem = normalize(as_readings((t_u, t_c), config), config)
-    critical = make_forecast(problem.design, problem.start_config(config)).critical_learning_rate
+    critical = normalize(as_readings((t_u, t_c), config), config).forecast.critical_learning_rate
     chosen["learning_rate"] = times * critical
     assume(chosen["learning_rate"] <= 1e6)
     told = calibrate((t_u, t_c), **chosen, n_epochs=10).forecast  # few, so that slow is told, too
@@ -156,7 +155,7 @@ def test_every_explosion_has_a_cure_and_the_better_one_comes_first():
 
 def make_forecast_at(offset: float) -> list[dict[str, Any]]:
     config = CalibrationConfig(scaling="none", learning_rate=1e-2)
-    return cures(make_forecast(normalize(as_readings((T_U + offset, T_C), config), config).design, config).advice)
+    return cures(normalize(as_readings((T_U + offset, T_C), config), config).forecast.advice)
 
 
 def test_a_network_is_not_advised_what_it_has_already():
@@ -207,16 +206,16 @@ def test_the_curve_is_the_history_that_training_records(seed, scaling, rate, l2,
 def test_a_networks_curvature_at_the_start_is_that_of_its_whole_hessian(activation):
     """The largest eigenvalue of the Hessian by autograd, of the loss written out with torch.nn.functional."""
     config = CalibrationConfig(model="mlp", hidden="4x3", activation=activation, seed=3)
-    problem = normalize(as_readings((T_U, T_C), config), config)
+    setup = normalize(as_readings((T_U, T_C), config), config)
     model = MLP(config)
-    t_un = problem.rows.features[:, :, :1]
+    t_un = torch.from_numpy(setup.rows.features[:, :, :1])
 
     def loss(params):
         return torch.nn.functional.mse_loss(model.forward(t_un, params[None, :, None])[0, :, 0], torch.from_numpy(T_C))
 
-    whole = torch.autograd.functional.hessian(loss, model.start(config)).numpy()
+    whole = torch.autograd.functional.hessian(loss, start_of(config)).numpy()
     largest = np.abs(np.linalg.eigvalsh(whole)).max()
-    told = make_forecast(problem.design, config)
+    told = setup.forecast
     assert told.eigenvalues[-1] == pytest.approx(largest, rel=1e-3)  # 50 power iterations come from below
     assert told.critical_learning_rate == pytest.approx(2 / largest, rel=1e-3)
 
@@ -225,7 +224,7 @@ def test_a_networks_curvature_at_the_start_is_that_of_its_whole_hessian(activati
 def test_a_network_is_warned_of_its_first_updates(seed):
     """At half the critical rate of the start the first losses only fall; at one and a half times it they do not."""
     config = CalibrationConfig(model="mlp", seed=seed, optimizer="sgd", learning_rate=0.5)
-    told = make_forecast(normalize(as_readings((T_U, T_C), config), config).design, config)
+    told = normalize(as_readings((T_U, T_C), config), config).forecast
     assert told.warns
     assert "first updates over-correct" in told.advice
     for factor, over_corrects in [(0.5, False), (1.5, True)]:

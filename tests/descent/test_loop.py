@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.descent.forecast import make_forecast
 from tempfit.descent.history import Block, History, log_spaced
-from tempfit.descent.loop import train
 from tempfit.errors import SettingsError
 from tempfit.exact.basis import fit_basis
-from tempfit.exact.design import Design, build_design, compress, design_of
-from tempfit.exact.scaling import fit_scaling
+from tempfit.exact.design import Design, build_design, compressed
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
+from tests.tools import compress, descend, evidence_of, line_design, scaling_of
 
 
 def random_design(seed: int, rows: int = 20, members: int = 1) -> Design:
@@ -75,7 +74,7 @@ def torch_optim_params(config: TrainingConfig, n_epochs: int) -> np.ndarray:
 def test_follows_torch_step_by_step(options):
     config = TrainingConfig(**{"learning_rate": 1e-2, "n_epochs": 200, "tolerance": 0} | options)
     design = build_design(0.1 * T_U, T_C)
-    (fit,) = train(design if config.loss == "huber" else compress(design), [config])
+    (fit,) = descend(design if config.loss == "huber" else compress(design), [config])
     assert fit.history.params == pytest.approx(torch_optim_params(config, 200), rel=1e-9, abs=1e-12)
 
 
@@ -90,10 +89,10 @@ def test_one_start_value_per_member_and_one_of_everything_else():
             (1.0, 0.0, None, 0.0, 0.0, 1.0, 500),  # diverges
         ]
     ]
-    design = compress(build_design(0.1 * T_U, T_C))
-    together = train(design, configs)
+    design = line_design(0.1 * T_U, T_C)
+    together = descend(design, configs)
     for config, fit in zip(configs, together, strict=True):
-        (alone,) = train(design, [config])
+        (alone,) = descend(design, [config])
         assert (fit.status, fit.n_epochs) == (alone.status, alone.n_epochs)
         assert fit.history.loss == pytest.approx(alone.history.loss, rel=1e-12)
         assert fit.history.params == pytest.approx(alone.history.params, rel=1e-12)
@@ -120,7 +119,7 @@ def test_one_start_value_per_member_and_one_of_everything_else():
 def test_rows_and_their_factor_have_the_same_history(seed, rows, options):
     design = random_design(seed, rows)
     config = TrainingConfig(learning_rate=0.01, tolerance=0, **options)
-    (on_rows,), (on_factor,) = train(design, [config]), train(compress(design), [config])
+    (on_rows,), (on_factor,) = descend(design, [config]), descend(compress(design), [config])
     scale = np.abs(on_rows.history.params).max()
     assert on_factor.history.loss == pytest.approx(on_rows.history.loss, rel=1e-9, abs=1e-9 * on_rows.history.loss[0])
     assert on_factor.history.params == pytest.approx(on_rows.history.params, rel=1e-9, abs=1e-9 * scale)
@@ -139,9 +138,9 @@ def test_a_member_does_not_depend_on_the_others(seed, optimizer, loss):
     configs = [
         TrainingConfig(learning_rate=r, n_epochs=200, optimizer=optimizer, loss=loss, huber_delta=1) for r in rates
     ]
-    together = train(design, configs)
+    together = descend(design, configs)
     for i, (config, fit) in enumerate(zip(configs, together, strict=True)):
-        (alone,) = train(member(design, i), [config])
+        (alone,) = descend(member(design, i), [config])
         assert (fit.status, fit.n_epochs) == (alone.status, alone.n_epochs)
         assert fit.history.params == pytest.approx(alone.history.params, rel=1e-12, abs=1e-14)
 
@@ -157,9 +156,10 @@ def test_scaling_folded_back_is_the_fit_on_raw_units(seed, scaling):
     rng = np.random.default_rng(seed)
     t_u = rng.normal(20, 8, 15)
     t_c = 0.5 * t_u - 3 + rng.normal(0, 0.5, 15)
-    basis = fit_basis(t_u, CalibrationConfig(scaling=scaling))
+    scaled, evidence = CalibrationConfig(scaling=scaling), evidence_of(t_u, t_c)
+    basis = fit_basis(evidence, scaled)[0]
     config = TrainingConfig(learning_rate=1e-2, n_epochs=100, tolerance=0)
-    (fit,) = train(compress(design_of(basis.features(t_u), t_c)), [config])
+    (fit,) = descend(compressed(evidence, fit_basis(evidence, scaled)), [config])
 
     x = np.stack([t_u, np.ones_like(t_u)], axis=1)
     raw = basis.fold @ [config.w_start, config.b_start]
@@ -173,10 +173,10 @@ def test_one_percent_around_the_critical_learning_rate():
     """Fifty random problems below and above their own critical rate, as a hundred members of one batch."""
     design = compress(random_design(seed=7, members=50))
     critical = [make_forecast(member(design, i), CalibrationConfig()).critical_learning_rate for i in range(50)]
-    twice = Design(*(torch.cat([part, part]) for part in (design.features, design.targets, design.n_readings)))
+    twice = Design(*(np.concatenate([part, part]) for part in (design.features, design.targets, design.n_readings)))
     rates = [0.99 * rate for rate in critical] + [1.01 * rate for rate in critical]
     # 1 % above, the error grows by 1.02 per epoch: its square passes 1e308 at epoch 18,000 from an error of order 1
-    fits = train(twice, [TrainingConfig(learning_rate=rate, n_epochs=40_000, tolerance=1e-9) for rate in rates])
+    fits = descend(twice, [TrainingConfig(learning_rate=rate, n_epochs=40_000, tolerance=1e-9) for rate in rates])
     assert {fit.status for fit in fits[:50]} <= {Status.CONVERGED, Status.EXHAUSTED}
     assert all(fit.loss <= fit.history.loss[0] for fit in fits[:50])
     assert [fit.status for fit in fits[50:]] == [Status.DIVERGED] * 50
@@ -187,18 +187,16 @@ def test_defaults_converge_to_the_exact_line_on_the_hardest_sane_data():
     for offset, spread in [(0.0, 1.0), (1e8, 1e-2), (-273.15, 1e-3), (1e-12, 1e-12), (0.0, 1e9)]:
         t_u = offset + spread * rng.normal(size=50)
         t_c = 20 + 3 * (t_u - offset) / spread + rng.normal(size=50)
-        scale = fit_scaling(t_u, CalibrationConfig())
-        design = compress(build_design(scale.apply(t_u), t_c))
-        (fit,) = train(design, [TrainingConfig()])
-        best = np.linalg.lstsq(design.features[0].numpy(), design.targets[0].numpy(), rcond=None)[0]
+        scale = scaling_of(t_u, CalibrationConfig())
+        design = line_design(scale.apply(t_u), t_c)
+        (fit,) = descend(design, [TrainingConfig()])
+        best = np.linalg.lstsq(design.features[0], design.targets[0], rcond=None)[0]
         assert fit.status is Status.CONVERGED
         assert fit.params == pytest.approx(best, rel=1e-9)
 
 
 def test_history_belongs_to_the_states_it_says():
-    (fit,) = train(
-        compress(build_design(0.1 * T_U, T_C)), [TrainingConfig(learning_rate=1e-2, n_epochs=50, tolerance=0)]
-    )
+    (fit,) = descend(line_design(0.1 * T_U, T_C), [TrainingConfig(learning_rate=1e-2, n_epochs=50, tolerance=0)])
     residual = fit.history.params[:, :1] * (0.1 * T_U) + fit.history.params[:, 1:] - T_C
     assert fit.history.loss == pytest.approx((residual**2).mean(axis=1), rel=1e-12)
     assert fit.history.gradient[:, 1] == pytest.approx(2 * residual.mean(axis=1), rel=1e-9)
@@ -250,8 +248,8 @@ def test_a_thinned_history_ends_as_the_whole_one_does(rates, n_epochs, keep, sto
     def stop(block: Block) -> bool:
         return stop_after is not None and block.first + len(block.loss) >= stop_after
 
-    whole_fits = train(design, configs, stop, goals=goal)
-    thin_fits = train(design, configs, stop, keep=keep, goals=goal)
+    whole_fits = descend(design, configs, stop, goals=goal)
+    thin_fits = descend(design, configs, stop, keep=keep, goals=goal)
     for whole, thin, config in zip(whole_fits, thin_fits, configs, strict=True):
         for name in ("status", "n_epochs", "diverged_at", "close_at", "loss"):
             assert getattr(thin, name) == getattr(whole, name), name
@@ -273,7 +271,7 @@ def test_every_way_to_end_is_among_those_that_thinning_keeps():
     design = build_design(0.1 * T_U, T_C)
     rates = {0.5: Status.DIVERGED, 0.03: Status.CONVERGED, 0.001: Status.EXHAUSTED}
     configs = [TrainingConfig(learning_rate=rate, n_epochs=2500, tolerance=1e-4, l2=0.01) for rate in rates]
-    fits = train(design, configs, keep=20)
+    fits = descend(design, configs, keep=20)
     assert [fit.status for fit in fits] == list(rates.values())
     assert fits[0].diverged_at == fits[0].history.updates[-1] + 2
 
@@ -281,7 +279,7 @@ def test_every_way_to_end_is_among_those_that_thinning_keeps():
 def test_an_overflowing_loss_at_the_start_is_refused_even_where_the_gradient_is_none():
     """The residuals 1e160, -2e160, 1e160 are orthogonal to both terms; their squares are beyond float64."""
     with pytest.raises(SettingsError, match="not finite at the start"):
-        train(build_design(np.array([-1.0, 0.0, 1.0]), np.array([1e160, -2e160, 1e160])), [TrainingConfig()])
+        descend(build_design(np.array([-1.0, 0.0, 1.0]), np.array([1e160, -2e160, 1e160])), [TrainingConfig()])
 
 
 def test_on_epochs_sees_every_state_once_and_can_stop():
@@ -292,24 +290,24 @@ def test_on_epochs_sees_every_state_once_and_can_stop():
         seen.extend(range(block.first, block.first + len(block.loss)))
         return len(seen) > 100
 
-    (fit,) = train(compress(build_design(0.1 * T_U, T_C)), [TrainingConfig(learning_rate=1e-2, tolerance=0)], look)
+    (fit,) = descend(line_design(0.1 * T_U, T_C), [TrainingConfig(learning_rate=1e-2, tolerance=0)], look)
     assert fit.status is Status.STOPPED
     assert seen == list(range(len(seen)))
     assert len(fit.history) == len(seen)
 
 
 def test_structure_must_be_shared():
-    design = compress(build_design(T_U, T_C))
+    design = line_design(T_U, T_C)
     with pytest.raises(SettingsError, match="must share"):
-        train(design, [TrainingConfig(), TrainingConfig(optimizer="adam")])
+        descend(design, [TrainingConfig(), TrainingConfig(optimizer="adam")])
 
 
 def test_a_start_that_overflows_is_refused():
     with pytest.raises(SettingsError, match="float64"):
-        train(compress(build_design(1e25 * T_U, T_C)), [TrainingConfig(dtype="float32")])
+        descend(line_design(1e25 * T_U, T_C), [TrainingConfig(dtype="float32")])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a machine without a GPU")
 def test_missing_gpu_is_told():
     with pytest.raises(SettingsError, match='`device="cpu"`'):
-        train(compress(build_design(T_U, T_C)), [TrainingConfig(device="cuda")])
+        descend(line_design(T_U, T_C), [TrainingConfig(device="cuda")])

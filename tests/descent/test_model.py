@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from tempfit.calibration.calibration import calibrate
 from tempfit.config import TrainingConfig
 from tempfit.descent.history import Fit, gradient_norm
-from tempfit.descent.loop import train
-from tempfit.descent.model import MLP, build_model
+from tempfit.descent.model import MLP
 from tempfit.errors import SettingsError
 from tempfit.exact.design import Design, build_design, design_of, stack
-from tempfit.exact.scaling import fit_scaling
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
+from tests.tools import descend, scaling_of, start_of
 
 ACTIVATIONS = {
     "tanh": torch.nn.Tanh,
@@ -64,7 +63,7 @@ def flat(network: torch.nn.Sequential) -> np.ndarray:
 
 def torch_params(config: TrainingConfig, t_un: np.ndarray = T_UN, t_c: np.ndarray = T_C) -> np.ndarray:
     """(n_epochs + 1, n_params), step by step by torch's layers, losses, clipping and optimizers."""
-    network = torch_network(config, build_model(config).start(config))
+    network = torch_network(config, start_of(config))
     x, y = torch.from_numpy(t_un)[:, None], torch.from_numpy(t_c)[:, None]
     parameters = list(network.parameters())
     optimizer = {
@@ -90,7 +89,7 @@ def check_against_torch(config: TrainingConfig) -> None:
 
     A learning rate so large that the loss jumps about would: there, rounding decides where it jumps.
     """
-    (fit,) = train(build_design(T_UN, T_C), [config])
+    (fit,) = descend(build_design(T_UN, T_C), [config])
     reference = torch_params(config)
     assert np.abs(reference[-1] - reference[0]).max() > 0.05  # it did train
     assert fit.history.params == pytest.approx(reference, rel=1e-9, abs=1e-11)
@@ -147,10 +146,10 @@ def test_a_network_does_not_depend_on_the_others_in_its_batch(seed, activation, 
             n_epochs=40 + k,
         )
         configs.append(config)
-    together = train(stack(designs), configs)
+    together = descend(stack(designs), configs)
     assert len({fit.params[0] for fit in together}) == 4
     for design, config, fit in zip(designs, configs, together, strict=True):
-        (alone,) = train(design, [config])
+        (alone,) = descend(design, [config])
         assert (fit.status, fit.n_epochs) == (alone.status, alone.n_epochs)
         assert fit.history.params == pytest.approx(alone.history.params, rel=1e-9, abs=1e-12)
         assert fit.history.loss == pytest.approx(alone.history.loss, rel=1e-9)
@@ -159,11 +158,11 @@ def test_a_network_does_not_depend_on_the_others_in_its_batch(seed, activation, 
 def test_a_diverging_network_does_not_stop_the_others():
     design = build_design(T_UN, T_C)
     configs = [mlp_config(activation="relu", learning_rate=rate, seed=1) for rate in (10.0, 1e-3)]
-    exploded, trained = train(design, configs)
+    exploded, trained = descend(design, configs)
     assert exploded.status is Status.DIVERGED
     assert trained.status is Status.EXHAUSTED
     assert np.isfinite(exploded.history.params).all()
-    assert trained.history.params == pytest.approx(train(design, configs[1:])[0].history.params, rel=1e-12)
+    assert trained.history.params == pytest.approx(descend(design, configs[1:])[0].history.params, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -181,13 +180,13 @@ def test_rows_of_zeros_count_for_nothing(config):
     """A network's output at a reading of 0 is not 0, so only the feature that says `this row is one` can silence it."""
     terms = np.vander(T_UN, 4 if config.model == "polynomial" else 2)
     design = design_of(terms, T_C)
-    zeros = torch.zeros(1, 30, terms.shape[1], dtype=torch.float64)
+    zeros = np.zeros((1, 30, terms.shape[1]))
     padded = Design(
-        features=torch.cat([design.features, zeros], dim=1),
-        targets=torch.cat([design.targets, zeros[..., 0]], dim=1),
+        features=np.concatenate([design.features, zeros], axis=1),
+        targets=np.concatenate([design.targets, zeros[..., 0]], axis=1),
         n_readings=design.n_readings,
     )
-    (plain,), (with_zeros,) = train(design, [config]), train(padded, [config])
+    (plain,), (with_zeros,) = descend(design, [config]), descend(padded, [config])
     assert with_zeros.history.loss == pytest.approx(plain.history.loss, rel=1e-10)
     assert with_zeros.history.params == pytest.approx(plain.history.params, rel=1e-9, abs=1e-12)
 
@@ -200,7 +199,7 @@ def test_layers_cover_all_parameters_once(hidden, activation):
     covered = np.concatenate([np.arange(model.n_params)[layer] for layer in model.layers.values()])
     assert covered.tolist() == list(range(model.n_params))
     assert list(model.layers) == [f"hidden_{k + 1}" for k in range(len(config.widths))] + ["output"]
-    assert model.n_params == sum(p.numel() for p in torch_network(config, model.start(config)).parameters())
+    assert model.n_params == sum(p.numel() for p in torch_network(config, start_of(config)).parameters())
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -238,7 +237,7 @@ def test_starts_lie_within_their_bounds_and_fill_them(activation):
     40 biases, below 0.7 with one of 0.7^40, some 6e-7.
     """
     config = mlp_config(hidden="40x40", activation=activation, seed=11)
-    first, second, output = MLP(config).unpack(MLP(config).start(config).numpy())
+    first, second, output = MLP(config).unpack(start_of(config).numpy())
     for layer in (first, second, output):
         n_in, n_out = np.shape(layer["weight"])
         fan = n_in + n_out if activation in ("tanh", "sigmoid") else n_in
@@ -255,7 +254,7 @@ def test_starts_lie_within_their_bounds_and_fill_them(activation):
 @given(seeds=st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=2, unique=True))
 def test_equal_seeds_start_equally_and_different_ones_differently(seeds):
     configs = [mlp_config(hidden="5", seed=seed) for seed in (seeds[0], *seeds)]
-    starts = [MLP(config).start(config) for config in configs]
+    starts = [start_of(config) for config in configs]
     assert torch.equal(starts[0], starts[1])
     assert not torch.isclose(starts[0], starts[2], rtol=1e-6).all()
 
@@ -263,7 +262,7 @@ def test_equal_seeds_start_equally_and_different_ones_differently(seeds):
 def test_seeds_that_torchs_generator_cannot_tell_apart_are_refused():
     """Its Mersenne Twister is seeded with 32 bits: 0 and 2**32 would start alike."""
     largest = mlp_config(seed=2**32 - 1)
-    assert not torch.equal(MLP(largest).start(largest), MLP(mlp_config()).start(mlp_config()))
+    assert not torch.equal(start_of(largest), start_of(mlp_config()))
     with pytest.raises(ValueError, match="less than 4294967296"):
         mlp_config(seed=2**32)
 
@@ -271,12 +270,12 @@ def test_seeds_that_torchs_generator_cannot_tell_apart_are_refused():
 def test_a_start_depends_neither_on_torchs_global_seed_nor_on_the_batch():
     config = mlp_config(seed=4)
     torch.manual_seed(1)
-    start = MLP(config).start(config)
+    start = start_of(config)
     torch.manual_seed(2)
     before = torch.get_rng_state()
-    assert torch.equal(MLP(config).start(config), start)
+    assert torch.equal(start_of(config), start)
     assert torch.equal(torch.get_rng_state(), before)  # nor does it touch it
-    fits = train(build_design(T_UN, T_C), [mlp_config(seed=9), config])
+    fits = descend(build_design(T_UN, T_C), [mlp_config(seed=9), config])
     assert fits[1].history.params[0].tolist() == start.tolist()
 
 
@@ -284,7 +283,7 @@ def test_networks_of_different_shapes_cannot_share_a_batch():
     design = build_design(T_UN, T_C)
     for other in ({"hidden": "12"}, {"activation": "relu"}, {"model": "line"}):
         with pytest.raises(SettingsError, match="must share"):
-            train(design, [mlp_config(), mlp_config(**other)])
+            descend(design, [mlp_config(), mlp_config(**other)])
 
 
 def layer_norms(fit: Fit, config: TrainingConfig) -> dict[str, float]:
@@ -304,7 +303,7 @@ def test_the_gradient_vanishes_in_a_deep_sigmoid_network_and_not_in_a_relu_one(s
     ratios = {}
     for activation in ("sigmoid", "relu"):
         config = mlp_config(hidden="x".join(["8"] * 10), activation=activation, seed=seed, n_epochs=1)
-        (fit,) = train(build_design(T_UN, T_C), [config])
+        (fit,) = descend(build_design(T_UN, T_C), [config])
         norms = layer_norms(fit, config)
         ratios[activation] = norms["hidden_1"] / norms["output"]
         if activation == "sigmoid":
@@ -336,6 +335,6 @@ def test_predictions_are_those_that_the_loss_was_made_of(scaling):
     assert result.rmse == pytest.approx(math.sqrt(np.mean(residual**2)), rel=1e-12)
     assert result.predict(T_U.reshape(11, 1)).shape == (11, 1)
     assert result.predict(50.0) == pytest.approx(result.predict([50.0])[0], rel=1e-14)
-    scaled = fit_scaling(T_U, result.config).apply(T_U)
+    scaled = scaling_of(T_U, result.config).apply(T_U)
     reference = torch_network(result.config, torch.from_numpy(result.fit.params))(torch.from_numpy(scaled)[:, None])
     assert result.predict(T_U) == pytest.approx(reference[:, 0].detach().numpy(), rel=1e-12)

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from tempfit.calibration.calibration import Calibration, calibrate
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import fit_problems
+from tempfit.descent.batches import fit_setups
+from tempfit.descent.setup import normalize
 from tempfit.descent.validation import Validation
 from tempfit.errors import InputError, ReadingsError, SettingsError
 from tempfit.exact.holdout import held_out_rows
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import as_readings
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
@@ -173,8 +173,8 @@ def test_a_fold_that_ended_earlier_counts_with_its_last_state():
 @pytest.mark.parametrize("n_epochs", [500, 5000])
 def test_thinned_histories_are_judged_at_the_states_they_keep(split, n_epochs):
     config = CalibrationConfig(**BOOK | {"holdout_rows": None, "n_epochs": n_epochs, "tolerance": 1e-12} | split)
-    problem = normalize(as_readings((T_U, T_C), config), config)
-    (whole,), (thinned,) = (fit_problems([problem], [config], keep=keep) for keep in (None, 40))
+    setup = normalize(as_readings((T_U, T_C), config), config)
+    (whole,), (thinned,) = (fit_setups([setup], keep=keep) for keep in (None, 40))
     assert len(thinned.fit.history) <= 40
     assert thinned.validation.updates.tolist() == thinned.fit.history.updates.tolist()
     assert thinned.validation.loss == pytest.approx(whole.validation.loss[thinned.validation.updates], rel=1e-12)

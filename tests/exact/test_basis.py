@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tempfit.calibration.calibration import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError
-from tempfit.exact.basis import fit_basis, standard_basis
 from tempfit.words import Status
 from tests.conftest import T_C, T_U
+from tests.tools import basis_of, standard_basis_of
 
 SCALINGS = ["none", "factor", "standardize", "minmax"]
 readings = st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=30).filter(lambda x: np.ptp(x) > 1e-3)
@@ -23,7 +23,7 @@ readings = st.lists(st.floats(-1e4, 1e4), min_size=3, max_size=30).filter(lambda
 @given(t_u=readings, w=st.floats(-10, 10), b=st.floats(-100, 100))
 def test_folded_line_predicts_the_same(scaling, t_u, w, b):
     t_u = np.array(t_u)
-    basis = fit_basis(t_u, CalibrationConfig(scaling=scaling))
+    basis = basis_of(t_u, CalibrationConfig(scaling=scaling))
     raw_w, raw_b = basis.to_raw(np.array([w, b]))
     size = np.abs(raw_w * t_u).max() + abs(raw_b)
     assert raw_w * t_u + raw_b == pytest.approx(basis.features(t_u) @ [w, b], rel=1e-9, abs=1e-12 * size + 1e-12)
@@ -36,7 +36,7 @@ def test_folded_polynomial_predicts_the_same(scaling, seed, degree):
     """In raw powers, in powers of the scaled reading, and in the terms themselves."""
     rng = np.random.default_rng(seed)
     t_u, params = rng.normal(1, 2, degree + 5), rng.normal(size=degree + 1)
-    basis = fit_basis(t_u, CalibrationConfig(scaling=scaling, model="polynomial", degree=degree))
+    basis = basis_of(t_u, CalibrationConfig(scaling=scaling, model="polynomial", degree=degree))
     value = basis.features(t_u) @ params
     scale = np.abs(basis.to_raw(params)).max() * np.abs(t_u).max() ** degree + 1
     assert np.polyval(basis.to_raw(params), t_u) == pytest.approx(value, rel=1e-9, abs=1e-10 * scale)
@@ -49,7 +49,7 @@ def test_change_of_basis_keeps_the_function(seed, degree, scaling):
     rng = np.random.default_rng(seed)
     t_u = rng.normal(1, 2, degree + 5)
     config = CalibrationConfig(scaling=scaling, model="polynomial", degree=degree)
-    basis, standard = fit_basis(t_u, config), standard_basis(t_u, config)
+    basis, standard = basis_of(t_u, config), standard_basis_of(t_u, config)
     mapped = standard.features(t_u) @ standard.change_to(basis)
     scale = np.abs(basis.features(t_u)).max()
     assert mapped == pytest.approx(basis.features(t_u), rel=1e-8, abs=1e-9 * scale)
@@ -59,7 +59,7 @@ def test_change_of_basis_keeps_the_function(seed, degree, scaling):
 def test_standardized_terms_are_orthogonal_with_mean_square_one(degree):
     rng = np.random.default_rng(degree)
     t_u = 1e6 + rng.uniform(0, 3, 40)
-    features = fit_basis(t_u, CalibrationConfig(model="polynomial", degree=degree)).features(t_u)
+    features = basis_of(t_u, CalibrationConfig(model="polynomial", degree=degree)).features(t_u)
     assert features.T @ features / len(t_u) == pytest.approx(np.eye(degree + 1), abs=1e-9)
 
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
+from tempfit.descent.setup import normalize
 from tempfit.errors import SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import Readings
 from tempfit.report.summary import summary
 from tempfit.words import Status
@@ -56,7 +57,7 @@ def test_the_scale_is_that_of_the_good_readings():
         residual = unit * t_c - np.polyval((result.w, result.b), t_u)
         deviation = np.median(np.abs(residual)) / 0.6745 * np.sqrt(25 / 23)
         assert result.problem.robust.delta == pytest.approx(1.345 * deviation, rel=1e-3)
-        assert result.as_dict()["robust"]["set_aside"] == [4, 10]
+        assert record_of(result).as_dict()["robust"]["set_aside"] == [4, 10]
         assert result.w == pytest.approx(0.5 * unit, rel=0.05)
 
 
@@ -69,7 +70,7 @@ def test_what_is_set_aside_is_said():
     )
     assert (check.verdict, result.usable) == ("doubtful", True)
     held_out = calibrate((t_u, t_c), loss="huber", holdout_rows="0")
-    assert held_out.as_dict()["robust"]["set_aside"] == [4, 10]
+    assert record_of(held_out).as_dict()["robust"]["set_aside"] == [4, 10]
 
 
 def test_the_uncertainty_is_that_of_the_simulated_scatter():
@@ -80,7 +81,7 @@ def test_the_uncertainty_is_that_of_the_simulated_scatter():
     for _ in range(1000):
         t_c = 0.5 * t_u + rng.normal(0, 0.1, 20)
         t_c[rng.choice(20, 2, replace=False)] += 2.0 * rng.choice([-1, 1])
-        best = normalize(Readings(t_u, t_c), config).best
+        best = normalize(Readings(t_u, t_c), config).problem.best
         slopes.append(best.w)
         stated.append(best.u_w)
     assert np.mean(slopes) == pytest.approx(0.5, abs=4 * np.std(slopes) / 1000**0.5)
@@ -96,10 +97,10 @@ def test_readings_on_a_line_but_for_a_few():
     t_c[5] += 30
     result = calibrate((t_u, t_c), loss="huber", n_epochs=200_000)
     assert result.problem.standard.to_raw(result.problem.best.params) == pytest.approx([2, 1], abs=0.02)
-    assert result.as_dict()["robust"]["set_aside"] == [6]
+    assert record_of(result).as_dict()["robust"]["set_aside"] == [6]
     perfect = calibrate((t_u, 2 * t_u + 1), loss="huber")
     assert (perfect.w, perfect.b) == pytest.approx((2, 1), rel=1e-9)
-    assert perfect.as_dict()["robust"]["set_aside"] == []
+    assert record_of(perfect).as_dict()["robust"]["set_aside"] == []
 
 
 def test_a_descent_that_did_not_arrive_at_hubers_line_should_not_be_used():
@@ -125,7 +126,7 @@ def test_clean_readings_are_seldom_set_aside():
         config = CalibrationConfig(loss="huber")
         t_u = np.linspace(0, 50, n)
         data = [Readings(t_u, 0.5 * t_u + rng.normal(0, 0.1, n)) for _ in range(300)]
-        aside = [normalize(readings, config).robust.set_aside.any() for readings in data]
+        aside = [normalize(readings, config).problem.robust.set_aside.any() for readings in data]
         assert np.mean(aside) < 0.01 + 4 * (0.01 * 0.99 / 300) ** 0.5, n
 
 
@@ -135,7 +136,7 @@ def test_degrees_of_freedom_count_what_is_within_delta():
     inside = np.mean(result.problem.robust.weights == 1)
     assert 0.5 < inside < 1
     assert result.curve.degrees_of_freedom == pytest.approx(23 * inside**2, abs=0.005)
-    told = result.as_dict()["uncertainty"]
+    told = record_of(result).as_dict()["uncertainty"]
     assert told["degrees_of_freedom"] == result.curve.degrees_of_freedom
     assert told["coverage_factor"] == pytest.approx(scipy.stats.t.ppf(0.975, told["degrees_of_freedom"]), rel=1e-9)
     (uncertainty,) = [text for label, text in summary(result) if label == "uncertainty"]
@@ -151,7 +152,9 @@ def test_four_readings_have_none_to_set_aside():
         for _ in range(10):
             t_c = np.array(t_u) + 0.1 * rng.normal(size=4)
             t_c[rng.integers(4)] += 50
-            assert not normalize(Readings(np.array(t_u), t_c), CalibrationConfig(loss="huber")).robust.set_aside.any()
+            assert not normalize(
+                Readings(np.array(t_u), t_c), CalibrationConfig(loss="huber")
+            ).problem.robust.set_aside.any()
     found = next(check for check in calibrate((t_u, t_c), loss="huber").checks if check.name == "outliers")
     assert (found.verdict, found.p) == ("not checked", None)
 
@@ -163,7 +166,7 @@ def test_precise_readings_converge():
     t_c[7] += 5
     result = calibrate((t_u, t_c), loss="huber")
     assert result.status is Status.CONVERGED
-    assert result.as_dict()["robust"]["set_aside"] == [8]
+    assert record_of(result).as_dict()["robust"]["set_aside"] == [8]
     assert result.equation().startswith("t_c = 1.00")
     assert result.curve.observation_sd == pytest.approx(0.005, rel=0.5)
 
@@ -181,4 +184,4 @@ def test_without_outliers_it_is_nearly_least_squares():
         squared, huber = calibrate(data, uncertainty_from="residuals"), calibrate(data, loss="huber")
         assert huber.w == pytest.approx(squared.w, abs=squared.curve.u_w)
         assert huber.curve.u_w == pytest.approx(squared.curve.u_w, rel=0.3)
-        assert huber.as_dict()["uncertainty"]["from"] == "residuals"
+        assert record_of(huber).as_dict()["uncertainty"]["from"] == "residuals"

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.config import ScalingConfig
-from tempfit.exact.scaling import Scaling, fit_scaling
+from tempfit.exact.scaling import Scaling
+from tests.tools import scaling_of
 
 SCALINGS = ["none", "factor", "standardize", "minmax"]
 
@@ -28,7 +29,7 @@ def test_one_scaling_after_another(first, second, t_u):
 
 def test_what_each_scaling_makes_of_the_readings():
     t_u = np.array([20.0, 30.0, 70.0])
-    scaled = {s: fit_scaling(t_u, ScalingConfig(scaling=s, factor=0.1)).apply(t_u) for s in SCALINGS}
+    scaled = {s: scaling_of(t_u, ScalingConfig(scaling=s, factor=0.1)).apply(t_u) for s in SCALINGS}
     assert scaled["none"].tolist() == [20.0, 30.0, 70.0]
     assert scaled["factor"] == pytest.approx([2.0, 3.0, 7.0], rel=1e-15)
     assert scaled["minmax"] == pytest.approx([0.0, 0.2, 1.0], rel=1e-15)

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 import tempfit
 from tempfit.calibration.calibration import calibrate, judge
+from tempfit.calibration.record import CurveRecord
+from tempfit.calibration.recording import record_curve, record_of
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import fit_problems
-from tempfit.descent.forecast import make_forecast
+from tempfit.descent.batches import fit_setups
+from tempfit.descent.setup import normalize
 from tempfit.errors import ReadingsError, SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import Readings
 from tests.conftest import T_C, T_U
 from tests.exact.test_least_squares import GUM_B, GUM_T
@@ -52,7 +53,11 @@ def test_the_tutorial_to_ten_digits(by, settings):
 
     result = calibrate((T_U, T_C), **settings)
     curve = result.curve if by == "the loop" else result.exact
-    reported = result.as_dict()["uncertainty"] if by == "the loop" else result.as_dict()["exact"]["uncertainty"]
+    reported = (
+        record_of(result).as_dict()["uncertainty"]
+        if by == "the loop"
+        else record_of(result).as_dict()["exact"]["uncertainty"]
+    )
     ten = {"rel": 1e-10}
     assert (curve.w, curve.b) == (pytest.approx(float(w), **ten), pytest.approx(float(b), **ten))
     assert reported["w"] == pytest.approx(0.0355386003267285, **ten)
@@ -192,11 +197,9 @@ def simulated():
     rng = np.random.default_rng(20)
     config = CalibrationConfig()
     data = [Readings(T_U, TRUE_W * T_U + TRUE_B + rng.normal(0, SD, len(T_U))) for _ in range(N_SIMULATED)]
-    problems = [normalize(readings, config) for readings in data]
-    trained = fit_problems(problems, [config] * N_SIMULATED)
-    forecast = make_forecast(problems[0].design, config)
-    judged = zip(data, problems, trained, strict=True)
-    return [judge(readings, config, problem, forecast, fit) for readings, problem, fit in judged]
+    setups = [normalize(readings, config) for readings in data]
+    trained = fit_setups(setups)
+    return [judge(readings, setup, fit) for readings, setup, fit in zip(data, setups, trained, strict=True)]
 
 
 def within_binomial_error(hits: int, n: int, p: float) -> bool:
@@ -260,7 +263,7 @@ def test_what_the_references_have_in_common():
     expected = scipy.stats.t.ppf(0.975, 9 * (u / from_fit) ** 4)
     assert float(common.coverage_factor(u)) == pytest.approx(expected, rel=1e-12)
     assert 1.96 < expected < scipy.stats.t.ppf(0.975, 9)
-    assert calibrate((T_U, T_C), u_common=0.3).as_dict()["uncertainty"]["common"] == 0.3
+    assert record_of(calibrate((T_U, T_C), u_common=0.3)).as_dict()["uncertainty"]["common"] == 0.3
 
 
 def test_bands_and_coverage():
@@ -272,11 +275,9 @@ def test_bands_and_coverage():
 
 
 def test_curves_are_read_back_to_the_last_bit():
-    from tempfit.exact.curve import curve_from_dict
-
     for options in ({"t0": 20}, {"model": "polynomial", "degree": 4, "u_common": 0.1}):
         curve = calibrate((T_U, T_C), **options).curve
-        again = curve_from_dict(curve.as_dict())
+        again = CurveRecord.model_validate_json(record_curve(curve).model_dump_json()).to_curve()
         at = np.linspace(0, 100, 11)
         assert again.predict(at).tolist() == curve.predict(at).tolist()
         assert again.u_prediction(at).tolist() == curve.u_prediction(at).tolist()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tempfit.calibration.calibration import calibrate
 from tempfit.config import CalibrationConfig
+from tempfit.descent.setup import normalize
 from tempfit.errors import ReadingsError, SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.readings.paired import Readings
 from tempfit.studies.grid import make_grid
 from tempfit.studies.sweep import plan_sweep, run_sweep
@@ -133,7 +133,7 @@ def test_stated_uncertainties_cover_the_truth():
             u_c=np.full(10, 0.3),
             u_u=np.full(10, 0.5),
         )
-        exact = normalize(readings, config).exact
+        exact = normalize(readings, config).problem.exact
         hits += abs(exact.w - 0.8) < scipy.stats.norm.ppf(0.975) * exact.u_w
     assert abs(hits - 1900) < 4 * (2000 * 0.95 * 0.05) ** 0.5
 

@@ -16,15 +16,17 @@ import numpy as np
 import pytest
 import yaml
 
-from tempfit import export as exports
+from tempfit.calibration import recording
 from tempfit.calibration.calibration import calibrate
-from tempfit.calibration.record import Record
+from tempfit.calibration.filed import Record
 from tempfit.cli.export import export as command
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, SettingsError
 from tempfit.exact.curve import Curve
 from tempfit.export import NAMES, WRITERS, Format, check_name, export, one_line
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.export.tasmota import decimal
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tests.cli.test_commands import run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
@@ -35,7 +37,7 @@ HOSTILE = "*/ ??/ /* '\"\n- <script>alert(1)</script> # {{ 7 * 7 }} {% raw %} : 
 
 def record_of(data: Any = THERMOMETER, **settings: Any) -> Record:
     """As it is read back from a calibration.json."""
-    return Record(json.loads(json.dumps(calibrate(data, **settings).as_dict())), "file.json")
+    return Record(json.loads(json.dumps(recording.record_of(calibrate(data, **settings)).as_dict())), "file.json")
 
 
 def noisy(t_u: np.ndarray, t_c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +154,7 @@ def test_the_rule_of_tasmota_is_the_line(record):
     """To its 8 decimals; and to those that it keeps, or its 24 bits, computing in single precision as it does."""
     text = export(record, "tasmota", "AM2301")
     curve, t_u = record.curve, grid(record.curve)
-    readings = [exports._decimal(value) for value in t_u]
+    readings = [decimal(value) for value in t_u]
     expected = curve.predict(np.array([float(reading) for reading in readings]))
     exact = [tasmota(text, "AM2301#Temperature", reading)[0] for reading in readings]
     assert exact == pytest.approx(expected, abs=1.1e-8)
@@ -247,18 +249,15 @@ def test_the_header_compiles_and_is_the_curve(compiler, source, tmp_path):
         assert u_prediction == pytest.approx(curve.u_prediction(t_u), rel=1e-12)
 
 
-def test_a_header_without_uncertainty_or_range_says_nan_and_infinity(tmp_path):
+def test_a_header_without_uncertainty_says_nan(tmp_path):
     values = json.loads(json.dumps(LINES["tutorial"].values))
-    values["curve"] |= {"observation_sd": None, "t_u_range": [None, None]}
+    values["curve"] |= {"observation_sd": None}
     record = Record(values, "file.json")
     text = export(record, "c-header")
-    assert "#define THERMOMETER_T_U_LOW (-HUGE_VAL)" in text
     assert "unknown °C of the line" in text
-    closed = text.replace("(-HUGE_VAL)", "0.0").replace("HIGH HUGE_VAL", "HIGH 1.0")
-    printed = compile_and_run(["cc", "-std=c99"], "program.c", tmp_path, {"thermometer": closed})
+    printed = compile_and_run(["cc", "-std=c99"], "program.c", tmp_path, {"thermometer": text})
     assert np.isnan(printed[0, :, 2:]).all()
     assert tasmota(export(record, "tasmota"), "DS18B20#Temperature", "50")[0] == pytest.approx(9.533810542, abs=1e-7)
-    assert json.loads(export(record, "json"))["t_u_range"] == [None, None]
 
 
 @pytest.mark.parametrize("record", ALL.values(), ids=ALL)

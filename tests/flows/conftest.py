@@ -14,7 +14,7 @@ from mlflow.entities import Run as MlflowRun
 
 from tempfit import cli
 from tempfit.config import CalibrationConfig
-from tempfit.tracking.store import database_uri
+from tempfit.tracking.database import database_uri
 
 Command = Callable[..., tuple[int, str, str]]
 

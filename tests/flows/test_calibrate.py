@@ -98,17 +98,17 @@ def test_settings_that_play_no_part_leave_no_run(mlruns: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "stage"),
     [
-        ("flows.tasks.problem.normalize", "normalize"),
-        ("flows.tasks.batches.fit_problems", "train"),
+        ("flows.tasks.setup.normalize", "normalize"),
+        ("flows.tasks.batches.fit_setups", "train"),
         ("flows.tasks.plots.draw_figures", "visualize"),
-        ("flows.calibrate.make_forecast", "forecast"),
+        ("tempfit.descent.setup.make_forecast", "forecast"),
     ],
 )
 def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns: Path, monkeypatch, tmp_path) -> None:
     data = tmp_path / "readings.csv"
     data.write_text(f"t_u,t_c\n1,2\n3,4\n5,{len(stage)}\n")
 
-    def crash(*_: object) -> None:
+    def crash(*_: object, **keywords: object) -> None:
         raise RuntimeError(f"crash in {stage}")
 
     monkeypatch.setattr(where, crash)
@@ -121,7 +121,7 @@ def test_a_crash_in_a_stage_leaves_the_run_failed(where: str, stage: str, mlruns
 
 def test_tracking_is_tried_again(mlruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    log = tasks.runs.log_calibration
+    log = tasks.results.log_calibration
 
     def fail_once(*arguments: object, **keywords: object) -> dict[str, str]:
         calls.append(arguments)
@@ -129,7 +129,7 @@ def test_tracking_is_tried_again(mlruns: Path, monkeypatch: pytest.MonkeyPatch) 
             raise ServiceError("cannot record the run: database is locked")
         return log(*arguments, **keywords)
 
-    monkeypatch.setattr(tasks.runs, "log_calibration", fail_once)
+    monkeypatch.setattr(tasks.results, "log_calibration", fail_once)
     outcome = calibrate(str(THERMOMETER), settings(mlruns, "retried"))
     assert len(calls) == 2
     assert outcome.run.store.client.get_run(outcome.run.run_id).info.status == "FINISHED"
@@ -137,7 +137,7 @@ def test_tracking_is_tried_again(mlruns: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_start_that_is_tried_again_goes_on_with_the_run_it_had_begun(mlruns: Path, monkeypatch) -> None:
     calls = []
-    log_data = tasks.runs._log_data
+    log_data = tasks.runs.log_data
 
     def fail_once(*arguments: object) -> None:
         calls.append(arguments)
@@ -145,7 +145,7 @@ def test_a_start_that_is_tried_again_goes_on_with_the_run_it_had_begun(mlruns: P
             raise MlflowException("gone for a moment")
         log_data(*arguments)
 
-    monkeypatch.setattr(tasks.runs, "_log_data", fail_once)
+    monkeypatch.setattr(tasks.runs, "log_data", fail_once)
     calibrate(str(THERMOMETER), settings(mlruns, "start retried"))
     (run,) = runs_of(mlruns, "start retried")
     assert (len(calls), run.info.status, run.data.tags.get("error")) == (2, "FINISHED", None)
@@ -179,7 +179,7 @@ def test_what_was_computed_is_printed_though_it_cannot_be_recorded(
         calls.append(arguments)
         raise ServiceError("cannot record the run: no answer in 20 s", waited=True)
 
-    monkeypatch.setattr(tasks.runs, "log_calibration", fail_to_record)
+    monkeypatch.setattr(tasks.results, "log_calibration", fail_to_record)
     arguments = ["calibrate", str(THERMOMETER), "--mlruns", str(mlruns), "--experiment", "not recorded"]
     code, out, err = command(*arguments)
     assert code == 1

@@ -31,8 +31,8 @@ from flows.calibrate import calibrate
 from flows.retrain import retrain
 from flows.sweep import sweep
 from tempfit import cli
+from tempfit.calibration.record import RESIDUALS_FILE
 from tempfit.readings.paired import Readings, load_readings
-from tempfit.tracking.runs import RESIDUALS_FILE
 from tempfit.tracking.store import open_store
 from tests.conftest import T_C, T_U, THERMOMETER
 from tests.flows.conftest import Command, run_python, runs_of, settings

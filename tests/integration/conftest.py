@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from flows.services.prefect_server import free_port
-from tempfit.tracking.store import database_uri
+from tempfit.tracking.database import database_uri
 from tests.conftest import ROOT
 
 

@@ -18,13 +18,14 @@ import pypdfium2
 import pytest
 
 from tempfit.calibration.calibration import Calibration, calibrate
-from tempfit.calibration.record import Record, as_record
+from tempfit.calibration.filed import Record, as_record
+from tempfit.calibration.recording import record_of
 from tempfit.errors import RunsError, SettingsError
 from tempfit.report import Fields, gather, pdf, read_fields, read_observed, to_page
 from tempfit.report.tables import round_readings
 from tempfit.report.text import as_css_string, clean, short
 from tempfit.rounding import last_place, measured, measured_one, state, state_one, state_pair, whole
-from tempfit.tracking.runs import _residuals
+from tempfit.tracking.results import residuals
 from tests.conftest import T_C, T_U, THERMOMETER
 from tests.exact.test_least_squares import GUM_B, GUM_T
 
@@ -72,7 +73,7 @@ HOSTILE = {
 
 
 def as_recorded(result: Calibration, **extra: Any) -> Record:
-    values = {**json.loads(json.dumps(result.as_dict())), **extra}
+    values = {**json.loads(json.dumps(record_of(result).as_dict())), **extra}
     made_at = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
     return as_record(
         values, "the run", run_id=RUN_ID, made_at=made_at, tags={"versions": "tempfit 0.1.0, torch 2.13.0"}
@@ -81,7 +82,7 @@ def as_recorded(result: Calibration, **extra: Any) -> Record:
 
 def page_of(result: Calibration, fields: dict[str, Any] | None = None, *, with_run: bool = True, **options: Any) -> str:
     parquet = io.BytesIO()
-    _residuals(result).to_parquet(parquet)
+    residuals(result).to_parquet(parquet)
     observed = read_observed(parquet.getvalue(), "ac05") if with_run else None
     extra = options.pop("extra", {})
     return to_page(gather(as_recorded(result, **extra), Fields.model_validate(fields or {}), observed, **options))

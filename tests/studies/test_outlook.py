@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.config import CalibrationConfig
-from tempfit.descent.forecast import make_forecast
+from tempfit.descent.setup import normalize
 from tempfit.errors import SettingsError
-from tempfit.exact.problem import normalize
 from tempfit.plots.canvas import to_png
 from tempfit.plots.forecast import draw_outlook
 from tempfit.readings.paired import as_readings
@@ -124,7 +123,7 @@ def test_no_learning_rate_needs_fewer_epochs_than_the_best(seed, scaling, l2, de
     t_u = rng.normal(rng.normal(0, 3), rng.uniform(0.3, 3), 12)
     config = CalibrationConfig(scaling=scaling, l2=l2, model="polynomial", degree=degree)
     readings = as_readings((t_u, np.polyval(rng.normal(size=4), t_u)), config)
-    told = make_forecast(normalize(readings, config).design, config)
+    told = normalize(readings, config).forecast
     best, critical = told.curve.best_learning_rate, told.critical_learning_rate
     fewest = told.curve.at(best).epochs_needed
     classic = 2 / (told.eigenvalues[0] + told.eigenvalues[-1])

@@ -402,7 +402,7 @@ def test_sentences_are_true(chosen, seed, noise):
     if "clipping" in sentence:
         assert (history.gradient_norm > config.clip_norm).any()
     if "within 0.1 %" in sentence or "one update does it" in sentence or "it arrives" in sentence:
-        assert result.mean_squared_error <= result.problem.goal(config)
+        assert result.mean_squared_error <= result.setup.goal
     if "only the mean temperature" in sentence:
         assert result.mean_squared_error == pytest.approx(result.readings.t_c.var(), rel=0.01)
     if "has grown" in sentence:

@@ -16,9 +16,10 @@ from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, ServiceError
 from tempfit.readings.paired import Readings, load_readings
 from tempfit.studies.compare import RecordedRun, RecordedSweep, compare, compare_best
-from tempfit.tracking import queries
-from tempfit.tracking.queries import find_runs, last_runs, load_loss_curves, runs_on_newest_data, sweep_runs
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.tracking import search
+from tempfit.tracking.queries import data_of, find_runs, last_runs, load_loss_curves, runs_on_newest_data, sweep_runs
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import Store, open_existing_store, open_store
 from tempfit.tracking.ui import compare_page
 from tests.conftest import T_C, T_U, THERMOMETER
@@ -238,7 +239,7 @@ def test_too_few_runs_say_what_makes_some(recorder):
 
 
 def test_runs_beyond_a_page_are_found(recorder, monkeypatch):
-    monkeypatch.setattr(queries, "PAGE", 2)
+    monkeypatch.setattr(search, "PAGE", 2)
     runs = [recorder.run(float(loss)) for loss in range(5)]
     assert ids(last_runs(recorder.store, 5, recorder.experiment)) == runs[::-1]
 
@@ -247,7 +248,7 @@ def test_data_recorded_before_their_range_was(recorder):
     first, second = recorder.run(3.0), recorder.run(4.0)
     run = recorder.store.client.get_run(first)
     run.inputs.dataset_inputs[0].dataset._profile = '{"num_rows": 11, "num_elements": 22}'
-    data = queries._data(run)
+    data = data_of(run)
     assert (data.name, data.t_u, data.t_c) == ("thermometer.csv", None, None)
     assert find_runs(recorder.store, [first, second], None)[0].data.t_u is not None  # as recorded now
 

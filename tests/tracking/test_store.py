@@ -23,8 +23,10 @@ from tempfit.readings.paired import load_readings
 from tempfit.report import read_observed
 from tempfit.system import leases
 from tempfit.tracking import store as stores
+from tempfit.tracking.database import ARTIFACT_COLUMNS
 from tempfit.tracking.queries import load_artifact, load_record
-from tempfit.tracking.runs import ended, log_calibration, start_run
+from tempfit.tracking.results import log_calibration
+from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import open_store
 from tempfit.tracking.ui import remember_ui, ui_address, ui_command
 from tests.conftest import THERMOMETER
@@ -76,7 +78,7 @@ def _text_columns(database: Path) -> list[str]:
     """Everything that the tables hold about artifacts."""
     found = []
     with sqlite3.connect(database) as connection:
-        for table, column in stores.ARTIFACT_COLUMNS:
+        for table, column in ARTIFACT_COLUMNS:
             found += [str(value) for (value,) in connection.execute(f"SELECT {column} FROM {table}")]
     return found
 

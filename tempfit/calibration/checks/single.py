@@ -88,7 +88,7 @@ def find_single(sample: Sample, problem: Problem) -> Check | None:
         return None
     model = "line" if n_terms == 2 else "model"
     sentence = f"the {model} rests on reading {sample.rows[row]:,} alone: {why}"
-    is_accepted = problem.uncertainty.accept_single_reading
+    is_accepted = problem.is_single_accepted
     sentence += (
         "" if is_accepted else "; take further readings beside it, or accept that (`accept_single_reading=True`)"
     )

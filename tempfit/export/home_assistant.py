@@ -1,0 +1,41 @@
+"""A template sensor of Home Assistant."""
+
+from __future__ import annotations
+
+import json
+
+from tempfit.export.expressions import horner
+from tempfit.export.fragment import Fragment
+from tempfit.export.text import with_comments
+from tempfit.export.yaml_sensor import SOURCE, as_yaml, temperature
+
+NAME = "Calibrated temperature"
+
+
+def write(fragment: Fragment) -> str:
+    """A template sensor of configuration.yaml.
+
+    Not the integration `compensation`: that takes points, fits a polynomial of degree 7 at most to them again, and
+    rounds its result to a `precision`; a template computes in double precision with the very coefficients. (Home
+    Assistant: integrations/template, template-functions/has_value; components/compensation in its source.)
+    """
+    entity = json.dumps(f"sensor.{SOURCE}")
+    reading = f"(states({entity}) | float)"
+    if fragment.curve.is_line:
+        state = f"{{{{ {fragment.formula(reading)} }}}}"
+    else:
+        state = f"{{% set z = {fragment.scaled(reading)} %}}{{{{ {horner(fragment.powers, 'z')} }}}}"
+    sensor = {
+        "name": _literal(fragment.name),
+        "unique_id": f"tempfit_{(fragment.record.run_id or fragment.sha256)[:16]}",
+        **temperature(fragment),
+        "state": state,
+        "availability": f"{{{{ has_value({entity}) }}}}",
+    }
+    how = f"Replace sensor.{SOURCE} by the entity of your sensor."
+    return with_comments([*fragment.comments, how], "#", as_yaml({"template": [{"sensor": [sensor]}]}))
+
+
+def _literal(text: str) -> str:
+    """Text as a template of Home Assistant that renders to it."""
+    return f"{{{{ {json.dumps(text, ensure_ascii=False)} }}}}" if "{" in text else text
