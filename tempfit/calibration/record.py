@@ -127,15 +127,17 @@ class DataRecord(Part):
 
 
 class EvidenceRecord(Part):
-    """What the fit needs of the readings trained on: their number, range, and triangular factor (columns, columns) of
-    the rows `[t_un², t_un, 1 | t_c]`, `t_un = scale · (t_u − center)`."""
+    """What the fit needs of the readings trained on, as `tempfit.exact.evidence.Evidence` has it of one member: further
+    readings are merged into it."""
 
     n: ReadingCount
     t_u_range: Range
-    t_c_range: Range | None
+    largest: NotNegative
     center: float
     scale: Positive
     factor: Matrix
+    variance: Positive | None
+    mean_variance: Positive | None
 
 
 class Record(Part):
