@@ -30,6 +30,7 @@ from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.readings.paired import Readings
 from tempfit.studies.grid import make_grid
 from tempfit.studies.sweep import plan_sweep, run_sweep
+from tests.benchmarks.members import ROWS, SENSORS, time_members
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 from tests.tools import descend, line_design
 
@@ -39,7 +40,8 @@ MEMORY = (
     "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
 )
-console = Console(width=110)
+STAGES = ("evidence", "fit", "judge", "table")
+console = Console(width=120)
 
 
 def tutorial_loop(n_epochs: int) -> None:
@@ -237,6 +239,23 @@ def bench_commands(rounds: int) -> tuple[list[tuple[str, str, str]], dict[str, f
     ], shares
 
 
+def bench_members(rounds: int) -> list[tuple[str, str, str]]:
+    console.print(f"calibrating {SENSORS:,} sensors in arrays …")
+    seen = [time_members() for _ in range(rounds)]
+    best = min(seen, key=lambda found: sum(found[stage] for stage in STAGES))
+    each = ", ".join(f"{stage} {best[stage]:.2g}" for stage in STAGES)
+    total = sum(best[stage] for stage in STAGES)
+    return [
+        (
+            f"µs a sensor, {SENSORS:,} × {ROWS} readings in arrays to a table of Records",
+            f"{total:.1f}",
+            f"≤ 15 ({each})",
+        ),
+        ("one sensor from arrays to its Record : one of many", f"{best['alone'] / total:.0f}", ""),
+        ("bytes a sensor in that table", f"{best['bytes']:.0f}", "≤ 1,000"),
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
@@ -246,6 +265,7 @@ def main() -> None:
     torch.set_num_threads(1)
     lines = bench_loops(2 * arguments.rounds + 1, arguments.epochs, arguments.rows)
     lines += bench_sweep(2 * arguments.rounds + 1)
+    lines += bench_members(min(arguments.rounds, 3))
     lines += bench_predict(min(arguments.rounds, 3), arguments.rows)
     more, shares = bench_commands(arguments.rounds)
     table = Table("what : compared with what", "measured", "wanted")
