@@ -24,19 +24,19 @@ from tempfit.tracking.store import without_password
 
 REASON = "Its process was killed, or could not tell this server how it ended."
 
-_marks: dict[UUID, leases.Lease] = {}
+held: dict[UUID, leases.Lease] = {}
 
 
 def mark(flow: Any, flow_run: FlowRun, state: Any) -> None:
     """A hook for the start of a flow run."""
-    if flow_run.id not in _marks:
-        _marks[flow_run.id] = leases.hold(_folder(), str(flow_run.id))
+    if flow_run.id not in held:
+        held[flow_run.id] = leases.hold(folder(), str(flow_run.id))
 
 
 def unmark(flow: Any, flow_run: FlowRun, state: Any) -> None:
     """A hook for its end, when that is told to the server."""
-    if flow_run.id in _marks:
-        _marks.pop(flow_run.id).release()
+    if flow_run.id in held:
+        held.pop(flow_run.id).release()
 
 
 MARKED: dict[str, Any] = {  # what a flow is declared with
@@ -51,7 +51,7 @@ def end_stale_flow_runs() -> None:
 
     Asks the server only where there is one. Raises ServiceError when it does not answer.
     """
-    for flow_run_id, _ in leases.abandoned(_folder()):
+    for flow_run_id, _ in leases.abandoned(folder()):
         try:
             with get_client(sync_client=True) as client:
                 flow_run = client.read_flow_run(UUID(flow_run_id))
@@ -63,7 +63,7 @@ def end_stale_flow_runs() -> None:
             raise failure_of_prefect(error) from error
 
 
-def _folder() -> Path:
+def folder() -> Path:
     """Of the marks of flow runs of the server in use; the one that tempfit starts has another address each time."""
     home, address, shared = Path(PREFECT_HOME.value()) / "tempfit" / "flow-runs", PREFECT_API_URL.value(), announced()
     if address is None or (shared is not None and address == shared.api_url):

@@ -67,10 +67,12 @@ def serve(data: Path, config: CalibrationConfig, name: str | None, schedule: Sch
 
     name: of the deployment; that of the whole path if None. It is paused while nothing serves it.
     when: the schedule in words.
-    Raises ReadingsError when there is nothing at `data`, SettingsError when another process serves this name,
-    ServiceError when Prefect's server does not take the deployment.
+    Raises ReadingsError when there is nothing at `data`, SettingsError when another process serves this name or one
+    name is given to a folder's thermometers, ServiceError when Prefect's server does not take the deployment.
     """
     files_of_readings(data)
+    if config.thermometer is not None and data.is_dir():
+        raise SettingsError(f"`thermometer`: {data} is a folder, and each file a thermometer of its own; leave it out")
     name = name or deployment_name(data)
     lease = _take(name, data)
     log = log_folder() / f"serve-{lease.path.stem}.log"
@@ -103,7 +105,8 @@ class _Serving:
 
     def __init__(self, data: Path, config: CalibrationConfig, name: str, schedule: Schedule, say: Say):
         self.name, self.schedule, self.say = name, schedule, say
-        where = TrackingConfig(mlruns=str(Path(config.mlruns).resolve()), experiment=config.experiment)
+        kept = config.model_dump(include=set(TrackingConfig.model_fields))
+        where = TrackingConfig(**kept | {"mlruns": str(Path(config.mlruns).resolve())})
         self.flow = bind(data, where)
         self.telling: asyncio.Task[None] | None = None
         self.parameters = {"config": config.model_dump(mode="json", include=set(FitConfig.model_fields))}

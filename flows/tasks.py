@@ -85,7 +85,7 @@ def watched(watcher: Watcher) -> Iterator[None]:
 @task(task_run_name="ingest {source}", persist_result=False)
 def ingest(source: str, config: CalibrationConfig) -> Readings:
     """Load and check the paired readings."""
-    return paired.load_readings(source, config)
+    return paired.load_readings(source, config, thermometer=config.thermometer)
 
 
 @task(task_run_name="normalize by {config.scaling}", persist_result=False)

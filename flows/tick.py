@@ -143,7 +143,7 @@ def _calibrate(store: Store, file: Path, config: CalibrationConfig, tags: Mappin
 def _calibrate_if_changed(
     store: Store, file: Path, config: CalibrationConfig, tags: Mapping[str, str], on_new: OnNew
 ) -> Entry:
-    readings = load_readings(file, config)
+    readings = load_readings(file, config, thermometer=config.thermometer)
     config = settle(readings, config)
     known = last_repeat(store, readings, config)
     if known is not None:

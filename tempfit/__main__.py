@@ -10,7 +10,7 @@ import threading
 from typing import TextIO
 
 ORDERLY = 5  # seconds that libraries have to end in order: Prefect would tell a server that is gone for minutes
-FAILURE, INTERRUPTED, BROKEN_PIPE = 1, 130, 141  # of the exit codes that README lists, those known before any import
+FAILURE, INTERRUPTED, BROKEN_PIPE = 1, 130, 141  # of docs/exit-codes.md, those known before any import
 
 
 def script() -> None:

@@ -10,9 +10,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tempfit.settings import Settings, setting
 
@@ -20,24 +20,25 @@ NETWORK_DEFAULTS = {"optimizer": "adam", "learning_rate": 0.01}
 MOST_PARAMS = 10_000  # of a network: its whole history is kept, and its weights are written out as text
 MOST_EPOCHS = 10_000_000
 NO_COLUMN = "none"  # instead of a column's name: what the table may have is not used
+MOST_NAME = 255  # characters, as of a file
 MOST_DEGREE = 9  # beyond it, float64 has no digits left for the coefficients in raw powers
+
+Name = Annotated[str, Field(min_length=1)]
 
 
 class ReadingsConfig(Settings):
     """How the paired readings are read, and what they are called."""
 
-    x: str = setting("t_u", "Column of the thermometer's readings.", min_length=1, title="Column of the readings")
-    y: str = setting("t_c", "Column of the reference temperatures.", min_length=1, title="Column of the references")
-    u_c: str = setting(
+    x: Name = setting("t_u", "Column of the thermometer's readings.", title="Column of the readings")
+    y: Name = setting("t_c", "Column of the reference temperatures.", title="Column of the references")
+    u_c: Name = setting(
         "u_c",
         "Column of the references' standard uncertainties, weights of the fit if it is there; none ignores it.",
-        min_length=1,
         title="Column of the references' standard uncertainties",
     )
-    u_u: str = setting(
+    u_u: Name = setting(
         "u_u",
         "Column of the readings' standard uncertainties, for both axes uncertain if it is there; none ignores it.",
-        min_length=1,
         title="Column of the readings' standard uncertainties",
     )
     delimiter: Literal["auto", "comma", "semicolon", "tab"] = setting(
@@ -131,11 +132,7 @@ class ValidationConfig(Settings):
     """Which readings the fit does not see, to judge it by."""
 
     holdout: float = setting(
-        0.0,
-        "Fraction of the readings to hold out, by `seed`.",
-        ge=0,
-        lt=1,
-        title="Fraction of the readings to hold out",
+        0.0, "Fraction of readings held out, by `seed`.", ge=0, lt=1, title="Fraction of the readings to hold out"
     )
     holdout_rows: str | None = setting(
         None,
@@ -252,17 +249,22 @@ class UncertaintyConfig(Settings):
 
 
 class TrackingConfig(Settings):
-    """Where the run is filed in MLflow."""
+    """Where the run is filed in MLflow, and as whose: none of it changes a number."""
 
-    mlruns: str = setting(
-        "mlruns",
-        "Folder of the runs, unless MLFLOW_TRACKING_URI names a server.",
-        min_length=1,
-        title="Folder that keeps the runs",
+    mlruns: Name = setting(
+        "mlruns", "Folder of the runs, unless MLFLOW_TRACKING_URI names a server.", title="Folder that keeps the runs"
     )
-    experiment: str = setting(
-        "calibrate", "MLflow experiment that the run is filed under.", min_length=1, title="MLflow experiment"
+    experiment: Name = setting("calibrate", "MLflow experiment that the run is filed under.", title="MLflow experiment")
+    thermometer: str | None = setting(
+        None, "Name of the thermometer; none: that of its file.", min_length=1, max_length=MOST_NAME
     )
+
+    @field_validator("thermometer")
+    @classmethod
+    def _thermometer_can_be_written(cls, name: str | None) -> str | None:
+        if name is not None and (name != name.strip() or not name.isprintable()):
+            raise ValueError("should be printable text, without spaces before or after it")
+        return name
 
 
 class FitConfig(UncertaintyConfig, ValidationConfig, TrainingConfig, ScalingConfig, ReadingsConfig):

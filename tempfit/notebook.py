@@ -236,7 +236,7 @@ def _read(
 ) -> tuple[CalibrationConfig, Readings]:
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    return checked, as_readings(_pair(readings, t_c), checked)
+    return checked, as_readings(_pair(readings, t_c), checked, thermometer=checked.thermometer)
 
 
 def _pair(readings: Any, t_c: Any) -> Any:

@@ -1,7 +1,7 @@
 """Simulated calibrations: what the checks see, and whether intervals cover what they say.
 
-`python -m tests.simulations` prints the README's table of power, from 400 calibrations a cell. The readings are
-equidistant over a range of 100 standard deviations s of their scatter, which is normal. All of it is judged by the
+`python -m tests.simulations` prints the table of power in docs/checks.md, from 400 calibrations a cell. The readings
+are equidistant over a range of 100 standard deviations s of their scatter, which is normal. All of it is judged by the
 exact solution, where gradient descent ends to rounding.
 """
 
@@ -137,7 +137,7 @@ def coverages(
 
 
 def power_table(sizes: Sequence[int], n_simulated: int, *, seed: int) -> str:
-    """The README's table, in Markdown: – where it is not checked."""
+    """The table of docs/checks.md, in Markdown: – where it is not checked."""
     lines = [f"| what is wrong | seen by | {' | '.join(str(n) for n in sizes)} |", "|---" * (len(sizes) + 2) + "|"]
     for alternative, (_, name) in ALTERNATIVES.items():
         cells = [

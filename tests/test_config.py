@@ -117,9 +117,20 @@ def test_a_config_cannot_be_changed():
         CalibrationConfig().learning_rate = 1.0
 
 
-def test_hyperparameters_are_all_but_where_the_run_is_filed():
+def test_hyperparameters_are_all_but_where_the_run_is_filed_and_as_whose():
     names = set(CalibrationConfig().hyperparameters())
-    assert set(CalibrationConfig.model_fields) - names == {"mlruns", "experiment"}
+    assert set(CalibrationConfig.model_fields) - names == {"mlruns", "experiment", "thermometer"}
+
+
+@pytest.mark.parametrize("name", ["", " ", " boiler", "boiler ", "a\nb", "a\x1b[31m", "\ud800", "x" * 256])
+def test_names_that_no_thermometer_can_have_are_refused(name):
+    with pytest.raises(SettingsError, match=r"settings: thermometer: (String )?should "):
+        parse_config({"thermometer": name})
+
+
+@pytest.mark.parametrize("name", ["Kessel 2, Rücklauf", "x" * 255])
+def test_names_of_thermometers(name):
+    assert parse_config({"thermometer": name}).thermometer == name
 
 
 def test_settings_files(tmp_path):
@@ -143,6 +154,7 @@ def test_settings_files(tmp_path):
         ("clip_norm", "none", None),
         ("huber_delta", "None", None),
         ("holdout_rows", "none", None),
+        ("thermometer", "none", None),
         ("x", "none", "none"),  # a column's name, as any other
         ("learning_rate", "1e-2", 0.01),
     ],

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from filelock import FileLock
 from flows.services.prefect_settings import is_configured
 from tempfit.errors import ServiceError
 from tempfit.system import leases
+from tempfit.system.files import replaced
 
 if TYPE_CHECKING:
     import uvicorn
@@ -215,9 +216,8 @@ def _launch(server: PrefectServer) -> None:
 
 
 def _announce(server: PrefectServer) -> None:
-    unfinished = _home() / "server.json.unfinished"
-    unfinished.write_text(json.dumps(server.__dict__), encoding="utf-8")
-    unfinished.replace(_home() / "server.json")
+    with replaced(_home() / "server.json") as part:
+        part.write_text(json.dumps(asdict(server)), encoding="utf-8")
 
 
 def _withdraw(port: int) -> None:

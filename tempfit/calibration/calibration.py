@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tempfit.calibration.checks import Check, check_descent, check_readings, is_usable
+from tempfit.calibration.checks import Check, Descent, check_readings, is_usable
 from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
 from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
@@ -122,7 +122,9 @@ class Calibration:
     @cached_property
     def descent(self) -> Check:
         """How far gradient descent ended from the exact optimum."""
-        return check_descent(self.curve, self.problem, self.config, self.forecast.condition_number)
+        best = self.problem.best
+        params = np.full(best.basis.n_terms, np.nan) if self.curve is None else self.curve.params
+        return Descent(params, best, np.array(self.forecast.condition_number), self.config).tell(0)
 
     @property
     def usable(self) -> bool:
@@ -328,7 +330,7 @@ def calibrate(
     """
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    data = as_readings(readings, checked)
+    data = as_readings(readings, checked, thermometer=checked.thermometer)
     setup = normalize(data, checked)
     _ = setup.forecast  # raises before anything is trained
     (trained,) = fit_setups([setup], on_epochs)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from tempfit.calibration.calibration import Calibration
@@ -23,7 +21,6 @@ from tempfit.calibration.record import (
     ValidationRecord,
 )
 from tempfit.calibration.scales import Scale
-from tempfit.config import CalibrationConfig
 from tempfit.readings.paired import Readings
 
 
@@ -35,7 +32,7 @@ def record_of(calibration: Calibration) -> Record:
     exact = _exact(calibration, source)
     return Record(
         schema_=SCHEMA,
-        thermometer=_thermometer(calibration.readings, config),
+        thermometer=_writable(calibration.readings.thermometer),
         status=calibration.status,
         outcome=calibration.outcome,
         why=why(calibration),
@@ -71,12 +68,6 @@ def record_of(calibration: Calibration) -> Record:
         config=config,
         evidence=None,
     )
-
-
-def _thermometer(readings: Readings, config: CalibrationConfig) -> str:
-    """As it was named; else the file's name without its suffix: `memory` and `stdin` of what is no file."""
-    named: str | None = getattr(config, "thermometer", None)
-    return named or Path(_writable(readings.source)).stem.strip("<>") or "memory"
 
 
 def _writable(name: str) -> str:

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tempfit.calibration.quadratic_forms import Ratio
 
@@ -15,10 +15,11 @@ SEEN = 0.9  # power with which a check sees what its sentence says that it would
 LARGE = 100_000  # readings from which a beta distribution is normal
 
 
-def f_tail(between: int, within: int, value: float) -> float:
+def f_tail(between: ArrayLike, within: ArrayLike, value: ArrayLike) -> NDArray[np.float64]:
+    """The probability of a larger F, of the shape of its arguments."""
     from scipy.special import fdtrc
 
-    return float(fdtrc(between, within, value))
+    return np.asarray(fdtrc(between, within, value))
 
 
 def two_sided(below: float) -> float:

@@ -32,7 +32,7 @@ QUIET = {  # unless the user says otherwise
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; errors become one line on stderr and an exit code (README: exit codes).
+    """Run a command; errors become one line on stderr and an exit code (docs/exit-codes.md).
 
     With TEMPFIT_TRACEBACK set, the traceback of an unexpected error is shown too.
     """

@@ -31,7 +31,7 @@ from tempfit.errors import SettingsError
 from tempfit.wording import count
 
 if TYPE_CHECKING:
-    from tempfit.studies.compare import Comparison, RecordedRun, Row
+    from tempfit.studies.compare import ComparedRun, Comparison, RecordedRun
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
@@ -112,9 +112,9 @@ def compare(
 
             write_figure(figure, to_png(draw_runs(comparison, load_loss_curves(store, comparison.runs))))
     if as_json:
-        say_json(_as_dict(comparison, url, figure))
+        say_json(as_dict(comparison, url, figure))
     else:
-        _show(comparison, browse(store, mlruns, url), figure, mlruns)
+        show(comparison, browse(store, mlruns, url), figure, mlruns)
 
 
 def _choose(
@@ -139,7 +139,7 @@ def _choose(
     return compare(last_runs(store, last if last is not None else DEFAULT_LAST, experiment))
 
 
-def _show(comparison: Comparison, where: Whole, figure: Path | None, mlruns: str = DEFAULT_MLRUNS) -> None:
+def show(comparison: Comparison, where: Whole, figure: Path | None, mlruns: str = DEFAULT_MLRUNS) -> None:
     """The table, and what has to be said about it.
 
     Where a terminal is too narrow, the settings and the results are two tables.
@@ -188,7 +188,7 @@ def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[C
     results = [
         Column(
             HEADINGS.get(name, name),
-            [_cell(row, name) for row in rows],
+            [cell(row, name) for row in rows],
             justify="left" if name in ("status", "outcome") else "right",
         )
         for name in rows[0].results
@@ -197,7 +197,8 @@ def _columns(comparison: Comparison) -> tuple[list[Column], list[Column], list[C
     return first, settings, results
 
 
-def _cell(row: Row, name: str) -> str:
+def cell(row: ComparedRun, name: str) -> str:
+    """What the table shows of a result."""
     value = row.results[name]
     if name == "status":
         at = row.results.get("diverged_at")
@@ -216,7 +217,8 @@ def format_number(value: float, digits: int) -> str:
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
-def _as_dict(comparison: Comparison, url: str, figure: Path | None) -> dict[str, object]:
+def as_dict(comparison: Comparison, url: str, figure: Path | None) -> dict[str, object]:
+    """What `--json` prints."""
     return {
         "runs": [
             {

@@ -45,7 +45,7 @@ def forecast(
 
         if train:
             status.update("training …")
-        outlook = make_outlook(load_readings(file, config), config, train=train)
+        outlook = make_outlook(load_readings(file, config, thermometer=config.thermometer), config, train=train)
         if figure is not None:
             _draw(outlook, figure)
     if as_json:

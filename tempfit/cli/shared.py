@@ -169,8 +169,11 @@ def check_figure(path: Path) -> None:
 
 def write_figure(path: Path, png: bytes) -> None:
     """Write the picture. Raises SettingsError where that fails."""
+    from tempfit.system.files import replaced
+
     try:
-        path.write_bytes(png)
+        with replaced(path) as part:
+            part.write_bytes(png)
     except OSError as error:
         raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
 

@@ -21,7 +21,7 @@ from tempfit.descent.configs import Configs
 from tempfit.descent.loss_curve import LossCurve
 from tempfit.descent.losses import build_loss, scaled_rows
 from tempfit.descent.model import build_model
-from tempfit.errors import SettingsError
+from tempfit.descent.quadratic import Quadratic
 from tempfit.exact.design import Design
 from tempfit.wording import format_limit, format_rate, format_ratio
 
@@ -77,16 +77,16 @@ def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float
     """
     if config.model == "mlp":
         return _forecast_network(config, _curvature_at_the_start(design, config) if curvature is None else curvature)
-    axes = _principal_axes(design, config)
-    critical = float(2 * (1 + config.momentum) / axes.eigenvalues[-1])
+    quadratic = Quadratic(design, config)
+    critical = float(quadratic.critical_learning_rate[0])
     plain = config.optimizer == "sgd" and config.clip_norm is None
     stable = config.learning_rate < critical if plain else None
     if config.loss == "york" or (config.loss == "huber" and stable is False):
         stable = None
-    untold = _untold(config)
-    curve = _loss_curve(axes, design, config) if untold is None else None
+    untold = why_untold(config)
+    curve = _loss_curve(quadratic, config) if untold is None else None
     return Forecast(
-        eigenvalues=axes.eigenvalues,
+        eigenvalues=quadratic.eigenvalues[0],
         critical_learning_rate=critical,
         stable=stable,
         curve=curve,
@@ -135,7 +135,7 @@ def _curvature_at_the_start(design: Design, config: CalibrationConfig) -> float:
     return curvature if math.isfinite(curvature) else math.nan
 
 
-def _untold(config: CalibrationConfig) -> str | None:
+def why_untold(config: CalibrationConfig) -> str | None:
     """Why the closed form does not hold for these settings; None where it does."""
     if config.optimizer != "sgd":
         return f"{config.optimizer} adapts its step"
@@ -148,57 +148,17 @@ def _untold(config: CalibrationConfig) -> str | None:
     return None if config.loss == "squared" else f"{config.loss.capitalize()}'s loss is no quadratic"
 
 
-@dataclass(frozen=True, eq=False)
-class _Axes:
-    """The Hessian by the singular values of the features: forming it would square their condition number.
-
-    eigenvalues: (terms,), ascending, of the Hessian with its penalty. left: (rows, terms); singular: (terms,);
-    right: (terms, terms), the eigenvectors as columns.
-    """
-
-    eigenvalues: NDArray[np.float64]
-    left: NDArray[np.float64]
-    singular: NDArray[np.float64]
-    right: NDArray[np.float64]
-
-
-def _principal_axes(design: Design, config: CalibrationConfig) -> _Axes:
-    features = design.features[0]
-    if np.isfinite(features).all():
-        left, singular, right = np.linalg.svd(features, full_matrices=False)
-        curvature = 1.0 if config.loss == "huber" else 2.0
-        with np.errstate(over="ignore"):
-            eigenvalues = curvature * singular**2 / float(design.n_readings[0]) + 2 * config.l2
-        if np.isfinite(eigenvalues).all():
-            smallest = np.finfo(np.float64).tiny
-            return _Axes(np.maximum(eigenvalues, smallest)[::-1], left[:, ::-1], singular[::-1], right[::-1].T)
-    raise SettingsError(
-        f'the curvature of the loss is not finite with `scaling="{config.scaling}"`: '
-        'scale the readings (`scaling="standardize"`)'
-    )
-
-
-def _loss_curve(axes: _Axes, design: Design, config: CalibrationConfig) -> LossCurve:
-    n = float(design.n_readings[0])
-    targets = design.targets[0]
-    start = axes.right.T @ build_model(config).start(Configs(config, 1))[0].numpy()
-    target = axes.left.T @ targets  # (terms,), the part of it that the terms can make
-    rest = targets - axes.left @ target
-    residual = axes.singular * start - target
-    gradient = 2 / n * axes.singular * residual + 2 * config.l2 * start
-    # A penalty keeps the share n l2 / (σ² + n l2) of the target as residual; 2 σ² / n + 2 l2 is the eigenvalue.
-    resting = -2 * config.l2 / axes.eigenvalues * target
-    optimum = 2 / n * axes.singular * target / axes.eigenvalues
-    floor = float(rest @ rest) / n
+def _loss_curve(quadratic: Quadratic, config: CalibrationConfig) -> LossCurve:
+    """Of the only member."""
     return LossCurve(
         learning_rate=config.learning_rate,
-        eigenvalues=axes.eigenvalues,
-        excess=gradient * (gradient / (2 * axes.eigenvalues)),  # the square alone may overflow
-        minimum=floor + float(resting @ resting) / n + config.l2 * float(optimum @ optimum),
-        moving=(residual - resting) / math.sqrt(n),
-        resting=resting / math.sqrt(n),
-        floor=floor,
-        mean_square=float(targets @ targets) / n,
+        eigenvalues=quadratic.eigenvalues[0],
+        excess=quadratic.excess[0],
+        minimum=float(quadratic.minimum[0]),
+        moving=quadratic.moving[0],
+        resting=quadratic.resting[0],
+        floor=float(quadratic.floor[0]),
+        mean_square=float(quadratic.mean_square[0]),
         # The loop sums squares that are twice the loss, so it overflows at half the range.
         largest=float(torch.finfo(getattr(torch, config.dtype)).max) / 2,
     )

@@ -70,7 +70,7 @@ class Basis:
         return (params[..., None, :] @ self.matrix.mT)[..., 0, :]
 
     def change_to(self, other: Basis) -> NDArray[np.float64]:
-        """(terms, terms), or (members, terms, terms): M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
+        """(terms, terms), M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
         substitution = _substitution(other.scaling.after(self.scaling), self.n_terms)
         return np.asarray(np.linalg.solve(self.matrix, substitution @ other.matrix), dtype=np.float64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,12 @@ from tempfit.readings.paired import Readings
 class Problem:
     """The readings to train on, in the forms that the stages need (one member).
 
-    evidence: what they say (of York's loss: the points adjusted to his line). standard: the best-conditioned terms,
-    whatever the scaling. basis: the terms to train in. design: the evidence in these (all rows for a network, which
-    cannot be compressed). rows: what the loop runs on: design, or all rows where the loss needs them. held_out: the
-    readings not to train on, in `basis`; one design per fold. folds: with k-fold cross-validation, the k problems of
-    which each leaves one fold out. mask: (readings,), which of the readings are trained on.
+    evidence: what they say (of York's loss: the points adjusted to his line). judged: what the best fit is judged by:
+    the same, or for Huber's loss with the weights by which least squares ends where it does. standard: the
+    best-conditioned terms, whatever the scaling. basis: the terms to train in. design: the evidence in these (all rows
+    for a network, which cannot be compressed). rows: what the loop runs on: design, or all rows where the loss needs
+    them. held_out: the readings not to train on, in `basis`; one design per fold. folds: with k-fold cross-validation,
+    the k problems of which each leaves one fold out. mask: (readings,), which of the readings are trained on.
     exact: the least-squares solution, York's where both axes are uncertain; for an mlp, that of a line.
     best: where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's.
     points: the weighted points of those trained on; None where all weigh the same. robust: where Huber's loss is
@@ -47,6 +49,7 @@ class Problem:
     """
 
     evidence: Evidence
+    judged: Evidence
     standard: Basis
     basis: Basis
     design: Design
@@ -153,13 +156,14 @@ def _problem(
     is_stated = _is_stated(config, points is not None)
     exact = solve(evidence, standard, stated=is_stated, u_common=config.u_common, coverage=config.coverage)[0]
     exact = replace(exact, t_u_range=t_u_range)  # of the readings themselves, not of points adjusted
-    robust: Robust | None = None
-    best: Curve = exact
+    judged, best, robust = evidence, cast(Curve, exact), None
     if config.loss == "huber":
         root_weights = None if points is None else points.root_weights(float(evidence.variance[0]))
         robust = fit_huber(design_of(standard[0].features(t_u), t_c, root_weights), config.huber_delta)
         sd = robust.observation_sd * math.sqrt(_spread(evidence))
         best = exact.moved(robust.params, sd, robust.degrees_of_freedom)
+        root_weights = np.sqrt(robust.weights) if root_weights is None else root_weights * np.sqrt(robust.weights)
+        judged = _evidence(t_u, t_c, 1 / root_weights, config)
     variance = float(evidence.variance[0])
     rows = _rows(readings, mask, basis[0], variance) if needs_rows(config) else None
     design = rows if rows and config.model == "mlp" else compressed(evidence, basis)
@@ -170,6 +174,7 @@ def _problem(
         validation = _compressed_rows(readings, held_out, basis, judged_by or variance, config)
     return Problem(
         evidence=evidence,
+        judged=judged,
         standard=standard[0],
         basis=basis[0],
         design=design,

@@ -13,7 +13,7 @@ SCHEMA = 1  # a new one for every change that a reader could stumble over
 
 
 def write(fragment: Fragment) -> str:
-    """One object; README, Export, describes it."""
+    """One object; docs/export.md describes it."""
     curve, config = fragment.curve, fragment.config
     covariance, scaling = curve.covariance, curve.basis.scaling
     values = {

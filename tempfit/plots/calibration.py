@@ -17,7 +17,7 @@ from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.equation import equation, headline
 from tempfit.calibration.recording import record_of
 from tempfit.exact.curve import Curve
-from tempfit.plots.canvas import BLUE, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
+from tempfit.plots.canvas import AXIS_LIMIT, BLUE, GREEN, GREY, ORANGE, label_log_axis, make_canvas, to_png
 from tempfit.wording import count
 from tempfit.words import Verdict
 
@@ -98,10 +98,10 @@ def draw_loss(calibration: Calibration) -> Figure:
         name = f"validation loss ({calibration.validation.method})"
         curves.append((name, calibration.validation.loss, GREEN))
     axes.set_yscale("log")
-    lowest, highest = HIGHEST, 0.0
+    lowest, highest = AXIS_LIMIT, 0.0
     for name, values, colour in curves:
         states = history.sample(2000)
-        states = states[(values[states] > 0) & (values[states] < HIGHEST)]  # a log axis has neither 0 nor 1e308
+        states = states[(values[states] > 0) & (values[states] < AXIS_LIMIT)]  # a log axis has neither 0 nor 1e308
         style = "o-" if len(states) <= FEW else "-"
         axes.plot(history.updates[states], values[states], style, color=colour, markersize=4, label=name)
         lowest, highest = values[states].min(initial=lowest), values[states].max(initial=highest)
@@ -237,9 +237,9 @@ def draw_layers(calibration: Calibration) -> Figure:
     states = history.sample(2000)
     shades = colormaps["viridis"](np.linspace(0, 0.92, len(series)))  # the nearer to the reading, the darker
     named = np.linspace(0, len(series) - 1, min(len(series), MOST_NAMES)).round()
-    lowest, highest = HIGHEST, 0.0
+    lowest, highest = AXIS_LIMIT, 0.0
     for i, ((name, norm), shade) in enumerate(zip(series.items(), shades, strict=True)):
-        shown = states[(norm[states] > 0) & (norm[states] < HIGHEST)]
+        shown = states[(norm[states] > 0) & (norm[states] < AXIS_LIMIT)]
         axes.plot(history.updates[shown], norm[shown], color=shade, label=name if i in named else None)
         lowest, highest = norm[shown].min(initial=lowest), norm[shown].max(initial=highest)
     axes.set_yscale("log")

@@ -14,7 +14,7 @@ from PIL import Image
 
 SIZE, DPI = (7.2, 4.6), 100  # the tutorial's dpi; wide enough for MLflow's artifact pane
 SMALL, PALETTE = 15_000, 64  # bytes, which base64 makes 20,000; colours, which are enough for lines, dots and bands
-HIGHEST = 1e290  # what a log axis can still pad
+AXIS_LIMIT = 1e290  # what a log axis can still pad
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"  # told apart by colour-blind readers
 COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito's
 

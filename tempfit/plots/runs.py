@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from tempfit.plots.canvas import COLOURS, GREY, HIGHEST, label_log_axis, make_panels
+from tempfit.plots.canvas import AXIS_LIMIT, COLOURS, GREY, label_log_axis, make_panels
 from tempfit.readings.paired import axis_label
 from tempfit.studies.compare import Comparison, RecordedLoss, RecordedRun
 from tempfit.words import Outcome
@@ -122,7 +122,7 @@ def _colour_range(values: NDArray[np.float64]) -> tuple[float, float]:
 
 def _finite(curve: RecordedLoss) -> tuple[Any, Any]:
     """What a log axis has a place for: neither 0 nor 1e308."""
-    shown = (curve.loss > 0) & (curve.loss < HIGHEST)
+    shown = (curve.loss > 0) & (curve.loss < AXIS_LIMIT)
     return curve.updates[shown], curve.loss[shown]
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from tempfit.choices import idle_settings
-from tempfit.plots.canvas import BLUE, COLOURS, GREEN, GREY, HIGHEST, ORANGE, label_log_axis, make_canvas, to_png
+from tempfit.plots.canvas import AXIS_LIMIT, BLUE, COLOURS, GREEN, GREY, ORANGE, label_log_axis, make_canvas, to_png
 from tempfit.studies.grid import Axis
 from tempfit.studies.ranking import LEAST
 from tempfit.studies.sweep import Member, Sweep
@@ -63,7 +63,7 @@ def draw_losses(sweep: Sweep) -> Figure:
     axes.set_xlim(0)
     losses = [member.calibration.fit.history.loss for member in sweep.members]
     lowest = min((loss[loss > 0].min() for loss in losses if (loss > 0).any()), default=1e-3)
-    highest = min(ABOVE_START * max(loss[0] for loss in losses), HIGHEST)
+    highest = min(ABOVE_START * max(loss[0] for loss in losses), AXIS_LIMIT)
     highest = max(min(highest, max(loss.max() for loss in losses) * 2), lowest * 2)
     axes.set_ylim(lowest / 2, highest)
     label_log_axis(axes, lowest, highest)
@@ -100,7 +100,7 @@ def _name_curves(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
 
 def _draw_curve(axes: Axes, member: Member, **style: Any) -> None:
     history = member.calibration.fit.history
-    shown = (history.loss > 0) & (history.loss < HIGHEST)
+    shown = (history.loss > 0) & (history.loss < AXIS_LIMIT)
     axes.plot(history.updates[shown], history.loss[shown], **style)
 
 
@@ -108,7 +108,7 @@ def draw_profile(sweep: Sweep, axis: Axis) -> Figure:
     """The final loss against the one setting that was varied; the diverged at the upper edge."""
     figure, axes = make_canvas(axis.name, _final(sweep))
     sound = [member for member in sweep.members if not member.failed]
-    values = np.array([max(sweep.judge(member), LEAST) for member in sound])
+    values = np.array([max(sweep.score(member), LEAST) for member in sound])
     axes.set_yscale("log")
     style = "o-" if axis.is_numeric else "o"
     axes.plot([_place(axis, member) for member in sound], values, style, color=ORANGE, label="final loss")
@@ -142,7 +142,7 @@ def draw_map(sweep: Sweep, x: Axis, y: Axis) -> Figure:
         for cell in itertools.product(_places(y, member), _places(x, member)):
             tried[cell] = True
             if not member.failed:
-                best[cell] = np.nanmin([best[cell], max(sweep.judge(member), LEAST)])
+                best[cell] = np.nanmin([best[cell], max(sweep.score(member), LEAST)])
     failed = tried & np.isnan(best)
     edges = [np.arange(len(axis.values) + 1) - 0.5 for axis in (x, y)]
     if np.isfinite(best).any():

@@ -1,9 +1,8 @@
-"""Load and check paired readings; fingerprint of their content."""
+"""Load and check paired readings; whose they are, and the fingerprint of their content."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from functools import cached_property
 from numbers import Real
@@ -13,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.config import NO_COLUMN, ReadingsConfig
+from tempfit.config import MOST_NAME, NO_COLUMN, ReadingsConfig
 from tempfit.errors import ReadingsError
 from tempfit.readings.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns
+from tempfit.readings.digest import RowDigest
 from tempfit.readings.tables import name_of, read_table, refuse_values, without_missing
 from tempfit.wording import printable, shown
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 MIN_ROWS = 3
 """A line has two parameters; the third reading is the first that says anything about its uncertainty."""
@@ -50,6 +50,8 @@ class Readings:
     u_c, u_u
         (rows,) float64, standard uncertainties of t_c and of t_u in their units; None where none are stated. u_c alone
         weights the fit, both make one with both axes uncertain.
+    thermometer
+        Its name, which is part of no number; as its source's file where it is empty: see `thermometer_of`.
 
     Raises
     ------
@@ -73,8 +75,10 @@ class Readings:
     n_dropped: int = 0
     u_c: NDArray[np.float64] | None = None
     u_u: NDArray[np.float64] | None = None
+    thermometer: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "thermometer", self.thermometer or thermometer_of(self.source))
         place = printable(self.source)
         columns = {"t_u": self.x, "t_c": self.y, "u_c": "u_c", "u_u": "u_u"}
         columns = {field: name for field, name in columns.items() if getattr(self, field) is not None}
@@ -105,16 +109,23 @@ class Readings:
 
     @cached_property
     def sha256(self) -> str:
-        """Hex digest of the values, t_u then t_c as little-endian float64, then u_c and u_u, each behind its name, if
-        stated: equal for CSV and Parquet of equal values.
+        """Hex digest of the values, as `RowDigest` says: equal for CSV and Parquet of equal values.
 
-        -0.0 counts as 0.0; names and source do not count.
+        The columns are t_u and t_c, then u_c and u_u if stated, whatever the user calls them; source and thermometer do
+        not count.
         """
-        digest = hashlib.sha256()
-        for name, values in (("", self.t_u), ("", self.t_c), ("u_c", self.u_c), ("u_u", self.u_u)):
-            if values is not None:
-                digest.update(name.encode())
-                digest.update((values + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
+        return self._digest(self.n)
+
+    def begins_with(self, n: int, sha256: str) -> bool:
+        """Whether the first `n` rows are the readings whose digest this is."""
+        return 0 < n <= self.n and self._digest(n) == sha256
+
+    def _digest(self, n: int) -> str:
+        """Of the first n rows."""
+        columns = {"t_u": self.t_u, "t_c": self.t_c, "u_c": self.u_c, "u_u": self.u_u}
+        stated = {name: values[:n] for name, values in columns.items() if values is not None}
+        digest = RowDigest(stated)
+        digest.update(stated)
         return digest.hexdigest()
 
     @property
@@ -126,13 +137,6 @@ class Readings:
     def y_label(self) -> str:
         """Quantity, column and unit of the reference, for an axis."""
         return axis_label(self.y_quantity, self.y, self.y_unit)
-
-    def to_frame(self) -> pd.DataFrame:
-        """The readings as a DataFrame (a copy) with the columns `x` and `y`, and u_c and u_u where they are stated."""
-        import pandas as pd
-
-        columns = {self.x: self.t_u, self.y: self.t_c, "u_c": self.u_c, "u_u": self.u_u}
-        return pd.DataFrame({name: values.copy() for name, values in columns.items() if values is not None})
 
     def _refuse_uncertainties(self, place: str) -> None:
         if self.u_u is not None and self.u_c is None:
@@ -168,9 +172,15 @@ class Readings:
             )
 
 
-def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Readings:
+def thermometer_of(source: str) -> str:
+    """What a thermometer is called that nobody named: as the file without its ending, `stdin` or `memory`."""
+    return printable(Path(source).stem.strip("<>"))[:MOST_NAME].strip() or "memory"
+
+
+def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS, *, thermometer: str | None = None) -> Readings:
     """Read paired readings from a CSV or Parquet file; `-` reads standard input.
 
+    thermometer: its name; None for that of the file.
     CSV is UTF-8 with a header; the delimiter (comma, semicolon, tab) and the decimal mark are found or as `config`
     says; cells may be quoted, blank lines are skipped, other columns than the two wanted are ignored. Parquet is
     known by its content and may hold any numeric type but complex; rows in messages count from 1.
@@ -182,7 +192,7 @@ def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS) -> Read
         (a missing one is dropped where `config.drop_missing`), and as `Readings` does. The message is one line that
         names file, line, column and what to do.
     """
-    return _named(read_table(source, config, wanted_columns(config)), name_of(source), config)
+    return _named(read_table(source, config, wanted_columns(config)), name_of(source), config, thermometer)
 
 
 def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
@@ -200,16 +210,19 @@ def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
         load_readings(source, config)
 
 
-def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
+def as_readings(data: Any, config: ReadingsConfig = DEFAULTS, *, thermometer: str | None = None) -> Readings:
     """Readings from whatever a library user has at hand.
 
     Parameters
     ----------
     data
-        A `Readings` (returned as it is), a DataFrame with the columns `config.x` and `config.y`, a path (see
-        `load_readings`), or a pair `(t_u, t_c)` of numeric sequences, arrays or Series, paired by position.
+        A `Readings` (returned as it is, but for its thermometer's name where one is given), a DataFrame with the
+        columns `config.x` and `config.y`, a path (see `load_readings`), or a pair `(t_u, t_c)` of numeric sequences,
+        arrays or Series, paired by position.
     config
         The columns' names and labels, and whether rows with a missing value (NaN, None, NA) are dropped.
+    thermometer
+        Its name; None for that of the file, or `memory`.
 
     Raises
     ------
@@ -217,9 +230,9 @@ def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
         As `load_readings`; rows count from 1.
     """
     if isinstance(data, Readings):
-        return data
+        return data if thermometer in (None, data.thermometer) else replace(data, thermometer=thermometer)
     if isinstance(data, (str, Path)):
-        return load_readings(data, config)
+        return load_readings(data, config, thermometer=thermometer)
     if isinstance(data, (tuple, list)) and len(data) == 2:
         given = dict(zip((config.x, config.y), data, strict=True))
     else:
@@ -233,7 +246,8 @@ def as_readings(data: Any, config: ReadingsConfig = DEFAULTS) -> Readings:
         positions = find_columns([str(name) for name in data.columns], wanted_columns(config), "<memory>")
         given = {name: data.iloc[:, position] for name, position in positions.items()}
     values = {name: _as_float64(column, f"<memory>: column {shown(name)}") for name, column in given.items()}
-    return _named(without_missing(values, "<memory>", config, wanted_columns(config)), "<memory>", config)
+    columns = without_missing(values, "<memory>", config, wanted_columns(config))
+    return _named(columns, "<memory>", config, thermometer)
 
 
 def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
@@ -249,7 +263,7 @@ def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
     return [Wanted(config.x), Wanted(config.y), *uncertainties]
 
 
-def _named(columns: Columns, source: str, config: ReadingsConfig) -> Readings:
+def _named(columns: Columns, source: str, config: ReadingsConfig, thermometer: str | None) -> Readings:
     return Readings(
         t_u=columns.values[config.x],
         t_c=columns.values[config.y],
@@ -257,6 +271,7 @@ def _named(columns: Columns, source: str, config: ReadingsConfig) -> Readings:
         u_u=columns.values.get(config.u_u),
         source=source,
         n_dropped=columns.n_dropped,
+        thermometer=thermometer or "",
         **config.model_dump(include={"x", "y", "x_quantity", "x_unit", "y_quantity", "y_unit"}),
     )
 

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from tempfit.errors import SettingsError
 from tempfit.system.files import whole_file
 
-Block = Mapping[str, NDArray[Any]]
+TableBlock = Mapping[str, NDArray[Any]]
 """Columns by name, in their order, (rows,) each, of float64 or bool; the same names and types in every block."""
 
 
 class TableWriter(Protocol):
     """Writes the blocks of a table, one after the other."""
 
-    def prepare(self, block: Block) -> Any:
+    def prepare(self, block: TableBlock) -> Any:
         """Whatever `write` wants: the costly part, that other threads may do ahead."""
 
     def write(self, prepared: Any) -> None: ...
@@ -38,13 +38,13 @@ class CsvWriter:
     Nothing is written before the first block is. file: stays open. empty: a block without rows, for the names.
     """
 
-    def __init__(self, file: BinaryIO, empty: Block):
+    def __init__(self, file: BinaryIO, empty: TableBlock):
         self.file = file
         header = io.StringIO()
         csv.writer(header, lineterminator="\n").writerow(empty)
         self.header = header.getvalue().encode()
 
-    def prepare(self, block: Block) -> Any:
+    def prepare(self, block: TableBlock) -> Any:
         import pyarrow as pa
         import pyarrow.csv as pa_csv
 
@@ -68,12 +68,12 @@ class CsvWriter:
 class ParquetWriter:
     """Parquet, a row group for each block. file: stays open. empty: a block without rows, for names and types."""
 
-    def __init__(self, file: BinaryIO, empty: Block):
+    def __init__(self, file: BinaryIO, empty: TableBlock):
         import pyarrow.parquet as pq
 
         self.writer = pq.ParquetWriter(file, _table(empty).schema, use_dictionary=False)
 
-    def prepare(self, block: Block) -> Any:
+    def prepare(self, block: TableBlock) -> Any:
         return _table(block)
 
     def write(self, prepared: Any) -> None:
@@ -98,13 +98,13 @@ def check_output(path: Path, source: str) -> None:
 
 
 @contextmanager
-def open_output(path: Path, empty: Block) -> Iterator[TableWriter]:
+def open_output(path: Path, empty: TableBlock) -> Iterator[TableWriter]:
     """A writer for a table in a file, of the kind that its name tells. Raises as `whole_file`."""
     with whole_file(path) as file, closing(WRITERS[path.suffix.lower()](file, empty)) as writer:
         yield writer
 
 
-def _table(block: Block) -> Any:
+def _table(block: TableBlock) -> Any:
     import pyarrow as pa
 
     return pa.table({name: _array(values) for name, values in block.items()})

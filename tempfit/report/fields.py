@@ -24,7 +24,7 @@ def _as_text(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_as_text)]
 
 
-class Table(BaseModel):
+class Section(BaseModel):
     """One table of the file; a key that it does not have is an error, never ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class Table(BaseModel):
         return [(field.title or name.replace("_", " ").capitalize(), text) for name, field, text in given if text]
 
 
-class About(Table):
+class About(Section):
     """[report]: the report itself."""
 
     number: Text = ""
@@ -44,7 +44,7 @@ class About(Table):
     remarks: Text = ""
 
 
-class Laboratory(Table):
+class Laboratory(Section):
     """[laboratory]: who issues the report."""
 
     name: Text = ""
@@ -52,7 +52,7 @@ class Laboratory(Table):
     accreditation: Text = ""
 
 
-class Client(Table):
+class Client(Section):
     """[client]: for whom."""
 
     name: Text = ""
@@ -60,7 +60,7 @@ class Client(Table):
     order: Text = ""
 
 
-class Thermometer(Table):
+class Thermometer(Section):
     """[thermometer]: what was calibrated."""
 
     identity: Text = ""
@@ -71,7 +71,7 @@ class Thermometer(Table):
     description: Text = ""
 
 
-class Reference(Table):
+class Reference(Section):
     """[reference]: what it was compared with."""
 
     identity: Text = ""
@@ -81,7 +81,7 @@ class Reference(Table):
     uncertainty: Text = ""
 
 
-class Conditions(Table):
+class Conditions(Section):
     """[conditions]: where and how it was kept during the measurement."""
 
     place: Text = ""
@@ -94,14 +94,14 @@ class Conditions(Table):
     settling_time: Text = ""
 
 
-class People(Table):
+class People(Section):
     """[people]: who answers for it."""
 
     calibrated_by: Text = ""
     approved_by: Text = ""
 
 
-class Fields(Table):
+class Fields(Section):
     """The whole file. Texts may be of any length and in any script; `extra` holds rows of the user's own."""
 
     report: About = About()

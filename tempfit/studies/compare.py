@@ -22,7 +22,7 @@ from tempfit.studies.ranking import Merit, loss_kind, rank, rounding_of
 from tempfit.wording import format_value
 from tempfit.words import Outcome, Status
 
-HIGHEST = sys.float_info.max  # how MLflow keeps an infinite metric
+INFINITE_METRIC = sys.float_info.max  # how MLflow keeps an infinite metric
 FAILED_TAG = "failed"  # of a run that left nothing to use: it, or a fit that validates it, exploded
 SHORT_ID = 8
 
@@ -100,11 +100,11 @@ class RecordedRun:
     def metric(self, name: str) -> float | None:
         """A metric's value; None where the run has none, or none that is finite."""
         value = self.metrics.get(name, math.nan)
-        return value if abs(value) < HIGHEST else None
+        return value if abs(value) < INFINITE_METRIC else None
 
     @property
     def data_name(self) -> str:
-        """`thermometer.csv 31ca5dbd`: the data set's name and the start of its SHA-256."""
+        """`thermometer.csv ef41d5ea`: the data set's name and the start of its SHA-256."""
         name = self.data.name if self.data is not None else "unknown"
         return f"{name} {self.tags.get('data_sha256', '')[:SHORT_ID]}".rstrip()
 
@@ -163,7 +163,7 @@ def _parser(setting: str) -> TypeAdapter[Any]:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparedRun:
     """A run in the table: the settings that differ, and its results; None where it has none."""
 
     run: RecordedRun
@@ -185,11 +185,11 @@ class Comparison:
     n_shown: int
 
     @cached_property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[ComparedRun, ...]:
         shown = self.runs[: self.n_shown]
         results = self._results()
         return tuple(
-            Row(
+            ComparedRun(
                 run=run,
                 settings=self.settings(run),
                 results={"status": run.status, **{name: _result(run, name) for name in results}},

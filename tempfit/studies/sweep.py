@@ -102,7 +102,7 @@ class Sweep:
         """What members are judged by: `loss`, `rmse` or `validation_loss` (`tempfit.studies.ranking.rank`)."""
         return self._ranking.measure
 
-    def judge(self, member: Member) -> float:
+    def score(self, member: Member) -> float:
         """The member's `measure`, as a mean square; NaN where it has none."""
         value = member.merit.value(self.measure)
         return math.nan if value is None else value

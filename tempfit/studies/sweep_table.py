@@ -12,7 +12,7 @@ from tempfit.studies.sweep import Member, Sweep
 
 
 @dataclass(frozen=True)
-class Table:
+class SweepTable:
     """Column titles and rows of text; n_left_out: members without a row."""
 
     columns: tuple[str, ...]
@@ -20,7 +20,7 @@ class Table:
     n_left_out: int
 
 
-def make_table(sweep: Sweep, *, most: int | None = None, most_failures: int = 5) -> Table:
+def make_table(sweep: Sweep, *, most: int | None = None, most_failures: int = 5) -> SweepTable:
     """The members with what was varied and what came of it.
 
     A grid is shown best first, at most `most` of its sound members and `most_failures` of the failed; a sweep without
@@ -36,7 +36,7 @@ def make_table(sweep: Sweep, *, most: int | None = None, most_failures: int = 5)
     columns += ("validation loss",) if validated else ()
     columns += () if sweep.axes else ("why",)
     rows = tuple(_row(member, axes, validated=validated, explained=not sweep.axes) for member in members)
-    return Table(columns, rows, len(sweep.members) - len(rows))
+    return SweepTable(columns, rows, len(sweep.members) - len(rows))
 
 
 def to_markdown(sweep: Sweep, *, most: int | None = None) -> str:

@@ -13,20 +13,31 @@ from tempfit.system.interrupts import removed_at_the_end
 
 
 @contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Where to write a file that takes the place of `path` when all is written; until then, what was there stays.
+
+    So it does where anything fails. Raises OSError where it cannot take its place.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    with removed_at_the_end(part):
+        part.unlink(missing_ok=True)  # of a process that was killed, and had this one's number
+        yield part
+        part.replace(target)
+
+
+@contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place when all is written; until then, and where anything fails, what was there stays.
+    """A file for the setting `output` that takes its place when all is written, as in `replaced`.
 
     Raises SettingsError where it cannot be written.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():  # a folder, or a device, which root could replace
         raise SettingsError(f"`output`: {path}: this is no file; name one, or leave it out for standard output")
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with removed_at_the_end(part):
-            with open(part, "xb") as file:
-                yield file
-            part.replace(target)
+        with replaced(path) as part, open(part, "xb") as file:
+            yield file
     except OSError as error:
         reason = error.strerror or error
         raise SettingsError(f"`output`: {path}: cannot be written ({reason}); name another file") from None

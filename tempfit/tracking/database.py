@@ -21,6 +21,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from tempfit.errors import ServiceError, SettingsError
+from tempfit.system.files import replaced
 
 ARTIFACT_COLUMNS = (  # every place in MLflow's tables that holds an absolute artifact location
     ("experiments", "artifact_location"),
@@ -88,22 +89,23 @@ def ensure_database(folder: Path) -> None:
         if recorded and recorded != str(folder):
             move_artifact_locations(database, Path(recorded), folder)
         location.parent.mkdir(exist_ok=True)
-        location.write_text(str(folder), encoding="utf-8")
+        with replaced(location) as part:
+            part.write_text(str(folder), encoding="utf-8")
 
 
 def _create_database(database: Path) -> None:
     """Make the tables under another name first: a database with the right name is a whole one."""
-    unfinished = database.with_suffix(".db.unfinished")
-    unfinished.unlink(missing_ok=True)
-    made = subprocess.run(
-        [sys.executable, "-P", "-m", "mlflow", "db", "upgrade", f"sqlite:///{unfinished}"],
-        capture_output=True,
-        text=True,
-    )
-    if made.returncode:
-        reason = (made.stderr or made.stdout).strip().splitlines() or ["no reason given"]
-        raise ServiceError(f"cannot create {database}: {reason[-1]}")
-    unfinished.replace(database)
+    for half in database.parent.glob(f".{database.name}.*.part*"):  # of those who were killed here
+        half.unlink()
+    with replaced(database) as unfinished:
+        made = subprocess.run(
+            [sys.executable, "-P", "-m", "mlflow", "db", "upgrade", f"sqlite:///{unfinished}"],
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode:
+            reason = (made.stderr or made.stdout).strip().splitlines() or ["no reason given"]
+            raise ServiceError(f"cannot create {database}: {reason[-1]}")
 
 
 def move_artifact_locations(database: Path, old: Path, new: Path) -> None:

@@ -1,4 +1,4 @@
-"""Which runs repeat each other: the same source of readings, calibrated by the same settings and the same tempfit."""
+"""Which runs repeat each other: one thermometer's, from one source, by the same settings and the same tempfit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ REPEAT_TAG = "tempfit.repeat_key"  # shared by runs that differ in nothing but w
 
 
 def repeat_key(readings: Readings, config: CalibrationConfig) -> str:
-    """Digest of where the readings are from, of the settings that decide the result, and of tempfit's version.
+    """Digest of where the readings are from, whose they are, the settings that decide the result, tempfit's version.
 
     Not of the readings themselves: the newest run of a key tells what the source held last.
     """
-    parts = (str(Path(readings.source).resolve()), config.sha256, version("tempfit"))
+    parts = (str(Path(readings.source).resolve()), readings.thermometer, config.sha256, version("tempfit"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlflow.entities import Param, RunTag
@@ -21,8 +20,8 @@ from tempfit.system import leases
 from tempfit.system.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.tracking.datasets import log_data
 from tempfit.tracking.failures import FAILURES, told_as
-from tempfit.tracking.provenance import provenance, versions
-from tempfit.tracking.store import Ending, Store, end_run
+from tempfit.tracking.provenance import identity, provenance, versions
+from tempfit.tracking.store import RunEnding, Store, end_run
 from tempfit.tracking.ui import run_page
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs, not GenAI pages
@@ -63,10 +62,10 @@ def start_run(
     what = f"cannot start a run at {store.uri}"
     with told_as(what):
         experiment_id = _ensure_experiment(store, config.experiment)
-        name = f"{Path(readings.source).stem.strip('<>')}, {label or config.label}"
+        name = f"{readings.thermometer}, {label or config.label}"
         begun = _find_begun(store, experiment_id, tags) if again else None
         if begun is None:
-            told = {**provenance(), "data_sha256": readings.sha256, **tags}
+            told = {**provenance(), **identity(readings), **tags}
             begun = store.client.create_run(experiment_id, run_name=name, tags=told)
         run_id = begun.info.run_id
         run = Run(store, run_id, experiment_id, name, begun.info.start_time, leases.hold(store.running, run_id))
@@ -118,7 +117,7 @@ def _failed_unless_done(run: Run) -> Iterator[None]:
 
 def _end(run: Run, status: str, reason: str | None, *, ask: bool = True) -> None:
     """End the run in the store or, where that fails or is not worth asking, leave word in its lease."""
-    ending = Ending(status, reason, time.time_ns() // 1_000_000)
+    ending = RunEnding(status, reason, time.time_ns() // 1_000_000)
     run.lease.note(ending.as_note())  # first: the process may be ended while it waits for an answer
     try:
         if ask:

@@ -60,7 +60,7 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnding:
     """How a run ended: what its process leaves in the lease where it cannot tell the store.
 
     Without one, the process was killed. end_time: milliseconds since 1970; None: not known.
@@ -74,7 +74,7 @@ class Ending:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_note(cls, note: str) -> Ending:
+    def from_note(cls, note: str) -> RunEnding:
         try:
             return cls(**json.loads(note))
         except (ValueError, TypeError):  # none, or that of an older tempfit
@@ -175,7 +175,7 @@ def _refuse_silent_server(uri: str) -> None:
 def end_stale_runs(store: Store) -> None:
     """End runs whose process is gone without having told the store: as it left word, or FAILED."""
     for run_id, note in leases.abandoned(store.running):
-        ending = Ending.from_note(note)
+        ending = RunEnding.from_note(note)
         try:
             run = store.client.get_run(run_id)
         except MlflowException as error:
@@ -186,7 +186,7 @@ def end_stale_runs(store: Store) -> None:
             end_run(store, run_id, run.info.experiment_id, ending)
 
 
-def end_run(store: Store, run_id: str, experiment_id: str, ending: Ending) -> None:
+def end_run(store: Store, run_id: str, experiment_id: str, ending: RunEnding) -> None:
     """Tell the store how a run ended; what a sweep had begun below it has not ended otherwise."""
     ended = [run_id]
     if ending.status != RunStatus.to_string(RunStatus.FINISHED):

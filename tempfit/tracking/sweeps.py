@@ -17,7 +17,7 @@ from tempfit.config import CalibrationConfig
 from tempfit.studies.sweep import Member, Plan, Sweep, varied_settings
 from tempfit.studies.sweep_table import to_markdown
 from tempfit.tracking.failures import told_as
-from tempfit.tracking.provenance import provenance, versions
+from tempfit.tracking.provenance import identity, provenance, versions
 from tempfit.tracking.results import result_metrics, result_tags
 from tempfit.tracking.runs import Run, as_params, as_tags, start_run
 from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, KIND_TAG, PARENT_TAG, SWEEP, Store
@@ -69,7 +69,7 @@ def _record_members(
     run: Run, sweep: Sweep, finished: Mapping[int, str], begun: Mapping[int, str], on_recorded: OnRecorded | None
 ) -> list[str]:
     """Child runs of all members, in their order; those that an earlier attempt finished are left as they are."""
-    shared = {**provenance(), "data_sha256": sweep.readings.sha256, PARENT_TAG: run.run_id}
+    shared = {**provenance(), **identity(sweep.readings), PARENT_TAG: run.run_id}
     varied = varied_settings([member.trial.config for member in sweep.members])
 
     def record(number: int) -> str:

@@ -1,4 +1,4 @@
-"""What 2,000 simulated calibrations show of the README's promises, and smaller numbers of them in every run.
+"""What 2,000 simulated calibrations show of what the pages promise, and smaller numbers of them in every run.
 
 Every tolerance is of four binomial standard deviations, one in 16,000 by chance; the seeds are fixed.
 """
@@ -13,7 +13,7 @@ import pytest
 from tests import simulations
 from tests.conftest import ROOT, T_U
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHECKS = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
 DOUBTED, REFUSED = {"squared": 0.04, "huber": 0.05}, 0.003  # of good readings, at most
 LOSSES = ("squared", "huber")
 PLACES = {
@@ -40,7 +40,7 @@ def hold_coverages(places: str, n_simulated: int, loss: str) -> None:
 
 
 def hold_power(row: list[str], n_simulated: int) -> None:
-    """A row of the README's table, whose cells are shares of 400; – where it is not checked."""
+    """A row of the page's table, whose cells are shares of 400; – where it is not checked."""
     alternative, check, *cells = row
     assert simulations.ALTERNATIVES[alternative][1] == check
     for n, cell in zip(simulations.SIZES, cells, strict=True):
@@ -55,7 +55,7 @@ def hold_power(row: list[str], n_simulated: int) -> None:
 
 
 def power_rows() -> list[list[str]]:
-    lines = [line for line in README.splitlines() if re.match(r"\| (a|an|scatter) .*\| (curv|auto|outl|hetero)", line)]
+    lines = [line for line in CHECKS.splitlines() if re.match(r"\| (a|an|scatter) .*\| (curv|auto|outl|hetero)", line)]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert [row[0] for row in rows] == list(simulations.ALTERNATIVES)
     return rows
@@ -78,7 +78,7 @@ def test_hubers_intervals_cover_with_a_reading_that_cannot_be_right():
         assert min(found.values()) > 0.95 - error(0.95, 150)
 
 
-def test_the_table_of_power_in_the_readme_is_what_the_checks_see():
+def test_the_table_of_power_is_what_the_checks_see():
     for row in power_rows():
         hold_power(row, 20)
 
@@ -106,6 +106,6 @@ def test_hubers_intervals_cover_with_a_reading_that_cannot_be_right_in_2000(n):
 
 @pytest.mark.integration
 @pytest.mark.parametrize("alternative", simulations.ALTERNATIVES)
-def test_the_table_of_power_in_the_readme_in_400(alternative):
+def test_the_table_of_power_in_400(alternative):
     (row,) = [row for row in power_rows() if row[0] == alternative]
     hold_power(row, 400)

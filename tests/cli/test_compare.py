@@ -199,7 +199,7 @@ def test_no_cell_is_cut_off_on_any_terminal(width, recorded, mlruns, monkeypatch
     from tempfit.studies.compare import compare
 
     monkeypatch.setattr(command, "stdout", Console(force_terminal=True, width=width))
-    command._show(compare(last_runs(open_store(mlruns), 5, "command")), Whole("nowhere"), None)
+    command.show(compare(last_runs(open_store(mlruns), 5, "command")), Whole("nowhere"), None)
     out = capsys.readouterr().out
     assert "…" not in out
     for cell in ("standardize", "learning_rate", "diverged at 88", "-17.305", recorded[0][:8]):

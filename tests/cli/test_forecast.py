@@ -71,13 +71,11 @@ def test_the_table_says_what_happens_and_marks_the_chosen_scaling(capsys):
     assert rows(out)["minmax"][3] == "close at epoch 432"
 
 
-def test_the_readmes_table_is_what_is_printed(capsys):
-    """It counts the epochs of the README's table of remedies, which is what a sweep prints."""
+def test_the_epochs_are_those_of_the_table_of_remedies(capsys):
+    """Which is what a sweep prints. (The forecast that is shown is run with the other pages, in tests/test_docs.py.)"""
     _, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "1e-2", "--scaling", "none")
-    table = "\n".join(line.rstrip() for line in out.partition("\n\n")[0].splitlines())
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert table in readme
-    (factor,) = [line for line in readme.splitlines() if line.startswith("| readings × 0.1, 1e-2, 10,000 epochs |")]
+    page = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    (factor,) = [line for line in page.splitlines() if line.startswith("| readings × 0.1, 1e-2, 10,000 epochs |")]
     assert rows(out)["factor"][3] == f"close at epoch {factor.split(' | ')[3]}"
 
 
@@ -85,7 +83,7 @@ def test_training_shows_what_really_happens_beside_it(capsys):
     code, out, _ = run(capsys, "forecast", FILE, "--learning-rate", "1e-2", "--n-epochs", "3000", "--train")
     assert code == 0
     assert rows(out)["none"][3:5] == ["overflows at epoch 88"] * 2
-    assert rows(out)["factor"][3:5] == ["close at epoch 2,685"] * 2  # as in the README's table of remedies
+    assert rows(out)["factor"][3:5] == ["close at epoch 2,685"] * 2  # as in the table of remedies
     foretold, seen = rows(out)["minmax"][3:5]
     assert foretold == "close at epoch 4,332"
     assert seen.startswith("loss ")

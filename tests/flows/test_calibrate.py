@@ -227,12 +227,12 @@ def test_a_flow_run_whose_process_was_killed_is_ended_by_the_next_command(monkey
         killed, running = (client.create_flow_run(calibrate, state=Running()) for _ in range(2))
         for flow_run in (killed, running):
             marks.mark(calibrate, flow_run, Running())
-        marks._marks.pop(killed.id).lock.release()  # as the OS does when a process ends
+        marks.held.pop(killed.id).lock.release()  # as the OS does when a process ends
         marks.end_stale_flow_runs()
         states = [client.read_flow_run(flow_run.id).state for flow_run in (killed, running)]
         assert [state.name for state in states if state] == ["Crashed", "Running"]
         marks.unmark(calibrate, running, Running())
-        assert list(marks._folder().glob("*.lease")) == []
+        assert list(marks.folder().glob("*.lease")) == []
 
 
 def test_wrong_settings_are_not_tried_again(mlruns: Path) -> None:

@@ -50,6 +50,8 @@ def test_what_cannot_be_served_is_refused_in_a_line(tmp_path: Path) -> None:
         serve(THERMOMETER, CalibrationConfig(), "a/b", HOURLY, "every 1h")
     with pytest.raises(ReadingsError, match="no such file or folder"):
         serve(tmp_path / "missing", CalibrationConfig(), None, HOURLY, "every 1h")
+    with pytest.raises(SettingsError, match=r"`thermometer`: .* is a folder, and each file a thermometer of its own"):
+        serve(THERMOMETER.parent, CalibrationConfig(thermometer="boiler"), None, HOURLY, "every 1h")
     with pytest.raises(SettingsError, match="'daily' is not a cron expression; daily at six is '0 6"):
         make_schedule("daily")
 

@@ -10,7 +10,7 @@ from tempfit.plots.canvas import GREY, to_png
 from tempfit.plots.runs import draw_runs
 from tempfit.studies.compare import Comparison, RecordedData, RecordedLoss, RecordedRun, compare
 from tests.conftest import T_C, T_U
-from tests.plots.test_calibration_and_summary import pixels
+from tests.plots.test_calibration import pixels
 
 FIVE = (
     {},

@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from tempfit.choices import settings_in_play
-from tempfit.cli.compare import _as_dict, _cell, format_number
+from tempfit.cli.compare import as_dict, cell, format_number
 from tempfit.config import CalibrationConfig
 from tempfit.studies.compare import Comparison, RecordedData, RecordedRun, compare
 from tempfit.wording import format_value
 from tempfit.words import Status
 
-SHA256 = "31ca5dbd" + "0" * 56
+SHA256 = "ef41d5ea" + "0" * 56
 
 
 def recorded(
@@ -108,7 +108,7 @@ def test_settings_of_another_version_are_compared_as_text():
 def test_other_data_are_a_column():
     comparison = compare([recorded("a"), recorded("b", sha256="abcdef0123" + "0" * 54)])
     assert comparison.differing == ("data",)
-    assert [row.settings["data"] for row in comparison.rows] == ["thermometer.csv 31ca5dbd", "thermometer.csv abcdef01"]
+    assert [row.settings["data"] for row in comparison.rows] == ["thermometer.csv ef41d5ea", "thermometer.csv abcdef01"]
 
 
 def test_best_first_diverged_last():
@@ -186,12 +186,12 @@ def test_what_is_on_its_way_to_overflow_counts_as_diverged_as_in_a_sweep():
     assert order(comparison) == ["slow", "on its way", "overflowed"]
     assert [row.results["outcome"] for row in comparison.rows] == ["crawls", "explodes", None]
     assert "outcome" not in compare(runs[:1] * 2).rows[0].results
-    assert [_cell(row, "status") for row in comparison.rows] == [
+    assert [cell(row, "status") for row in comparison.rows] == [
         "exhausted",
         "exhausted (explodes)",
         "diverged at 4,000",
     ]
-    assert [_cell(row, "loss") for row in comparison.rows] == ["90", "1e9", "–"]
+    assert [cell(row, "loss") for row in comparison.rows] == ["90", "1e9", "–"]
 
 
 def test_the_validation_loss_orders_where_all_that_can_be_judged_have_it():
@@ -220,7 +220,7 @@ def test_measures_that_are_missing_or_not_finite_come_after_and_before_the_diver
     comparison = compare(runs)
     assert order(comparison) == ["best", "worst", "nan", "infinite", "none", "exploded"]
     assert [row.results["loss"] for row in comparison.rows][2:5] == [None] * 3
-    json.dumps(_as_dict(comparison, "", None), allow_nan=False)
+    json.dumps(as_dict(comparison, "", None), allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from tempfit.plots.forecast import draw_outlook
 from tempfit.readings.paired import as_readings
 from tempfit.studies.outlook import SCALINGS, Outlook, make_outlook
 from tests.conftest import T_C, T_U
-from tests.plots.test_calibration_and_summary import pixels
+from tests.plots.test_calibration import pixels
 
 
 def outlook(t_u=T_U, t_c=T_C, *, train=False, **settings) -> Outlook:

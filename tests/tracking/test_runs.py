@@ -30,7 +30,7 @@ from tempfit.errors import ServiceError
 from tempfit.readings.paired import load_readings
 from tempfit.tracking import provenance, results
 from tempfit.tracking.models import save_model
-from tempfit.tracking.repeats import REPEAT_TAG
+from tempfit.tracking.repeats import REPEAT_TAG, last_repeat
 from tempfit.tracking.results import log_calibration, residuals, result_metrics
 from tempfit.tracking.runs import Run, as_params, ended, start_run
 from tempfit.tracking.store import open_store
@@ -77,6 +77,7 @@ def test_a_run_has_everything(mlruns: Path) -> None:
     assert stored.data.metrics["critical_learning_rate"] == pytest.approx(0.0329782, rel=1e-6)
     tags = stored.data.tags
     assert tags["status"] == "exhausted"
+    assert tags["thermometer"] == result.readings.thermometer == "thermometer"
     assert tags["data_sha256"] == result.readings.sha256
     assert tags["prefect.flow_run_id"] == "some-id"
     made_with = dict(part.split(" ") for part in tags["versions"].split(", "))
@@ -90,12 +91,22 @@ def test_a_run_has_everything(mlruns: Path) -> None:
     assert Path(artifacts["figures/line.png"]).read_bytes() == FIGURES["line.png"]
 
 
+def test_a_run_repeats_only_one_of_the_same_thermometer(mlruns: Path) -> None:
+    run, result, _ = record(mlruns, learning_rate=0.4)
+    same, renamed = (load_readings(THERMOMETER, thermometer=name) for name in (None, "boiler"))
+    repeated = last_repeat(run.store, same, result.config)
+    assert repeated is not None
+    assert repeated.info.run_id == run.run_id
+    assert last_repeat(run.store, renamed, result.config) is None
+
+
 def test_mlflows_pages_show_what_matters_first(mlruns: Path) -> None:
     """The overview has tags in the order in which they were written, less those of MLflow's own. The page of metrics
     has a section for every prefix before a slash, and behind them all, one for metrics without: loss, w and b."""
     run, result, _ = record(mlruns)
     shown = [key for key in read(run).data.tags if not key.startswith("mlflow.")]
-    assert shown[:6] == ["data_sha256", "prefect.flow_run_id", "status", "outcome", "why", "usable"]
+    assert shown[:3] == ["thermometer", "data_sha256", "prefect.flow_run_id"]
+    assert shown[3:7] == ["status", "outcome", "why", "usable"]
     assert shown[-2:] == ["versions", REPEAT_TAG]
     metrics = [metric.key for metric in result_metrics(result, record_of(result), 0, 300)]
     assert list(dict.fromkeys(metrics))[:3] == ["loss", "w", "b"]

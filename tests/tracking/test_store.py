@@ -45,10 +45,10 @@ def test_what_an_opened_store_has(mlruns: Path) -> None:
 
 @pytest.mark.integration
 def test_a_creation_that_was_cut_off_is_done_again(mlruns: Path, tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db.unfinished").write_bytes(b"half a database")
+    (tmp_path / ".mlflow.db.4711.part").write_bytes(b"half a database")
     store = open_store(tmp_path)
     assert store.client.search_experiments()
-    assert not (tmp_path / "mlflow.db.unfinished").exists()
+    assert not (tmp_path / ".mlflow.db.4711.part").exists()
 
 
 def test_a_database_that_is_none_is_a_service_error(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_a_sweep_is_a_parent_and_a_child_per_member(mlruns: Path) -> None:
         assert child.data.metrics["w"] == member.calibration.w
         assert child.data.tags["status"] == member.calibration.status
         assert child.data.tags["outcome"] == member.calibration.outcome
+        assert child.data.tags["thermometer"] == sweep.readings.thermometer
         assert child.data.tags["data_sha256"] == sweep.readings.sha256
         assert "torch" in child.data.tags["versions"]
         points = run.store.client.get_metric_history(child.info.run_id, "loss")

@@ -27,6 +27,22 @@ class Check:
     sentence: str
 
 
+@dataclass(frozen=True)
+class Names:
+    """What sentences call the readings and the references. both_uncertain: whether the readings are uncertain, too."""
+
+    x: str
+    y: str
+    y_unit: str
+    both_uncertain: bool = False
+
+
+def chosen(*cases: tuple[NDArray[np.bool_], Verdict], otherwise: Verdict) -> NDArray[np.int8]:
+    """(members,), the code of the verdict of the first case that holds."""
+    conditions = [condition for condition, _ in cases]
+    return np.select(conditions, [verdict.code for _, verdict in cases], otherwise.code).astype(np.int8)
+
+
 def is_usable(checks: Sequence[Check]) -> bool:
     """Whether no check fails."""
     return all(check.verdict is not Verdict.FAILS for check in checks)

@@ -9,10 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tempfit.calibration.checks.footing import ROUNDED
 from tempfit.exact.problem import Problem
 from tempfit.readings.paired import Readings
-
-ROUNDING = 1e-13  # of the largest temperature: residuals of a perfect fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +59,7 @@ class Sample:
     @property
     def rounding(self) -> float:
         """Square of a residual that is rounding."""
-        return (ROUNDING * self.largest) ** 2
+        return (ROUNDED * self.largest) ** 2
 
     @cached_property
     def space(self) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.checks.check import Check, format_p, name_readings, unchecked
 from tempfit.calibration.checks.sample import Sample
-from tempfit.calibration.checks.shape import SLOPE
+from tempfit.calibration.checks.shape import INSIGNIFICANT
 from tempfit.calibration.significance import DOUBT, REFUSE, f_tail, least_seen
 from tempfit.exact.problem import Problem
 from tempfit.readings.paired import Readings
@@ -80,8 +80,8 @@ def find_single(sample: Sample, problem: Problem) -> Check | None:
     elif n_terms == 2 and not sample.is_weighted:
         row = int(np.argmax(sample.leverage))
         figure = _slope_without(sample, row) / max(sample.rss / sample.freedom, sample.rounding)
-        p = f_tail(1, sample.freedom, figure)
-        if p < SLOPE:
+        p = float(f_tail(1, sample.freedom, figure))
+        if p < INSIGNIFICANT:
             return None
         why = f"the others tell no slope (F(1, {sample.freedom:,}) = {figure:.3g}, {format_p(p)})"
     else:
