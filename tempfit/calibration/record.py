@@ -139,9 +139,10 @@ class EvidenceRecord(Part):
 
 
 class Record(Part):
-    """One calibration, as README describes it under `--json`.
+    """One calibration, as docs/json.md describes it.
 
-    thermometer: what was calibrated. grown: how many times the loss of a fit on its way to overflow grew.
+    grown: how many times the loss of a fit on its way to overflow grew. chi_squared: of the exact solution;
+    chi_squared_found: of the one found.
     """
 
     schema_: Literal[1] = Field(SCHEMA, validation_alias="schema", serialization_alias="schema")
@@ -168,6 +169,7 @@ class Record(Part):
     usable: bool
     checks: tuple[CheckRecord, ...]
     chi_squared: NotNegative | None
+    chi_squared_found: NotNegative | None
     robust: RobustRecord | None
     scales: tuple[ScaleRecord, ...]
     excess_loss: float | None

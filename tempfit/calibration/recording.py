@@ -55,6 +55,7 @@ def record_of(calibration: Calibration) -> Record:
         usable=calibration.usable,
         checks=tuple(_check(check) for check in calibration.checks),
         chi_squared=number(calibration.exact.chi_squared),
+        chi_squared_found=number(calibration.chi_squared),
         robust=_robust(calibration),
         scales=tuple(_scale(scale) for scale in calibration.scales),
         excess_loss=number(calibration.excess_loss),
