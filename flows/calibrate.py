@@ -14,7 +14,8 @@ from prefect.runtime import flow_run
 
 from flows import tasks
 from flows.marks import MARKED
-from tempfit.calibration.calibration import Calibration, judge
+from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.pipeline import judge
 from tempfit.calibration.recording import record_of
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig

@@ -13,7 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tempfit.calibration import calibration
+from tempfit.calibration import pipeline
 from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.equation import headline
 from tempfit.calibration.recording import record_of
@@ -182,15 +182,13 @@ def calibrate(
     on_epochs: OnEpochs | None = None,
     **settings: Any,
 ) -> ShownCalibration:
-    """Fit a line (or another model) to paired readings and judge the result, as `tempfit.calibration.calibrate`.
+    """Fit a line (or another model) to paired readings and judge it, as `tempfit.calibration.pipeline.calibrate`.
 
     readings: a DataFrame, a path, or the thermometer's readings as a list or an array, with the references `t_c`
     beside them. settings: single ones by name, over those of `config`: `learning_rate=1e-2, scaling="factor"`.
     Raises ReadingsError when the readings cannot carry a line, SettingsError when a setting cannot be used.
     """
-    return _shown(
-        ShownCalibration, calibration.calibrate(_pair(readings, t_c), config, on_epochs=on_epochs, **settings)
-    )
+    return _shown(ShownCalibration, pipeline.calibrate(_pair(readings, t_c), config, on_epochs=on_epochs, **settings))
 
 
 def sweep(

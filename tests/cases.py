@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.pipeline import calibrate
 from tests.conftest import T_C, T_U
 
 MLP = {"model": "mlp", "optimizer": "adam", "learning_rate": 0.01}

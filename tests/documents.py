@@ -25,7 +25,7 @@ FENCE = re.compile(
 ANY = "…"
 CONTINUED = " " * 8  # what begins with it goes on a sentence that was wrapped
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d{9,}(?:e[+-]?\d+)?")  # its last digits depend on the processor
-ROUNDING = re.compile(r"\d+(?:\.\d+)?e-1[4-9]")
+ROUNDING = re.compile(r"\d+(?:\.\d+)?e-1[4-9]|(?<=by )0\b")  # what one processor makes 0, another does not
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.filed import Filed
 from tempfit.calibration.json_values import digest_of
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.record import Record
 from tempfit.calibration.recording import record_of
 from tests.conftest import THERMOMETER

@@ -20,7 +20,7 @@ import pytest
 import typer
 
 from tempfit import cli
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.choices import parse_config, read_settings_file, refuse_idle
 from tempfit.cli.options import parse_options
 from tempfit.config import CalibrationConfig

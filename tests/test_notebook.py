@@ -13,10 +13,11 @@ import pytest
 from matplotlib.figure import Figure
 
 import tempfit
-from tempfit.calibration import calibration
+from tempfit.calibration import pipeline
 from tempfit.calibration.filed import read_file
 from tempfit.calibration.recording import record_of
 from tempfit.errors import SettingsError
+from tempfit.notebook import ShownCalibration
 from tempfit.report.summary import summary
 from tests.conftest import T_C, T_U
 
@@ -24,7 +25,7 @@ EXACT_W = 152075 / 283314  # rational arithmetic, as in tests/test_tutorial.py
 
 
 @pytest.fixture(scope="module")
-def result() -> calibration.Calibration:
+def result() -> ShownCalibration:
     return tempfit.calibrate(T_U.tolist(), T_C.tolist())
 
 
@@ -56,7 +57,7 @@ def test_a_printed_result_is_its_summary(result):
         assert f"{label}  " in printed
         assert text in printed
     assert repr(result) == "<ShownCalibration: Converged: t_c = 0.5368 · t_u − 17.305>"
-    core = calibration.calibrate((T_U, T_C))
+    core = pipeline.calibrate((T_U, T_C))
     assert str(core) == repr(core) == "<Calibration: converged>"
 
 

@@ -9,31 +9,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from tempfit.calibration.checks import Check, Descent, check_readings, is_usable
+from tempfit.calibration.checks import Check, Descent, is_usable
+from tempfit.calibration.outcome import Descents, objective
 from tempfit.calibration.scales import REFERENCE_UNIT, Scale, identify
-from tempfit.choices import override, parse_config, refuse_idle
 from tempfit.config import CalibrationConfig
-from tempfit.descent.batches import Trained, fit_setups
 from tempfit.descent.forecast import Forecast
-from tempfit.descent.history import Fit, OnEpochs, gradient_norm
-from tempfit.descent.loop import GROWN
+from tempfit.descent.history import Fit, gradient_norm
 from tempfit.descent.model import MLP, build_model
-from tempfit.descent.setup import Setup, normalize
+from tempfit.descent.setup import Setup
 from tempfit.descent.validation import Validation
 from tempfit.exact.curve import Curve
-from tempfit.exact.goal import CLOSE
 from tempfit.exact.least_squares import LeastSquares
 from tempfit.exact.problem import Problem
-from tempfit.readings.paired import Readings, as_readings
+from tempfit.readings.paired import Readings
 from tempfit.words import Outcome, Status
-
-STILL = 1e-3  # of the distance to the lowest loss: what gains less in the last quarter of its epochs does not move
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -218,28 +212,26 @@ class Calibration:
     @cached_property
     def objective(self) -> NDArray[np.float64]:
         """(states,), what the descent makes small: the loss with its penalties, which `fit.history.loss` leaves out."""
-        objective, params = self.fit.history.loss, self.fit.history.params
-        with np.errstate(over="ignore"):  # (squares of parameters may overflow before the loss does)
-            if self.config.l1:
-                objective = objective + self.config.l1 * np.abs(params).sum(axis=1)
-            if self.config.l2:
-                objective = objective + self.config.l2 * np.square(params).sum(axis=1)
-        return objective
+        return objective(self.fit.history.loss, self.fit.history.params, self.config)
 
     @cached_property
     def outcome(self) -> Outcome:
         """How near the fit came to the lowest mean squared error, in a word."""
-        start, end = float(self.objective[0]), float(self.objective[-1])
-        converged = self.status is Status.CONVERGED
-        grows = end > (1 + CLOSE) * start and not converged  # (at the critical rate itself it swings, to and fro)
-        if self.status is Status.DIVERGED or (grows and (self.forecast.stable is False or end > GROWN * start)):
-            return Outcome.EXPLODES
-        if self.is_close:
-            return Outcome.ARRIVES
-        if converged or self._is_still:
-            has_another_optimum = self.is_linear and (self.config.l1 or self.config.l2 or self.config.loss == "huber")
-            return Outcome.SETTLES if has_another_optimum else Outcome.STICKS
-        return Outcome.CRAWLS
+        curve, forecast, config = self.forecast.curve, self.forecast, self.config
+        earlier = int(np.searchsorted(self.fit.history.updates, 0.75 * self.fit.n_epochs))
+        descent = Descents(
+            status=np.array([self.status.code], dtype=np.int8),
+            start=self.objective[:1],
+            before=self.objective[earlier : earlier + 1],
+            end=self.objective[-1:],
+            over_corrects=np.array([forecast.stable is False]),
+            goal=np.array([curve.goal if curve is not None and forecast.stable else np.nan]),
+            is_close=np.array([self.is_close]),
+            lowest=np.array([self.exact.loss if config.loss != "huber" else 0.0]),
+            n_epochs=np.array([self.fit.n_epochs]),
+            has_another_optimum=self.is_linear and bool(config.l1 or config.l2 or config.loss == "huber"),
+        )
+        return Outcome.of(descent.outcomes()[0])
 
     @property
     def exploded(self) -> bool:
@@ -251,19 +243,6 @@ class Calibration:
         """Whether there is nothing to use: it exploded, or a fit that validates it did."""
         seen = self.validation
         return self.exploded or (seen is not None and (seen.diverged > 0 or not math.isfinite(seen.final)))
-
-    @property
-    def _is_still(self) -> bool:
-        """Whether further epochs would hardly lower the objective: by the closed form, or by the last quarter."""
-        curve, updates = self.forecast.curve, self.fit.history.updates
-        if curve is not None and self.forecast.stable:
-            return float(self.objective[-1]) <= curve.goal
-        if self.fit.n_epochs < 4:
-            return False
-        lowest = self.exact.loss if self.config.loss != "huber" else 0.0
-        earlier = int(np.searchsorted(updates, 0.75 * self.fit.n_epochs))
-        gained = float(self.objective[earlier] - self.objective[-1])
-        return gained < STILL * abs(float(self.objective[-1]) - lowest)
 
     def series(self) -> dict[str, NDArray[np.float64]]:
         """What is drawn against the number of updates, (states,) each: name → values at the states of the history."""
@@ -282,56 +261,3 @@ class Calibration:
         """w and b of a line; c2, c1, c0 of a polynomial of degree 2."""
         n_terms = self.coefficient_history.shape[1]
         return ["w", "b"] if self.config.model == "line" else [f"c{power}" for power in reversed(range(n_terms))]
-
-
-def judge(
-    readings: Readings, setup: Setup, trained: Trained, reading_checks: tuple[Check, ...] | None = None
-) -> Calibration:
-    """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
-
-    reading_checks: those of the problem, where they are known already.
-    """
-    if reading_checks is None:
-        reading_checks = check_readings(readings, setup.problem) if setup.config.model != "mlp" else ()
-    return Calibration(readings, setup, trained.fit, reading_checks, trained.validation)
-
-
-def calibrate(
-    readings: Any, config: CalibrationConfig | None = None, *, on_epochs: OnEpochs | None = None, **settings: Any
-) -> Calibration:
-    """Fit a line (or another model) to paired readings and judge the result, without Prefect or MLflow.
-
-    Parameters
-    ----------
-    readings
-        A `Readings`, a DataFrame with the columns that the config names, a path, or a pair of arrays (t_u, t_c).
-    config
-        A whole `CalibrationConfig`; the defaults when None.
-    on_epochs
-        Called with a `tempfit.descent.history.Block` after every block of epochs; returns True to stop.
-    **settings
-        Single settings by name, over those of `config`: `calibrate(df, learning_rate=1e-2, scaling="factor")`.
-
-    Raises
-    ------
-    ReadingsError
-        When the readings cannot carry a line.
-    SettingsError
-        When a setting is unknown, out of bounds or plays no part beside the others.
-
-    Examples
-    --------
-    >>> import tempfit
-    >>> t_u = [35.7, 55.9, 58.2, 81.9, 56.3, 48.9, 33.9, 21.8, 48.4, 60.4, 68.4]
-    >>> t_c = [0.5, 14.0, 15.0, 28.0, 11.0, 8.0, 3.0, -4.0, 6.0, 13.0, 21.0]
-    >>> result = tempfit.calibrate((t_u, t_c))
-    >>> print(f"{result.status}: t_c = {result.w:.4f} * t_u {result.b:+.3f}")
-    converged: t_c = 0.5368 * t_u -17.305
-    """
-    checked = parse_config(settings if config is None else override(config, settings))
-    refuse_idle(checked)
-    data = as_readings(readings, checked, thermometer=checked.thermometer)
-    setup = normalize(data, checked)
-    _ = setup.forecast  # raises before anything is trained
-    (trained,) = fit_setups([setup], on_epochs)
-    return judge(data, setup, trained)

@@ -127,22 +127,23 @@ class DataRecord(Part):
 
 
 class EvidenceRecord(Part):
-    """What the fit needs of the readings trained on: their number, range, and triangular factor (columns, columns) of
-    the rows `[t_un², t_un, 1 | t_c]`, `t_un = scale · (t_u − center)`."""
+    """What the fit needs of the readings trained on, as `tempfit.exact.evidence.Evidence` has it of one member: further
+    readings are merged into it."""
 
     n: ReadingCount
     t_u_range: Range
-    t_c_range: Range | None
+    largest: NotNegative
     center: float
     scale: Positive
     factor: Matrix
+    variance: Positive | None
+    mean_variance: Positive | None
 
 
 class Record(Part):
     """One calibration, as docs/json.md describes it.
 
-    grown: how many times the loss of a fit on its way to overflow grew. chi_squared: of the exact solution;
-    chi_squared_found: of the one found.
+    thermometer: what was calibrated. grown: how many times the loss of a fit on its way to overflow grew.
     """
 
     schema_: Literal[1] = Field(SCHEMA, validation_alias="schema", serialization_alias="schema")
@@ -169,7 +170,6 @@ class Record(Part):
     usable: bool
     checks: tuple[CheckRecord, ...]
     chi_squared: NotNegative | None
-    chi_squared_found: NotNegative | None
     robust: RobustRecord | None
     scales: tuple[ScaleRecord, ...]
     excess_loss: float | None
@@ -203,6 +203,14 @@ class Record(Part):
     def is_stated(self) -> bool:
         """Whether the uncertainties are made from those stated, and not from the residuals."""
         return self.exact.uncertainty.source == "stated"
+
+    @property
+    def found_chi_squared(self) -> float:
+        """χ² of what gradient descent found, as `chi_squared` is of the exact solution; NaN where none is told."""
+        exact, rmse = self.exact.loss, self.rmse
+        if self.chi_squared is None or rmse is None or not exact:
+            return math.nan if self.chi_squared is None else self.chi_squared
+        return self.chi_squared * (rmse * rmse / exact)
 
     @property
     def residual_freedom(self) -> int:

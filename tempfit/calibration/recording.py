@@ -12,6 +12,7 @@ from tempfit.calibration.record import (
     SCHEMA,
     CheckRecord,
     DataRecord,
+    EvidenceRecord,
     ExactRecord,
     OptimumRecord,
     Record,
@@ -21,6 +22,7 @@ from tempfit.calibration.record import (
     ValidationRecord,
 )
 from tempfit.calibration.scales import Scale
+from tempfit.exact.evidence import Evidence
 from tempfit.readings.paired import Readings
 
 
@@ -55,7 +57,6 @@ def record_of(calibration: Calibration) -> Record:
         usable=calibration.usable,
         checks=tuple(_check(check) for check in calibration.checks),
         chi_squared=number(calibration.exact.chi_squared),
-        chi_squared_found=number(calibration.chi_squared),
         robust=_robust(calibration),
         scales=tuple(_scale(scale) for scale in calibration.scales),
         excess_loss=number(calibration.excess_loss),
@@ -67,7 +68,7 @@ def record_of(calibration: Calibration) -> Record:
         validation=_validation(calibration),
         data=_data(calibration.readings),
         config=config,
-        evidence=None,
+        evidence=_evidence(calibration.problem.evidence),
     )
 
 
@@ -171,4 +172,18 @@ def _data(readings: Readings) -> DataRecord:
         weighted_by=tuple(name for name in ("u_c", "u_u") if getattr(readings, name) is not None),
         t_u_range=(float(readings.t_u.min()), float(readings.t_u.max())),
         t_c_range=(float(readings.t_c.min()), float(readings.t_c.max())),
+    )
+
+
+def _evidence(evidence: Evidence) -> EvidenceRecord:
+    """Of the only member."""
+    return EvidenceRecord(
+        n=int(evidence.n[0]),
+        t_u_range=(float(evidence.low[0]), float(evidence.high[0])),
+        largest=float(evidence.largest[0]),
+        center=float(evidence.center[0]),
+        scale=float(evidence.scale[0]),
+        factor=tuple(tuple(row) for row in evidence.factor[0].tolist()),
+        variance=number(evidence.variance[0]),
+        mean_variance=number(evidence.mean_variance[0]),
     )

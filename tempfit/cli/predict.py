@@ -32,7 +32,7 @@ from tempfit.wording import count
 
 if TYPE_CHECKING:
     from tempfit.exact.prediction import Predictor
-    from tempfit.readings.csv_text import Columns
+    from tempfit.readings.columns import Columns
     from tempfit.readings.writers import TableWriter
 
 WORKERS = min(4, os.cpu_count() or 1)  # writing numbers takes most of the time, and other threads can do it
@@ -104,7 +104,7 @@ def _predict(
     """Read, predict and write block by block; a summary on stderr."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from tempfit.readings.csv_text import Wanted
+    from tempfit.readings.columns import Wanted
     from tempfit.readings.tables import read_blocks
     from tempfit.system.interrupts import raise_if_stopped, stoppable
 

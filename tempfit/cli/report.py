@@ -98,7 +98,7 @@ def report(
 
 def parse_readings(text: str) -> list[float]:
     """`0,25,50` as numbers. Raises SettingsError where they are none."""
-    from tempfit.readings.csv_text import LARGEST  # brings numpy
+    from tempfit.readings.columns import LARGEST_VALUE  # brings numpy
     from tempfit.wording import shown
 
     try:
@@ -107,8 +107,8 @@ def parse_readings(text: str) -> list[float]:
         raise SettingsError(
             f"--at: {shown(text)} is no list of readings; separate numbers by commas: 0,25,50"
         ) from None
-    if not all(abs(value) <= LARGEST for value in values):
-        raise SettingsError(f"--at: {shown(text)}: readings are finite numbers, at most {LARGEST:g}")
+    if not all(abs(value) <= LARGEST_VALUE for value in values):
+        raise SettingsError(f"--at: {shown(text)}: readings are finite numbers, at most {LARGEST_VALUE:g}")
     if len(values) > MOST_READINGS:
         raise SettingsError(f"--at: {len(values):,} readings; a table takes {MOST_READINGS:,} at most")
     return values

@@ -110,12 +110,14 @@ class Fits:
     """The results of training every member of a batch, in arrays.
 
     status: (members,), `Status.code`. close_at: (members,), as `Fit.close_at`, 0 where it is None. first, last: the
-    states that every member began and ended with. histories: one a member; None where only the ends were kept.
+    states that every member began and ended with; before: that after three quarters of the epochs given, NaN where it
+    ended sooner. histories: one a member; None where only the ends were kept.
     """
 
     status: NDArray[np.int8]
     close_at: NDArray[np.int_]
     first: Ending
+    before: Ending
     last: Ending
     histories: Sequence[History] | None = None
 

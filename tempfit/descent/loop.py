@@ -53,12 +53,12 @@ def train(
     Raises SettingsError when a GPU is asked for that is not there, and when the loss is not even finite at the start
     values.
     """
-    batch = _Batch(design, configs)
-    stop, goals = batch.stop(design, configs), np.broadcast_to(goals, configs.members)
-    ends = Ends(configs, stop, goals, batch.model.n_params)
-    histories = Histories(configs.column("n_epochs"), keep) if keep != ENDS else None
-    n_epochs = FIRST_BLOCK
-    with _few_threads(batch.targets.numel()):
+    with _few_threads(configs.members * design.targets.shape[1]):
+        batch = _Batch(design, configs)
+        stop, goals = batch.stop(design, configs), np.broadcast_to(goals, configs.members)
+        ends = Ends(configs, stop, goals, batch.model.n_params)
+        histories = Histories(configs.column("n_epochs"), keep) if keep != ENDS else None
+        n_epochs = FIRST_BLOCK
         while batch.members.size:
             block = batch.run_epochs(min(n_epochs, batch.block_limit))
             last = ends.add(block)

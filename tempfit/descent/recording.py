@@ -25,7 +25,9 @@ class Ends:
         members = configs.members
         self.status = np.full(members, Status.STOPPED.code, dtype=np.int8)  # until another end is seen
         self.close_at = np.zeros(members, dtype=np.int_)
+        self.quarter_left = np.ceil(0.75 * self.n_epochs).astype(np.int_)
         self.first = Ending.empty(members, n_params)
+        self.before = Ending.empty(members, n_params)
         self.last = Ending.empty(members, n_params)
 
     def add(self, block: Block) -> NDArray[np.intp]:
@@ -53,6 +55,9 @@ class Ends:
         self.close_at[members[near]] = block.first + close[near] + 1
         if block.first == 0:
             self.first.take(block, np.zeros_like(seen), np.arange(len(members)))
+        before = self.quarter_left[members] - block.first
+        there = np.flatnonzero((before >= 0) & (before <= seen))
+        self.before.take(block, before[there], there)
         some = np.flatnonzero(seen >= 0)
         self.last.take(block, seen[some], some)
         return last
@@ -60,7 +65,7 @@ class Ends:
     def fits(self, histories: Histories | None) -> Fits:
         """histories: None where only the ends were kept."""
         whole = None if histories is None else histories.whole(self.last)
-        return Fits(self.status, self.close_at, self.first, self.last, whole)
+        return Fits(self.status, self.close_at, self.first, self.before, self.last, whole)
 
 
 class Histories:

@@ -1,1 +1,4 @@
-"""Least squares in closed form: evidence, scaling, basis, curve, weights, York, Huber, prediction."""
+"""Least squares in closed form: evidence, scaling, basis, curve, weights, York, Huber, prediction.
+
+It stands on `readings`, and needs no gradient descent.
+"""

@@ -1,5 +1,7 @@
 """A recorded calibration as text that a device or another program understands: a module for each format.
 
+It stands on the Record of `calibration`, and needs nothing that made it.
+
 Every fragment carries as comments which run and which data it is from, where it holds and how uncertain it is there.
 Devices know no reference point: their coefficients are about 0, or of the scaled reading where raw powers would lose
 digits. Numbers are written so that they are read back to the last bit, in notations that the target has a parser for.

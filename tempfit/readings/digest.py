@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_ROWS = 65_536
+DIGEST_ROWS = 65_536
 """Rows of a block. It is part of what the digest means: with another number, every digest would be another."""
 
 
 class RowDigest:
     """SHA-256 of rows of numbers, fed in pieces of any size.
 
-    Rows are taken in blocks of `BLOCK_ROWS`, the last of what is left. A block's digest is that of the columns' names,
+    Rows are taken in blocks of `DIGEST_ROWS`, the last of what is left. A block's digest is that of the columns' names,
     joined by commas, and of its rows, one after the other, as little-endian float64, -0.0 as 0.0. The digest of one
     block is that of the rows; of more blocks, it is the digest of their digests in their order.
 
@@ -35,10 +35,10 @@ class RowDigest:
         n_rows = len(columns[self.names[0]])
         start = 0
         while start < n_rows:
-            if self.n and self.n % BLOCK_ROWS == 0:
+            if self.n and self.n % DIGEST_ROWS == 0:
                 self._whole.append(self._block.digest())
                 self._block = self._begin()
-            stop = min(n_rows, start + BLOCK_ROWS - self.n % BLOCK_ROWS)
+            stop = min(n_rows, start + DIGEST_ROWS - self.n % DIGEST_ROWS)
             rows = np.stack([columns[name][start:stop] for name in self.names], axis=1)
             self._block.update((rows + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
             self.n += stop - start

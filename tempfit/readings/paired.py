@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import MOST_NAME, NO_COLUMN, ReadingsConfig
 from tempfit.errors import ReadingsError
-from tempfit.readings.csv_text import LARGEST, SMALL, Columns, Wanted, find_columns
+from tempfit.readings.columns import LARGEST_VALUE, Columns, Wanted, as_float64, find_columns, refuse_unusable
 from tempfit.readings.digest import RowDigest
-from tempfit.readings.tables import name_of, read_table, refuse_values, without_missing
+from tempfit.readings.tables import name_of, read_table
 from tempfit.wording import printable, shown
 
-if TYPE_CHECKING:
-    pass
+MIN_ROWS = 3  # a line has two parameters; the third reading is the first that says anything about its uncertainty
+SMALL_FILE = 64 * 1024  # bytes, of one that is read at once, before anything heavy is loaded
 
-MIN_ROWS = 3
-"""A line has two parameters; the third reading is the first that says anything about its uncertainty."""
-
-LEAST = {"u_c": 1e-100, "u_u": 0.0}
+LEAST_UNCERTAINTIES = {"u_c": 1e-100, "u_u": 0.0}
 """Smallest standard uncertainties; the sum of squares of the inverse of a reference's is still finite in float64."""
 
 DEFAULTS = ReadingsConfig()
@@ -83,7 +78,7 @@ class Readings:
         columns = {"t_u": self.x, "t_c": self.y, "u_c": "u_c", "u_u": "u_u"}
         columns = {field: name for field, name in columns.items() if getattr(self, field) is not None}
         for field, name in columns.items():
-            values = _frozen(_as_float64(getattr(self, field), f"{place}: column {shown(name)}"))
+            values = _frozen(as_float64(getattr(self, field), f"{place}: column {shown(name)}"))
             object.__setattr__(self, field, values)
             if len(values) != self.n:
                 raise ReadingsError(
@@ -91,9 +86,9 @@ class Readings:
                     "readings come in pairs"
                 )
         given = {name: getattr(self, field) for field, name in columns.items()}
-        least = {name: LEAST[field] for field, name in columns.items() if field in LEAST}
-        refuse_values(given, place, least, drop_missing=False)
-        self._refuse_uncertainties(place)
+        held = [Wanted(name, least=LEAST_UNCERTAINTIES.get(field, -np.inf)) for field, name in columns.items()]
+        refuse_unusable(Columns(given), place, held)
+        refuse_lone_uncertainties(place, self.u_c, self.u_u)
         self._refuse_too_few(place)
         self._refuse_identical(place)
         self._refuse_vanishing(place)
@@ -138,13 +133,6 @@ class Readings:
         """Quantity, column and unit of the reference, for an axis."""
         return axis_label(self.y_quantity, self.y, self.y_unit)
 
-    def _refuse_uncertainties(self, place: str) -> None:
-        if self.u_u is not None and self.u_c is None:
-            raise ReadingsError(
-                f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
-                'give both, or ignore them by `u_u="none"`'
-            )
-
     def _refuse_too_few(self, place: str) -> None:
         if self.n >= MIN_ROWS:
             return
@@ -157,7 +145,7 @@ class Readings:
     def _refuse_identical(self, place: str) -> None:
         largest = float(np.abs(self.t_u).max())
         spread = float((self.t_u / largest).std()) * largest if largest else 0.0  # squares of raw values may underflow
-        if spread <= max(1e-14 * largest, 1 / LARGEST):
+        if spread <= max(1e-14 * largest, 1 / LARGEST_VALUE):
             raise ReadingsError(
                 f"{place}: column {shown(self.x)}: all {self.n} values are (nearly) the same, {self.t_u[0]:g}; "
                 "a line needs readings at different temperatures"
@@ -165,11 +153,20 @@ class Readings:
 
     def _refuse_vanishing(self, place: str) -> None:
         largest = float(np.abs(self.t_c).max())
-        if 0 < largest < 1 / LARGEST:
+        if 0 < largest < 1 / LARGEST_VALUE:
             raise ReadingsError(
                 f"{place}: column {shown(self.y)}: no value is larger than {largest:g}, and squares of values below "
-                f"{1 / LARGEST:g} are beyond float64; use a smaller unit"
+                f"{1 / LARGEST_VALUE:g} are beyond float64; use a smaller unit"
             )
+
+
+def refuse_lone_uncertainties(place: str, u_c: object | None, u_u: object | None) -> None:
+    """Raise ReadingsError where the readings' uncertainties are stated without the references'."""
+    if u_u is not None and u_c is None:
+        raise ReadingsError(
+            f"{place}: the readings' uncertainties (u_u) are there without the references' (u_c): "
+            'give both, or ignore them by `u_u="none"`'
+        )
 
 
 def thermometer_of(source: str) -> str:
@@ -203,7 +200,7 @@ def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:
     if source == "-":
         return
     try:
-        small = Path(source).stat().st_size <= SMALL
+        small = Path(source).stat().st_size <= SMALL_FILE
     except (OSError, ValueError):
         small = True
     if small:
@@ -245,8 +242,11 @@ def as_readings(data: Any, config: ReadingsConfig = DEFAULTS, *, thermometer: st
             )
         positions = find_columns([str(name) for name in data.columns], wanted_columns(config), "<memory>")
         given = {name: data.iloc[:, position] for name, position in positions.items()}
-    values = {name: _as_float64(column, f"<memory>: column {shown(name)}") for name, column in given.items()}
-    columns = without_missing(values, "<memory>", config, wanted_columns(config))
+    values = {name: as_float64(column, f"<memory>: column {shown(name)}") for name, column in given.items()}
+    columns = Columns(values)
+    if len({len(column) for column in values.values()}) == 1:  # else Readings refuses them
+        refuse_unusable(columns, "<memory>", wanted_columns(config), drop_missing=config.drop_missing)
+        columns = columns.without_missing()
     return _named(columns, "<memory>", config, thermometer)
 
 
@@ -257,7 +257,7 @@ def wanted_columns(config: ReadingsConfig) -> list[Wanted]:
     """
     uncertainties = [
         Wanted(name, name != getattr(DEFAULTS, setting), f"`{setting}`", least)
-        for setting, least in LEAST.items()
+        for setting, least in LEAST_UNCERTAINTIES.items()
         if (name := getattr(config, setting)) != NO_COLUMN
     ]
     return [Wanted(config.x), Wanted(config.y), *uncertainties]
@@ -274,28 +274,6 @@ def _named(columns: Columns, source: str, config: ReadingsConfig, thermometer: s
         thermometer=thermometer or "",
         **config.model_dump(include={"x", "y", "x_quantity", "x_unit", "y_quantity", "y_unit"}),
     )
-
-
-def _as_float64(values: Any, place: str) -> NDArray[np.float64]:
-    """One column as a (rows,) float64 array, NaN for what is missing."""
-    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "iuf":
-        values = np.ma.filled(values.astype(np.float64), np.nan)
-    elif hasattr(values, "isna") and values.isna().any():  # a Series, perhaps with pd.NA
-        values = values.astype(object).where(values.notna(), None)
-    raw = np.asarray(values)
-    if raw.dtype == object and all(_is_number(item) for item in raw.flat):
-        raw = raw.astype(np.float64)
-    if raw.dtype.kind not in "iuf":
-        kind = "text" if raw.dtype.kind in "SU" else f"{raw.dtype.name} values"
-        raise ReadingsError(f"{place} holds {kind}, not numbers; convert it to a numeric type")
-    if raw.ndim != 1:
-        raise ReadingsError(f"{place} has {raw.ndim} dimensions; readings are one-dimensional")
-    return raw.astype(np.float64, copy=False)
-
-
-def _is_number(item: Any) -> bool:
-    """None, which becomes NaN, counts: it is reported as a missing value later."""
-    return item is None or (isinstance(item, (Real, Decimal)) and not isinstance(item, bool))
 
 
 def _frozen(values: NDArray[np.float64]) -> NDArray[np.float64]:

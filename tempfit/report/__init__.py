@@ -1,6 +1,7 @@
 """The report of a calibration for a person: what is known of it, set as a page that prints, or as a PDF.
 
-`content` gathers what is said, `page` sets it as HTML, `pdf` makes a PDF of that; `fields` is what the user knows.
+It stands on the Record of `calibration`, and on `plots`. `content` gathers what is said, `page` sets it as HTML, `pdf`
+makes a PDF of that; `fields` is what the user knows.
 """
 
 from tempfit.report.content import gather

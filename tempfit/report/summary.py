@@ -81,8 +81,7 @@ def describe_uncertainty(record: Record, told: UncertaintyRecord) -> str:
     if len(values) == 2:
         parts.append(f"r(w, b) = {_figure(told.correlation, math.nan):.4f}".replace("-", "−"))
     if record.is_stated:
-        chi_squared = _figure(record.chi_squared_found, math.nan)
-        parts.append(f"as stated: χ² = {chi_squared:.4g}, ν = {record.residual_freedom:,}")
+        parts.append(f"as stated: χ² = {record.found_chi_squared:.4g}, ν = {record.residual_freedom:,}")
     else:
         robust = record.robust
         sd, whose = (told.residual_sd, "") if robust is None else (robust.observation_sd, " (Huber’s)")

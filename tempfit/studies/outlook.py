@@ -145,7 +145,6 @@ class Outlook:
             "lowest_loss": self.lowest_loss,
             "scalings": {prospect.config.scaling: prospect.as_dict() for prospect in self.prospects},
             "data": {
-                "thermometer": self.readings.thermometer,
                 "source": self.readings.source,
                 "sha256": self.readings.sha256,
                 "n_dropped": self.readings.n_dropped,

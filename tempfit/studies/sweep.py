@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tempfit.calibration.calibration import Calibration, judge
+from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.checks import check_readings
+from tempfit.calibration.pipeline import judge
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.batches import fit_setups

@@ -1,4 +1,4 @@
-"""Runs in MLflow: the only home of mlflow.
+"""Runs in MLflow: the only home of mlflow. It stands on what it keeps, `calibration` and `studies`.
 
 `store` finds or makes the place where runs are kept (`database`: in a folder here). `runs` starts and ends one, with
 the data that it is of (`datasets`) and what made it (`provenance`); `results` and `sweeps` write what came out,

@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.readings.paired import Readings

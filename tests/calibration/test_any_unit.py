@@ -12,9 +12,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 import tempfit
-from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.checks import Check
 from tempfit.calibration.equation import headline
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.config import TrainingConfig
 from tempfit.errors import ReadingsError

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 import tempfit
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.quadratic_forms import Ratio
 from tempfit.calibration.recording import record_of
 from tempfit.readings.paired import Readings

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.filed import DELIVERED, as_record, read_file
 from tempfit.calibration.json_values import digest_of
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.record import Record
 from tempfit.calibration.recording import record_of
 from tempfit.errors import RunsError

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.record import Record
 from tempfit.calibration.record_table import COLUMNS, make_table, read_records, write_records
 from tempfit.calibration.recording import record_of

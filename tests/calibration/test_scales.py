@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 from scipy.constants import convert_temperature
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.calibration.scales import KNOWN, Scale, identify
 from tempfit.report.summary import describe_scales, summary

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.cli.shared import Whole
 from tempfit.config import CalibrationConfig
 from tempfit.studies.grid import make_grid

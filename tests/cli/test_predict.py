@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from tempfit.__main__ import BROKEN_PIPE
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tests.cli.test_commands import BROKEN, run
 from tests.conftest import ROOT, T_C, T_U, THERMOMETER
 from tests.records import changed, check

@@ -11,8 +11,8 @@ from pathlib import Path
 import pypdfium2
 import pytest
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.filed import read_file
+from tempfit.calibration.pipeline import calibrate
 from tempfit.cli.report import parse_readings
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError

@@ -12,7 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.descent.model import MLP
 from tempfit.descent.setup import normalize

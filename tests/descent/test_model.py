@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import TrainingConfig
 from tempfit.descent.history import Fit, gradient_norm
 from tempfit.descent.model import MLP

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError
 from tempfit.words import Status

@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.equation import equation
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.setup import normalize

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tests.conftest import T_C, T_U
 
 # JCGM 100:2008, table H.6: thermometer readings t_k and observed corrections b_k, in °C.

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tempfit
-from tempfit.calibration.calibration import calibrate, judge
 from tempfit.calibration.equation import equation
 from tempfit.calibration.parts import CurveRecord
+from tempfit.calibration.pipeline import calibrate, judge
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.descent.batches import fit_setups

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.descent.setup import normalize
 from tempfit.errors import ReadingsError, SettingsError

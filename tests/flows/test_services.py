@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.services.prefect_server import server_environment
-from flows.services.supervise import Service, mlflow_service, prefect_is_elsewhere
+from flows.services.prefect_server import free_port, server_environment
+from flows.services.supervise import Service, mlflow_service, prefect_is_elsewhere, run_services
 from tests.flows.conftest import Command, run_python
 
 ELSEWHERE = "http://127.0.0.1:9/api"
@@ -87,6 +92,32 @@ def test_mlflows_job_runners_are_started_for_those_who_ask_only(mlruns: Path, mo
     assert mlflow_service(mlruns, 5000, "--port").environment[name] == "false"
     monkeypatch.setenv(name, "true")
     assert mlflow_service(mlruns, 5000, "--port").environment[name] == "true"
+
+
+STUBBORN = """
+import signal, sys
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+HTTPServer(("127.0.0.1", int(sys.argv[1])), SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_services_are_stopped_leaves_none_running(
+    signum: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setattr("flows.services.supervise.STOP_LIMIT", 1)
+    port = free_port()
+    service = Service("stubborn one", [sys.executable, "-c", STUBBORN, str(port)], port, "/", "`port`")
+
+    def stop_twice() -> None:
+        threading.Timer(0.3, os.kill, [os.getpid(), signum]).start()
+        signal.raise_signal(signum)
+
+    run_services([service], stop_twice)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_no_origin_is_a_wildcard() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread, imsave
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.plots.calibration import draw_figures, draw_layers, draw_line, draw_loss, draw_path, draw_residuals
 from tempfit.plots.canvas import SMALL, to_png, to_small_png
 from tests.cases import CASES, MLP, calibrated

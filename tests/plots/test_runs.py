@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.pipeline import calibrate
 from tempfit.plots.canvas import GREY, to_png
 from tempfit.plots.runs import draw_runs
 from tempfit.studies.compare import Comparison, RecordedData, RecordedLoss, RecordedRun, compare

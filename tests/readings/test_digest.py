@@ -26,7 +26,7 @@ tables = st.lists(st.tuples(values, values), min_size=1, max_size=3 * BLOCK + 1)
 @pytest.fixture(scope="module", autouse=True)
 def _small_blocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digest, "BLOCK_ROWS", BLOCK)
+        patch.setattr(digest, "DIGEST_ROWS", BLOCK)
         yield
 
 
@@ -43,7 +43,7 @@ def test_what_the_digest_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [struct.pack("<dd", t_u, t_c) for t_u, t_c in zip(T_U, T_C, strict=True)]
     blocks = [hashlib.sha256(b"t_u,t_c" + b"".join(rows[k : k + BLOCK])).digest() for k in range(0, 11, BLOCK)]
     assert Readings(T_U, T_C).sha256 == hashlib.sha256(b"".join(blocks)).hexdigest()
-    monkeypatch.setattr(digest, "BLOCK_ROWS", 65_536)
+    monkeypatch.setattr(digest, "DIGEST_ROWS", 65_536)
     assert Readings(T_U, T_C).sha256 == hashlib.sha256(b"t_u,t_c" + b"".join(rows)).hexdigest()
     rows = [row + struct.pack("<dd", 1, 0) for row in rows]
     stated = Readings(T_U, T_C, u_c=np.ones(11), u_u=np.zeros(11))
@@ -123,6 +123,7 @@ def test_a_thermometer_s_name_changes_no_number() -> None:
     plain, called = tempfit.calibrate(THERMOMETER), tempfit.calibrate(THERMOMETER, thermometer="boiler")
     assert called.config.sha256 == plain.config.sha256
     results = [result.as_dict() for result in (plain, called)]
-    assert [result["data"].pop("thermometer") for result in results] == ["thermometer", "boiler"]
+    assert [result.pop("thermometer") for result in results] == ["thermometer", "boiler"]
     assert [result["config"].pop("thermometer") for result in results] == [None, "boiler"]
+    assert results[0].pop("digest") != results[1].pop("digest")  # it is of whose calibration it is, too
     assert results[0] == results[1]

@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 import tempfit
 from tempfit.config import ReadingsConfig
 from tempfit.errors import ReadingsError
-from tempfit.readings import csv_text
-from tempfit.readings.csv_text import Columns, Wanted, parse_blocks, parse_csv
-from tempfit.readings.paired import Readings, as_readings, load_readings, peek, wanted_columns
+from tempfit.readings import lines
+from tempfit.readings.cells import open_rows
+from tempfit.readings.columns import Columns, Wanted
+from tempfit.readings.csv_text import parse_csv, parse_fast, parse_slowly
+from tempfit.readings.paired import SMALL_FILE, Readings, as_readings, load_readings, peek, wanted_columns
 from tempfit.readings.tables import open_table, read_blocks
 from tests.broken_inputs import parquet
 from tests.conftest import T_C, T_U, THERMOMETER
@@ -144,7 +146,7 @@ def test_peek_tells_a_small_broken_file_and_leaves_the_rest_alone(tmp_path):
         peek(str(path))
     with pytest.raises(ReadingsError, match="no such file"):
         peek(str(tmp_path / "nowhere.csv"))
-    path.write_bytes(b"x" * (csv_text.SMALL + 1))
+    path.write_bytes(b"x" * (SMALL_FILE + 1))
     peek(str(path))
     peek("-")
     peek(str(THERMOMETER))
@@ -214,11 +216,12 @@ cells = st.one_of(
 def test_the_fast_parser_never_contradicts_the_slow_one(rows, delimiter, end, drop_missing):
     text = end.join([f"t_u{delimiter}t_c", *(delimiter.join(row) for row in rows)]) + end
     config = ReadingsConfig(drop_missing=drop_missing)
-    table = csv_text._open_table(text.encode(), "x.csv", config, wanted_columns(config))
+    text, _ = next(lines.whole_lines([text.encode()], "x.csv"))
+    rows_of_it = open_rows(text, 0, "x.csv", config, wanted_columns(config))
     for mark in (".", ","):
-        fast = csv_text.parse_fast(table, mark)
+        fast = parse_fast(rows_of_it, mark, config)
         if fast is not None:
-            slow = csv_text.parse_slowly(table, mark)
+            slow = parse_slowly(rows_of_it, mark, config)
             assert {name: column.tolist() for name, column in fast.values.items()} == {
                 name: column.tolist() for name, column in slow.values.items()
             }
@@ -271,8 +274,8 @@ def test_blocks_of_any_size_are_read_as_the_whole(header, rows, delimiter, ends,
     def both(decimal: str) -> tuple[object, object]:
         config = ReadingsConfig(drop_missing=drop_missing, decimal=decimal)
         return (
-            outcome(lambda: [parse_csv(data, "x.csv", config, wanted)]),
-            outcome(lambda: list(parse_blocks(pieces(data, size), "x.csv", config, wanted))),
+            outcome(lambda: list(parse_csv([data], "x.csv", config, wanted))),
+            outcome(lambda: list(parse_csv(pieces(data, size), "x.csv", config, wanted))),
         )
 
     whole, blocks = both(decimal)
@@ -287,26 +290,24 @@ def test_blocks_of_any_size_are_read_as_the_whole(header, rows, delimiter, ends,
         assert whole == blocks
 
 
-def test_blocks_large_enough_for_the_fast_parser(monkeypatch):
+def test_blocks_of_many_rows():
     rng = np.random.default_rng(5)
     values = rng.normal(50, 20, 3000)
     data = ("t_u;note\n" + "".join(f"{value!r};a\n" for value in values.tolist())).encode()
     config, wanted = ReadingsConfig(), [Wanted("t_u")]
-    for small in (0, csv_text.SMALL):
-        monkeypatch.setattr(csv_text, "SMALL", small)
-        blocks = list(parse_blocks(pieces(data, 10_000), "x.csv", config, wanted))
-        assert len(blocks) > 3
-        assert joined(blocks)[0]["t_u"] == values.tolist()
+    blocks = list(parse_csv(pieces(data, 10_000), "x.csv", config, wanted))
+    assert len(blocks) > 3
+    assert joined(blocks)[0]["t_u"] == values.tolist()
     broken = data.replace(b"\n", b"\nwarm;a\n", 2001).replace(b"\nwarm;a\n", b"\n", 2000)
     with pytest.raises(ReadingsError, match="line 2002, column 't_u': 'warm' is not a number"):
-        list(parse_blocks(pieces(broken, 10_000), "x.csv", config, wanted))
+        list(parse_csv(pieces(broken, 10_000), "x.csv", config, wanted))
 
 
 def test_text_without_rows_is_refused_before_it_fills_the_memory(monkeypatch):
-    monkeypatch.setattr(csv_text, "LONGEST", 1000)
+    monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
     for endless in (b"x", b"\n"):
         with pytest.raises(ReadingsError, match="no row ends within 1,000 bytes from line 1; a table"):
-            list(parse_blocks(itertools.repeat(endless * 64), "x.csv", ReadingsConfig(), [Wanted("t_u")]))
+            list(parse_csv(itertools.repeat(endless * 64), "x.csv", ReadingsConfig(), [Wanted("t_u")]))
 
 
 def test_tables_of_any_size_in_blocks(tmp_path, monkeypatch):
@@ -325,7 +326,7 @@ def test_tables_of_any_size_in_blocks(tmp_path, monkeypatch):
         assert len(found) > 2
         assert joined(found)[0] == {"t_u": T_U.tolist()}
         assert read[-1] == len(content)
-    assert blocks(parquet(t_u=pa.array([], pa.float64()))) == []
+    assert joined(blocks(parquet(t_u=pa.array([], pa.float64())))) == ({"t_u": []}, 0)
     hole = parquet(t_u=[1.0, 2.0, 3.0, 4.0, 5.0, None, 7.0])
     assert joined(blocks(hole, drop_missing=True)) == ({"t_u": [1, 2, 3, 4, 5, 7]}, 1)
     for content, words in (

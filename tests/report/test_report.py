@@ -16,8 +16,9 @@ import pandas as pd
 import pypdfium2
 import pytest
 
-from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.filed import Filed
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.errors import RunsError, SettingsError
 from tempfit.report import Fields, gather, pdf, read_fields, read_observed, to_page

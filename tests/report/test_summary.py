@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.equation import equation, headline, write_sum
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.report.summary import describe_status, summary, to_markdown
 from tests.cases import CASES, MLP, calibrated
@@ -73,7 +73,7 @@ def test_status_lines():
 
 
 def test_why_stands_in_the_summary_of_what_did_not_arrive():
-    """The tutorial's sigmoid network on raw readings is stuck, and told why (README: what each remedy does)."""
+    """The tutorial's sigmoid network on raw readings is stuck, and told why (docs/sweeps.md: what each remedy does)."""
     raw = {"scaling": "none", "learning_rate": 1e-2}
     stuck = calibrate((T_U, T_C), model="mlp", hidden="13x13x13", activation="sigmoid", **raw)
     assert dict(summary(record_of(stuck)))["why"].startswith(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.studies.ranking import Merit, loss_kind, rank, rounding_of
 from tests.conftest import T_C, T_U

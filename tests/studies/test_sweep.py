@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.calibration.calibration import calibrate
 from tempfit.calibration.explain import why
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError
 from tempfit.plots.sweep import draw_figures, draw_losses, draw_map, draw_profile

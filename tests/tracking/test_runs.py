@@ -22,7 +22,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc import scoring_server
 
-from tempfit.calibration.calibration import Calibration, calibrate
+from tempfit.calibration.calibration import Calibration
+from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tempfit.calibration.calibration import calibrate
+from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError, ServiceError, SettingsError
 from tempfit.readings.paired import load_readings

@@ -1,0 +1,151 @@
+"""Many thermometers under one setting, calibrated and judged in arrays; nothing is made for one until asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.calibration.checks import Check, Consistency, Curvature, Descent, Footing, Names, Slope
+from tempfit.calibration.outcome import Descents, objective
+from tempfit.config import CalibrationConfig
+from tempfit.descent.configs import Configs
+from tempfit.descent.forecast import why_untold
+from tempfit.descent.history import Fits
+from tempfit.descent.loop import train
+from tempfit.descent.quadratic import Quadratic
+from tempfit.descent.recording import ENDS
+from tempfit.errors import SettingsError
+from tempfit.exact.basis import Basis, fit_basis, standard_basis
+from tempfit.exact.curve import Curve
+from tempfit.exact.design import Design, compressed
+from tempfit.exact.evidence import Evidence
+from tempfit.exact.goal import CLOSE, PERFECT
+from tempfit.exact.least_squares import LeastSquares, solve
+from tempfit.exact.problem import needs_rows
+from tempfit.words import Outcome, Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrations:
+    """The calibrations of all members, (members,) each; they answer as `Calibration` does of one.
+
+    evidence: what was trained on. config: of all. basis: the terms trained in, design: the evidence in these. fits: how
+    they ended. exact: the least-squares solutions. alike: whether residuals are like their neighbours', where somebody
+    looked at a member's rows (autocorrelation).
+    """
+
+    evidence: Evidence
+    config: CalibrationConfig
+    basis: Basis
+    design: Design
+    fits: Fits
+    exact: LeastSquares
+    alike: NDArray[np.bool_] | bool = False
+
+    def __len__(self) -> int:
+        return self.evidence.members
+
+    @cached_property
+    def quadratic(self) -> Quadratic:
+        """What the descent walked on."""
+        return Quadratic(self.design, self.config)
+
+    @cached_property
+    def rmse(self) -> NDArray[np.float64]:
+        """Root of the mean squared residual, of mean weight, in the unit of t_c."""
+        residual = (self.design.features @ self.fits.params[..., None])[..., 0] - self.design.targets
+        return np.hypot.reduce(residual, axis=1) / np.sqrt(self.evidence.n)  # (squares of a diverged fit's overflow)
+
+    @cached_property
+    def outcome(self) -> NDArray[np.int8]:
+        """`Outcome.code`: how near each fit came to the lowest mean squared error."""
+        config, fits, lowest = self.config, self.fits, self.exact.loss
+        plain = config.optimizer == "sgd" and config.clip_norm is None
+        too_large = config.learning_rate >= self.quadratic.critical_learning_rate
+        is_told = why_untold(config) is None
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.square(self.rmse)
+            goal = lowest + np.maximum(CLOSE * lowest, PERFECT * self.evidence.mean_square)
+        return Descents(
+            status=fits.status,
+            start=objective(fits.first.loss, fits.first.params, config),
+            before=objective(fits.before.loss, fits.before.params, config),
+            end=objective(fits.loss, fits.params, config),
+            over_corrects=plain & too_large,
+            goal=np.where(is_told & ~too_large, self.quadratic.goal, np.nan),
+            is_close=error <= goal,
+            lowest=lowest,
+            n_epochs=fits.n_epochs,
+            has_another_optimum=bool(config.l1 or config.l2),
+        ).outcomes()
+
+    @cached_property
+    def exploded(self) -> NDArray[np.bool_]:
+        """Whether the loss overflowed, or was on its way there."""
+        with np.errstate(over="ignore"):
+            return (self.outcome == Outcome.EXPLODES.code) | ~np.isfinite(np.square(self.rmse))
+
+    @cached_property
+    def curve(self) -> Curve:
+        """What gradient descent found, with its uncertainty; NaN where it exploded."""
+        params = (self.exact.basis.change_to(self.basis) @ self.fits.params[..., None])[..., 0]
+        params = np.where(self.exploded[:, None], np.nan, params)
+        if np.isinf(self.exact.degrees_of_freedom).all():  # as stated
+            return self.exact.moved(params, self.exact.observation_sd)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            widened = self.rmse * np.sqrt(self.exact.n / self.exact.residual_freedom)
+            sd = np.where(self.exact.residual_freedom > 0, widened, np.nan)
+            spread = self.evidence.mean_variance / self.evidence.variance
+        return self.exact.moved(params, sd * np.sqrt(np.where(np.isnan(spread), 1.0, spread)))
+
+    @cached_property
+    def footing(self) -> Footing:
+        return Footing(self.evidence, self.basis.n_terms)
+
+    @cached_property
+    def checks(self) -> dict[str, Slope | Curvature | Consistency | Descent]:
+        """The checks that evidence carries, by name, in the order in which they are told."""
+        judged: dict[str, Slope | Curvature | Consistency | Descent] = {
+            "slope": Slope(self.footing),
+            "curvature": Curvature(self.footing, self.alike),
+        }
+        if np.isinf(self.exact.degrees_of_freedom).all():
+            judged["consistency"] = Consistency(self.exact)
+        condition = self.quadratic.condition_number
+        return judged | {"descent": Descent(self.curve.params, self.exact, condition, self.config)}
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """Whether no check that evidence carries fails."""
+        fails = [check.verdict == Verdict.FAILS.code for check in self.checks.values()]
+        return ~np.logical_or.reduce([self.exploded, *fails])
+
+    def tell(self, member: int, names: Names) -> tuple[Check, ...]:
+        """The checks of one member in words."""
+        return tuple(check.tell(member, names) for check in self.checks.values())
+
+
+def calibrate_members(
+    evidence: Evidence, config: CalibrationConfig, *, alike: NDArray[np.bool_] | bool = False
+) -> Calibrations:
+    """Fit a line or polynomial to the evidence of every member, by one config, and judge each.
+
+    alike: as in `Calibrations`.
+
+    Raises SettingsError for what evidence alone cannot carry: a network, Huber's or York's loss, readings held out;
+    as `train` does; and where the Hessian is beyond what numbers can say.
+    """
+    if needs_rows(config) or config.holdout or config.holdout_rows is not None or config.folds:
+        raise SettingsError("many thermometers at once are fitted by the squared loss, without a network or a hold-out")
+    stated = config.uncertainty_from == "stated"
+    if config.uncertainty_from == "auto":
+        stated = not np.isnan(evidence.variance).any()
+    standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
+    exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
+    design = compressed(evidence, basis)
+    goals = exact.loss + np.maximum(CLOSE * exact.loss, PERFECT * evidence.mean_square)
+    fits = train(design, Configs(config, evidence.members), keep=ENDS, goals=goals)
+    return Calibrations(evidence, config, basis, design, fits, exact, alike)

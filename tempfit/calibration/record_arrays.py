@@ -1,0 +1,116 @@
+"""Many calibrations as the rows of a table of Records, from their arrays: no object, and no sentence, for any of them.
+
+The columns are those of `record_table`, as far as numbers and words fill them; a sentence is made when a row is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tempfit.calibration.members import Calibrations
+from tempfit.calibration.record import SCHEMA
+from tempfit.exact.curve import Curve
+from tempfit.words import Outcome, Status, Verdict, Word
+
+
+def tabulate(calibrations: Calibrations, thermometers: Sequence[str]) -> pa.Table:
+    """A row for each member, in their order, by its thermometer's name."""
+    columns = dict(_columns(calibrations, thermometers))
+    return pa.table(
+        {name: column if isinstance(column, pa.Array) else _array(column) for name, column in columns.items()}
+    )
+
+
+def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    config, fits, evidence = calibrations.config, calibrations.fits, calibrations.evidence
+    exact, curve, members = calibrations.exact, calibrations.curve, len(calibrations)
+    yield "schema", np.full(members, SCHEMA)
+    yield "thermometer", pa.array(thermometers, pa.string())
+    yield "status", _words(fits.status, Status)
+    yield "outcome", _words(calibrations.outcome, Outcome)
+    yield "model", pa.DictionaryArray.from_arrays(np.zeros(members, np.int8), [config.model])
+    if curve.is_line:
+        yield "w", curve.w
+        yield "b", curve.b
+    yield "coefficients", curve.coefficients
+    yield "loss", fits.loss
+    yield "rmse", calibrations.rmse
+    yield "n", evidence.n.astype(np.int64)
+    yield "n_epochs", fits.n_epochs
+    yield "close_at", pa.array(fits.close_at, pa.int64(), mask=fits.close_at == 0)
+    yield "scaled_params", fits.params
+    yield "scaled_factor", calibrations.basis.scaling.factor
+    yield "scaled_center", calibrations.basis.scaling.center
+    yield "exact_coefficients", exact.coefficients
+    yield "exact_loss", exact.loss
+    yield "exact_r_squared", exact.r_squared
+    yield from _uncertainty(curve)
+    yield "curve_factor", curve.basis.scaling.factor
+    yield "curve_center", curve.basis.scaling.center
+    yield "curve_matrix", curve.basis.matrix
+    yield "curve_params", curve.params
+    yield "curve_cofactor", curve.cofactor
+    yield "curve_t_u_range", np.stack(curve.t_u_range, axis=1)
+    yield "usable", calibrations.usable
+    yield "checks", _checks(calibrations)
+    yield "chi_squared", exact.chi_squared
+    yield "critical_learning_rate", calibrations.quadratic.critical_learning_rate
+    yield "condition_number", calibrations.quadratic.condition_number
+    yield "evidence_n", evidence.n.astype(np.int64)
+    yield "evidence_t_u_range", np.stack([evidence.low, evidence.high], axis=1)
+    yield "evidence_largest", evidence.largest
+    yield "evidence_center", evidence.center
+    yield "evidence_scale", evidence.scale
+    yield "evidence_factor", evidence.factor
+    yield "evidence_variance", evidence.variance
+    yield "evidence_mean_variance", evidence.mean_variance
+
+
+def _uncertainty(curve: Curve) -> Iterator[tuple[str, Any]]:
+    """Of what descent found; by `Curve`, from one covariance."""
+    covariance = curve.covariance
+    uncertainties = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    if curve.is_line:
+        yield "uncertainty_w", uncertainties[:, 0]
+        yield "uncertainty_b", uncertainties[:, 1]
+        yield "uncertainty_covariance", covariance[:, 0, 1]
+    yield "uncertainty_coefficients", uncertainties
+    yield "uncertainty_observation_sd", curve.observation_sd
+    yield "uncertainty_degrees_of_freedom", curve.degrees_of_freedom
+    freedoms, places = np.unique(curve.degrees_of_freedom, return_inverse=True)
+    factors = [float(curve.moved(curve.params[:0], np.nan, freedom).coverage_factor()) for freedom in freedoms]
+    yield "uncertainty_coverage_factor", np.array(factors)[places]
+
+
+def _checks(calibrations: Calibrations) -> pa.Array:
+    """A list for each member of the checks that evidence carries."""
+    checks = calibrations.checks
+    names = list(checks)
+    members, n_checks = len(calibrations), len(names)
+    columns = {
+        "name": pa.DictionaryArray.from_arrays(np.tile(np.arange(n_checks, dtype=np.int8), members), names),
+        "figure": _array(np.stack([checks[name].figure for name in names], axis=1).reshape(-1)),
+        "p": _array(np.stack([checks[name].p for name in names], axis=1).reshape(-1)),
+        "verdict": _words(np.stack([checks[name].verdict for name in names], axis=1).reshape(-1), Verdict),
+    }
+    each = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
+    return pa.ListArray.from_arrays(np.arange(members + 1, dtype=np.int32) * n_checks, each)
+
+
+def _words(codes: NDArray[np.int8], kind: type[Word]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes, [word.value for word in kind])
+
+
+def _array(values: NDArray[Any]) -> pa.Array:
+    """Numbers, null where they are not finite; lists of them, or lists of lists, for further axes."""
+    if values.ndim > 1:
+        offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+        return pa.ListArray.from_arrays(offsets, _array(values.reshape(-1, *values.shape[2:])))
+    if values.dtype != np.float64:
+        return pa.array(values)
+    return pa.array(values, mask=~np.isfinite(values))
