@@ -31,7 +31,7 @@ from flows.calibrate import calibrate
 from flows.retrain import retrain
 from flows.sweep import sweep
 from tempfit import cli
-from tempfit.calibration.record import RESIDUALS_FILE
+from tempfit.calibration.filed import RESIDUALS_FILE
 from tempfit.readings.paired import Readings, load_readings
 from tempfit.tracking.store import open_store
 from tests.conftest import T_C, T_U, THERMOMETER
