@@ -217,7 +217,7 @@ class Calibration:
     @cached_property
     def outcome(self) -> Outcome:
         """How near the fit came to the lowest mean squared error, in a word."""
-        curve, forecast, config = self.forecast.curve, self.forecast, self.config
+        curve, forecast, config = self.forecast.loss_curve, self.forecast, self.config
         earlier = int(np.searchsorted(self.fit.history.updates, 0.75 * self.fit.n_epochs))
         descent = Descents(
             status=np.array([self.status.code], dtype=np.int8),

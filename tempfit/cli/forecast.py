@@ -100,7 +100,7 @@ def _cells(prospect: Prospect, chosen: bool) -> list[str]:
     cells += [format_ratio(told.condition_number), prospect.foretold]
     if prospect.fit is not None:
         cells.append(prospect.seen)
-    if told.curve is not None:
+    if told.loss_curve is not None:
         needed = best and best.epochs_needed
         cells += [format_limit(best.learning_rate, digits=4), f"{needed:,}"] if best and needed else ["—", "—"]
     return cells

@@ -37,15 +37,15 @@ class Forecast:
     is not constant: its critical rate is that of the start, and of its eigenvalues only λmax there is told, else NaN.
     stable: whether the chosen learning rate is below it; None for a network, and where the update rule (adam, rmsprop)
     or clipping bends the question.
-    curve: the loss, epoch by epoch, where the closed form holds (sgd without momentum, clipping and L1, squared loss),
-    else None. untold: why it does not hold, in a few words; None where it does.
+    loss_curve: epoch by epoch, where the closed form holds (sgd without momentum, clipping and L1, squared loss), else
+    None. untold: why it does not hold, in a few words; None where it does.
     warns: whether the advice is a warning: it diverges, or the first updates of a network over-correct.
     """
 
     eigenvalues: NDArray[np.float64]
     critical_learning_rate: float
     stable: bool | None
-    curve: LossCurve | None
+    loss_curve: LossCurve | None
     untold: str | None
     advice: str
     warns: bool = False
@@ -58,12 +58,12 @@ class Forecast:
     @property
     def epochs_needed(self) -> int | None:
         """The first epoch to report a loss within 0.1 % of its minimum; None if never, or where there is no curve."""
-        return self.curve.epochs_needed if self.curve is not None else None
+        return self.loss_curve.epochs_needed if self.loss_curve is not None else None
 
     @property
     def overflow_epoch(self) -> int | None:
         """The first epoch whose loss is not finite; None if none is, or where there is no curve."""
-        return self.curve.overflow_epoch if self.curve is not None else None
+        return self.loss_curve.overflow_epoch if self.loss_curve is not None else None
 
 
 def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float | None = None) -> Forecast:
@@ -89,7 +89,7 @@ def make_forecast(design: Design, config: CalibrationConfig, *, curvature: float
         eigenvalues=quadratic.eigenvalues[0],
         critical_learning_rate=critical,
         stable=stable,
-        curve=curve,
+        loss_curve=curve,
         untold=untold,
         advice=advise(config, critical, stable, curve),
         warns=stable is False,

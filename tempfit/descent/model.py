@@ -1,4 +1,4 @@
-"""What is fitted (a sum of terms, or a small neural network) and the losses that its residuals are judged by.
+"""What is fitted: a sum of terms, or a small neural network.
 
 Both kinds of model keep the parameters of a member in one flat vector, so optimizers, penalties and clipping know
 neither of them.

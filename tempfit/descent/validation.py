@@ -93,25 +93,25 @@ class Validation:
 
 
 def validate(
-    fit: Fit, config: CalibrationConfig, held_out: Sequence[Design], judges: Sequence[Fit]
+    fit: Fit, config: CalibrationConfig, held_out: Sequence[Design], blind: Sequence[Fit]
 ) -> Validation | None:
     """The validation loss at the states of `fit`; None where nothing was held out.
 
-    held_out: one design per fold, in the units of its judge. judges: the fits that did not see them, one per fold;
-    `fit` itself where there was a single hold-out. A judge that ended before `fit` did counts with its last state.
+    held_out: one design per fold, in the units of the fit that did not see it. blind: those fits, one per fold;
+    `fit` itself where there was a single hold-out. One that ended before `fit` did counts with its last state.
     """
     if not held_out:
         return None
     total, n = np.zeros(len(fit.history)), 0
-    for design, judge in zip(held_out, judges, strict=True):
+    for design, other in zip(held_out, blind, strict=True):
         n_readings = int(design.n_readings[0])
-        states = np.searchsorted(judge.history.updates, fit.history.updates, side="right") - 1
+        states = np.searchsorted(other.history.updates, fit.history.updates, side="right") - 1
         with np.errstate(over="ignore"):
-            total += n_readings * loss_of_states(judge.history.params, design, config)[states]
+            total += n_readings * loss_of_states(other.history.params, design, config)[states]
         n += n_readings
     method = f"{config.folds} folds" if config.folds else f"{n} reading{'s' if n > 1 else ''} held out"
     diverged = sum(
-        judge.status is Status.DIVERGED or judge.loss > GROWN * float(judge.history.loss[0]) for judge in judges
+        other.status is Status.DIVERGED or other.loss > GROWN * float(other.history.loss[0]) for other in blind
     )
     return Validation(method, n, fit.history.updates, total / n, fit.loss, diverged)
 

@@ -61,7 +61,7 @@ def draw_outlook(outlook: Outlook) -> Figure:
 
 def _draw(axes: Axes, prospect: Prospect, colour: str, end: int, cut: float) -> NDArray[np.float64]:
     """The curves of one scaling; the losses that they go through."""
-    curve, fit = prospect.forecast.curve, prospect.fit
+    curve, fit = prospect.forecast.loss_curve, prospect.fit
     label = f"{prospect.config.scaling_label}: {prospect.seen if curve is None else prospect.foretold}"
     overflow = _overflow_epoch(prospect)
     line = "--" if overflow is not None else "-"
@@ -93,7 +93,7 @@ def _up_to(cut: float, losses: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _overflow_epoch(prospect: Prospect) -> int | None:
     """As foretold, or as seen where nothing is."""
-    if prospect.forecast.curve is None and prospect.fit is not None:
+    if prospect.forecast.loss_curve is None and prospect.fit is not None:
         return prospect.fit.diverged_at
     return prospect.forecast.overflow_epoch
 
@@ -102,15 +102,15 @@ def _start(prospect: Prospect) -> float:
     """The loss before any update."""
     if prospect.fit is not None:
         return float(prospect.fit.history.loss[0])
-    assert prospect.forecast.curve is not None  # what was not trained is drawn where it is foretold
-    return float(prospect.forecast.curve.loss_after(0))
+    assert prospect.forecast.loss_curve is not None  # what was not trained is drawn where it is foretold
+    return float(prospect.forecast.loss_curve.loss_after(0))
 
 
 def _last_epoch(outlook: Outlook) -> int:
     """Where the axis ends: behind the last arrival, overflow or trained epoch."""
     ends = [FEWEST_EPOCHS]
     for prospect in outlook.prospects:
-        curve, fit = prospect.forecast.curve, prospect.fit
+        curve, fit = prospect.forecast.loss_curve, prospect.fit
         if curve is not None:
             told = curve.overflow_epoch if curve.overflow_epoch is not None else curve.epochs_needed
             ends.append(outlook.config.n_epochs if told is None else told)

@@ -52,7 +52,7 @@ class Prospect:
         """
         if self.fit is None or self.fit.diverged_at is not None:
             return None
-        curve, history = self.forecast.curve, self.fit.history
+        curve, history = self.forecast.loss_curve, self.fit.history
         if curve is None:
             return self.fit.close_at
         close = history.loss + self.config.l2 * np.square(history.params).sum(axis=1) <= curve.goal
@@ -61,7 +61,7 @@ class Prospect:
     @property
     def best(self) -> LossCurve | None:
         """The forecast with the best fixed learning rate; None where there is none (`LossCurve.best_learning_rate`)."""
-        curve = self.forecast.curve
+        curve = self.forecast.loss_curve
         rate = curve.best_learning_rate if curve is not None else None
         return curve.at(rate) if curve is not None and rate is not None else None
 

@@ -194,7 +194,7 @@ def test_the_curve_is_the_history_that_training_records(seed, scaling, rate, l2,
     chosen = {"scaling": scaling, "model": "polynomial", "degree": degree, "l2": l2}
     critical = calibrate((t_u, t_c), **chosen, n_epochs=1).forecast.critical_learning_rate
     result = calibrate((t_u, t_c), **chosen, learning_rate=min(rate * critical, 1e6), n_epochs=300, tolerance=0)
-    history, curve = result.fit.history, result.forecast.curve
+    history, curve = result.fit.history, result.forecast.loss_curve
     predicted = curve.loss_after(history.updates)
     assert predicted == pytest.approx(history.loss, rel=1e-9, abs=1e-14 * float(np.mean(t_c**2)))
     if result.fit.diverged_at is not None:

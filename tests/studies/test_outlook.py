@@ -124,13 +124,13 @@ def test_no_learning_rate_needs_fewer_epochs_than_the_best(seed, scaling, l2, de
     config = CalibrationConfig(scaling=scaling, l2=l2, model="polynomial", degree=degree)
     readings = as_readings((t_u, np.polyval(rng.normal(size=4), t_u)), config)
     told = normalize(readings, config).forecast
-    best, critical = told.curve.best_learning_rate, told.critical_learning_rate
-    fewest = told.curve.at(best).epochs_needed
+    best, critical = told.loss_curve.best_learning_rate, told.critical_learning_rate
+    fewest = told.loss_curve.at(best).epochs_needed
     classic = 2 / (told.eigenvalues[0] + told.eigenvalues[-1])
     others = [0.9 * best, 0.99 * best, 1.01 * best, 1.1 * best, classic, *rng.uniform(0.3, 1, 50) * critical]
     for rate in others:
         if rate < critical:
-            assert fewest <= (told.curve.at(rate).epochs_needed or math.inf)
+            assert fewest <= (told.loss_curve.at(rate).epochs_needed or math.inf)
 
 
 @pytest.mark.parametrize("scaling", ["factor", "standardize", "minmax"])
@@ -228,7 +228,7 @@ def test_rings_of_the_real_losses_lie_on_the_foretold_lines():
     rings = [line for line in axes.lines if line.get_marker() == "o"]
     assert len(rings) == 4
     for ring, prospect in zip(rings, result.prospects, strict=True):
-        foretold = prospect.forecast.curve.loss_after(ring.get_xdata())
+        foretold = prospect.forecast.loss_curve.loss_after(ring.get_xdata())
         assert ring.get_ydata() == pytest.approx(foretold, rel=1e-9)
         assert 1 <= len(ring.get_xdata()) <= 24
 
