@@ -18,6 +18,7 @@ from tempfit.calibration.scales import KNOWN, SIGNIFICANCE
 from tempfit.words import Outcome, Status, Verdict
 
 ALIKE = 1e-6  # relative
+SMALLEST = 1e-290  # of a covariance: below it, float64 has less digits
 
 
 def contradiction(record: Record) -> str | None:
@@ -147,7 +148,7 @@ def _uncertainty(place: str, told: UncertaintyRecord, record: Record) -> Iterato
     covariance = np.array(told.covariance_matrix, dtype=np.float64)
     with np.errstate(all="ignore"):
         correlation = covariance / u[:, None] / u
-    known = np.isfinite(correlation)
+        known = np.isfinite(correlation) & (u[:, None] * u > SMALLEST)
     correlation = np.where(known, correlation, np.eye(n_terms))
     if (np.abs(np.diag(correlation) - 1) > ALIKE).any():
         yield f"{place}.covariance_matrix is not that of {place}.coefficients"
@@ -155,15 +156,13 @@ def _uncertainty(place: str, told: UncertaintyRecord, record: Record) -> Iterato
         yield f"{place}.covariance_matrix is not symmetric"
     if np.linalg.eigvalsh(correlation)[0] < -ALIKE:
         yield f"{place}.covariance_matrix is not positive"
-    expected = (
-        (u[0], u[1], covariance[0, 1], correlation[0, 1] if known[0, 1] else math.nan)
-        if n_terms == 2
-        else (math.nan,) * 4
-    )
-    values = (told.w, told.b, told.covariance, told.correlation)
-    for name, figure, expected_figure in zip(("w", "b", "covariance", "correlation"), values, expected, strict=True):
-        if not _alike(figure, float(expected_figure)):
-            yield f"{place}.{name} is {figure}, the others say {expected_figure:g}"
+    expected = (u[0], u[1], covariance[0, 1]) if n_terms == 2 else (math.nan,) * 3
+    for name, figure, other in zip(("w", "b", "covariance"), (told.w, told.b, told.covariance), expected, strict=True):
+        if not _alike(figure, float(other)):
+            yield f"{place}.{name} is {figure}, the others say {other:g}"
+    r = float(correlation[0, 1]) if n_terms == 2 and known[0, 1] else None
+    if (told.correlation is not None and n_terms != 2) or (r is not None and not _alike(told.correlation, r)):
+        yield f"{place}.correlation is {told.correlation}, the others say {r}"
 
 
 def _residual_sd(place: str, told: UncertaintyRecord, loss: float | None, record: Record) -> Iterator[str]:

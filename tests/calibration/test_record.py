@@ -184,7 +184,7 @@ def spoiled(**fields: Any) -> dict[str, Any]:
         ({"uncertainty__coefficients__1": 1e300}, "uncertainty.covariance_matrix is not that of"),
         ({"uncertainty__degrees_of_freedom": 10}, "uncertainty.degrees_of_freedom is 10"),
         ({"uncertainty__coverage_factor": 2.0}, "uncertainty.coverage_factor is 2.0, the curve's is 2.26"),
-        ({"exact__uncertainty__correlation": 0.5}, "exact.uncertainty.correlation is 0.5, the others say -0.955"),
+        ({"exact__uncertainty__correlation": 0.5}, "exact.uncertainty.correlation is 0.5, the others say -0.95"),
         ({"w": 0.5}, "w is 0.5, coefficients say 0.53"),
         ({"usable": "false"}, "usable: should be a valid boolean, got false"),
         ({"usable": False}, "usable is false, which its checks contradict"),
