@@ -35,12 +35,12 @@ OUTLIER = "t_u,t_c\n" + "".join(f"{4 * k},{2 * k - 5 + (-1) ** k * 0.2 + 9 * (k 
 
 CASES: dict[str, tuple[str, list[str]]] = {
     "line": (TUTORIAL, []),
-    "raw readings crawl": (TUTORIAL, ["--scaling", "none", "--learning-rate", "1e-4", "--epochs", "3000"]),
+    "raw readings crawl": (TUTORIAL, ["--scaling", "none", "--learning-rate", "1e-4", "--n-epochs", "3000"]),
     "explodes": (TUTORIAL, ["--scaling", "none", "--learning-rate", "1e-2"]),
     "a tenth": (TUTORIAL, ["--scaling", "factor", "--learning-rate", "1e-2"]),
     "min-max, momentum": (TUTORIAL, ["--scaling", "minmax", "--learning-rate", "0.1", "--momentum", "0.5"]),
-    "adam": (TUTORIAL, ["--optimizer", "adam", "--learning-rate", "0.1", "--epochs", "4000"]),
-    "clipped": (TUTORIAL, ["--scaling", "none", "--learning-rate", "1e-2", "--clip-norm", "1", "--epochs", "500"]),
+    "adam": (TUTORIAL, ["--optimizer", "adam", "--learning-rate", "0.1", "--n-epochs", "4000"]),
+    "clipped": (TUTORIAL, ["--scaling", "none", "--learning-rate", "1e-2", "--clip-norm", "1", "--n-epochs", "500"]),
     "L2": (TUTORIAL, ["--l2", "0.01"]),
     "L1": (TUTORIAL, ["--l1", "0.05"]),
     "huber": (OUTLIER, ["--loss", "huber"]),
@@ -53,7 +53,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "perfect": (PERFECT, []),
     "held out": (TUTORIAL, ["--holdout-rows", "2,10"]),
     "folds": (TUTORIAL, ["--folds", "11"]),
-    "network": (TUTORIAL, ["--model", "mlp", "--epochs", "300"]),
+    "network": (TUTORIAL, ["--model", "mlp", "--n-epochs", "300"]),
 }
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 ROUNDING = 1e-9  # relative, of a number that both versions mean
