@@ -60,7 +60,7 @@ ROUNDING = 1e-9  # relative, of a number that both versions mean
 
 
 RUN_OF_ITS_OWN = re.compile(
-    r"[0-9a-f]{32,64}|\b[0-9a-f]{7,12}…|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?|\d+\.\d+ s|/\S+/mlruns"
+    r"[0-9a-f]{32,64}(-dirty)?|\b[0-9a-f]{7,12}…|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?|\d+\.\d+ s|/\S+/mlruns"
 )
 
 
@@ -104,7 +104,7 @@ def compare(old: Path, new: Path) -> None:
 def _told(path: Path) -> str:
     """Without pictures and what is each run's own: ids, digests, times, folders."""
     text = path.read_text(encoding="utf-8") if path.exists() else "not written"
-    text = re.sub(r"<svg.*?</svg>", "<svg>", text, flags=re.DOTALL)
+    text = re.sub(r"data:image[^\"]*", "picture", text)
     return RUN_OF_ITS_OWN.sub("#", text)
 
 
