@@ -44,13 +44,15 @@ class Configs:
 
     def column(self, name: str, absent: float = 0.0) -> NDArray[Any]:
         """(members,), a setting's values; `absent` where there is none."""
+        if name in self.varied:
+            column = self.varied[name]
+            return np.where(np.isnan(column), absent, column) if column.dtype == np.float64 else column
         value = getattr(self.shared, name)
-        column = self.varied.get(name, np.full(self.members, np.nan if value is None else value))
-        return np.where(np.isnan(column), absent, column) if column.dtype == np.float64 else column
+        return np.full(self.members, absent if value is None else value)
 
     def any(self, name: str) -> bool:
         """Whether a setting that is off at 0 or none is on for any member."""
-        return bool((self.column(name) != 0).any())
+        return bool((self.column(name) != 0).any()) if name in self.varied else bool(getattr(self.shared, name))
 
 
 def structure(config: TrainingConfig) -> tuple[Any, ...]:

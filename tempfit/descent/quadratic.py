@@ -35,10 +35,9 @@ class Quadratic:
         By the singular values of the features: forming the Hessian would square their condition number.
         """
         if np.isfinite(self.design.features).all():
-            singular = np.linalg.svd(self.design.features, compute_uv=False)[:, ::-1]
             curvature = 1.0 if self.config.loss == "huber" else 2.0
             with np.errstate(over="ignore"):
-                eigenvalues = curvature * singular**2 / self._n + 2 * self.config.l2
+                eigenvalues = curvature * self._singular**2 / self._n + 2 * self.config.l2
             if np.isfinite(eigenvalues).all():
                 return np.maximum(eigenvalues, np.finfo(np.float64).tiny)
         raise SettingsError(

@@ -74,6 +74,8 @@ def design_of(features: NDArray[Any], t_c: NDArray[Any], root_weights: NDArray[A
 
 def stack(designs: Sequence[Design]) -> Design:
     """The members of several designs as those of one; rows of zeros are added where others have more."""
+    if len(designs) == 1:
+        return designs[0]
     n_rows = max(design.targets.shape[1] for design in designs)
     missing = [(0, n_rows - design.targets.shape[1]) for design in designs]
     return Design(

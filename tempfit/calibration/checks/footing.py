@@ -26,22 +26,22 @@ class Footing:
         """(members,), residual sum of squares."""
         return self.evidence.rss(self.n_terms)
 
-    @property
+    @cached_property
     def freedom(self) -> NDArray[np.float64]:
         """(members,), degrees of freedom of the residuals."""
         return self.evidence.n - self.n_terms
 
-    @property
+    @cached_property
     def rounding(self) -> NDArray[np.float64]:
         """(members,), square of a residual that is rounding."""
         return np.square(ROUNDED * self.evidence.largest)
 
-    @property
+    @cached_property
     def is_perfect(self) -> NDArray[np.bool_]:
         """(members,), whether the residuals are rounding, so that nothing can be tested."""
         return self.rss <= self.evidence.n * self.rounding
 
-    @property
+    @cached_property
     def is_untestable(self) -> NDArray[np.bool_]:
         """(members,), whether nothing can be tested: of a perfect fit, and with one degree of freedom."""
         return self.is_perfect | (self.freedom < FEWEST_FREE)

@@ -38,7 +38,7 @@ class Slope:
         """(members,), the sum of squares that the model explains beyond the mean."""
         return np.square(self.footing.evidence.targets[:, 1 : self.footing.n_terms]).sum(axis=1)
 
-    @property
+    @cached_property
     def is_flat(self) -> NDArray[np.bool_]:
         """(members,), whether all references are the same."""
         return self.explained <= self.footing.evidence.n * self.footing.rounding
