@@ -132,6 +132,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def with_run(text: str, run_id: str | None) -> str:
-    """The text with another id in the place of RUN_ID and of what it begins with; None: with any."""
+    """The text with another id in the place of RUN_ID and of what it begins with; None: with any, in any experiment."""
     begins = re.compile(rf"\b{RUN_ID[:4]}[0-9a-f]*\b")
-    return begins.sub(lambda match: ANY if run_id is None else run_id[: len(match[0])], text)
+    told = begins.sub(lambda match: ANY if run_id is None else run_id[: len(match[0])], text)
+    return told if run_id is not None else re.sub(r"/experiments/\d+/", f"/experiments/{ANY}/", told)

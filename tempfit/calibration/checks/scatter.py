@@ -1,11 +1,17 @@
-"""Whether the scatter is what least squares takes it for: independent from reading to reading, and alike everywhere."""
+"""Whether the scatter is what least squares takes it for: independent from reading to reading, and alike everywhere.
+
+By the rows. Figures are of all members at once; an exact p-value is found for each, since it depends on its places.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.calibration.checks.check import Check, format_p, format_share, unchecked
+from tempfit.calibration.checks.check import Check, Names, chosen, format_p, format_share, unchecked
 from tempfit.calibration.checks.sample import Sample
 from tempfit.calibration.quadratic_forms import Ratio
 from tempfit.calibration.significance import DOUBT, power_of, two_sided, two_sided_beta
@@ -17,59 +23,106 @@ POWERLESS = 0.1  # power below which a check is none: ten times its false alarms
 GROWTH = 10  # of the scatter over the readings, for a check that is to have power
 
 
-def check_autocorrelation(sample: Sample) -> Check:
+@dataclass(frozen=True, eq=False)
+class Autocorrelation:
     """Durbin and Watson's d of the residuals in the order of the file: exact up to EXACT readings, and by the beta
     distribution of its moments, which is off by less than 0.001 then, beyond.
 
     Durbin and Watson: Testing for serial correlation in least squares regression, Biometrika 37 (1950) 409, 38 (1951)
     159 and 58 (1971) 1. Where a few readings would not even show a random walk, they are not checked.
     """
-    n = sample.n
-    d = float(np.square(np.diff(sample.residual)).sum()) / sample.rss
-    sees = ""
-    if n <= EXACT:
-        steps = np.diff(sample.space, axis=0)
-        ratio = Ratio(steps.T @ steps)
+
+    sample: Sample
+
+    @cached_property
+    def figure(self) -> NDArray[np.float64]:
+        """(members,), d."""
+        return np.square(np.diff(self.sample.residual, axis=1)).sum(axis=1) / self.sample.rss
+
+    @cached_property
+    def power(self) -> NDArray[np.float64]:
+        """(members,), of few readings, against a drift that is a random walk; NaN of many."""
+        sample, powers = self.sample, np.full(len(self.figure), np.nan)
+        if sample.n <= FEW:
+            for member, ratio in enumerate(self._ratios):
+                walk = (sample.space[member].T * sample.root_weights[member]) @ np.tri(sample.n)
+                powers[member] = power_of(ratio, walk)
+        return powers
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """(members,), of d."""
+        return self._mean_and_p[0]
+
+    @property
+    def p(self) -> NDArray[np.float64]:
+        """(members,), two-sided; NaN where it is not checked."""
+        return np.where(self.power < POWERLESS, np.nan, self._mean_and_p[1])
+
+    @property
+    def is_alike(self) -> NDArray[np.bool_]:
+        """(members,), whether residuals have to do with their neighbours'."""
+        return self.p < DOUBT
+
+    @cached_property
+    def verdict(self) -> NDArray[np.int8]:
+        cases = (np.isnan(self.p), Verdict.NOT_CHECKED), (self.is_alike, Verdict.DOUBTFUL)
+        return chosen(*cases, otherwise=Verdict.PASSES)
+
+    def tell(self, member: int, names: Names) -> Check:
+        n, d, mean, p = self.sample.n, float(self.figure[member]), self.mean[member], float(self.p[member])
+        verdict, sees = Verdict.of(self.verdict[member]), ""
         if n <= FEW:
-            power = power_of(ratio, (sample.space.T * sample.root_weights) @ np.tri(n))
-            drift = f"a drift that is a random walk would be seen in {format_share(power)} of cases"
-            if power < POWERLESS:
+            drift = f"a drift that is a random walk would be seen in {format_share(self.power[member])} of cases"
+            if verdict is Verdict.NOT_CHECKED:
                 return unchecked("autocorrelation", f"with {n} readings at these places, {drift} only")
             sees = f"; {drift}"
-        mean, p = float(ratio.eigenvalues.mean()), two_sided(ratio.below(d))
-    else:
-        mean, p = _durbin_watson_by_moments(sample, d)
-    test = f"Durbin–Watson {d:.3g}, expected {mean:.3g}, {format_p(p)}"
-    if p >= DOUBT:
-        sentence = f"no likeness of residuals to their neighbours in the file seen ({test}){sees}"
-        return Check("autocorrelation", "Durbin–Watson", d, p, Verdict.PASSES, sentence)
-    if d < mean:
-        sentence = (
-            f"residuals are like their neighbours in the file ({test}): something drifts or bends, and the "
-            "uncertainties are too small"
-        )
-    else:
-        sentence = f"residuals alternate from one to the next in the file ({test}): look how the readings were taken"
-    return Check("autocorrelation", "Durbin–Watson", d, p, Verdict.DOUBTFUL, sentence)
+        test = f"Durbin–Watson {d:.3g}, expected {mean:.3g}, {format_p(p)}"
+        if verdict is Verdict.PASSES:
+            sentence = f"no likeness of residuals to their neighbours in the file seen ({test}){sees}"
+        elif d < mean:
+            sentence = (
+                f"residuals are like their neighbours in the file ({test}): something drifts or bends, and the "
+                "uncertainties are too small"
+            )
+        else:
+            sentence = (
+                f"residuals alternate from one to the next in the file ({test}): look how the readings were taken"
+            )
+        return Check("autocorrelation", "Durbin–Watson", d, p, verdict, sentence)
+
+    @cached_property
+    def _ratios(self) -> list[Ratio]:
+        steps = np.diff(self.sample.space, axis=1)
+        return [Ratio(step.T @ step) for step in steps]
+
+    @cached_property
+    def _mean_and_p(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if self.sample.n > EXACT:
+            return self._by_moments()
+        means = [float(ratio.eigenvalues.mean()) for ratio in self._ratios]
+        exact = [two_sided(ratio.below(float(d))) for ratio, d in zip(self._ratios, self.figure, strict=True)]
+        return np.array(means), np.array(exact)
+
+    def _by_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Without any matrix of n rows and columns."""
+        n, k, x, inverse = self.sample.n, self.sample.n_terms, self.sample.x, self.sample.inverse
+        # A takes the differences' sum of squares: d = eᵀAe / eᵀe, tr A = 2(n - 1), tr A² = 2(3n - 4).
+        steps = np.diff(x, axis=1)
+        ax = np.zeros_like(x)
+        ax[:, :-1] -= steps
+        ax[:, 1:] += steps
+        xax = x.mT @ ax @ inverse
+        trace = 2 * (n - 1) - _trace(xax)
+        trace_of_square = 2 * (3 * n - 4) - 2 * _trace(ax.mT @ ax @ inverse) + _trace(xax @ xax)
+        mean = trace / (n - k)
+        variance = 2 * (trace_of_square - trace * mean) / ((n - k) * (n - k + 2))
+        told = zip(self.figure / 4, mean / 4, variance / 16, strict=True)
+        return mean, np.array([two_sided_beta(float(d), float(m), float(v), n) for d, m, v in told])
 
 
-def _durbin_watson_by_moments(sample: Sample, d: float) -> tuple[float, float]:
-    """The mean of Durbin and Watson's d, and its two-sided p-value, without any matrix of n rows and columns."""
-    n, k = sample.x.shape
-    # A takes the differences' sum of squares: d = eᵀAe / eᵀe, tr A = 2(n - 1), tr A² = 2(3n - 4).
-    steps = np.diff(sample.x, axis=0)
-    ax = np.zeros_like(sample.x)
-    ax[:-1] -= steps
-    ax[1:] += steps
-    xax = sample.x.T @ ax @ sample.inverse
-    trace = 2 * (n - 1) - np.trace(xax)
-    trace_of_square = 2 * (3 * n - 4) - 2 * np.trace(ax.T @ ax @ sample.inverse) + np.trace(xax @ xax)
-    mean = float(trace / (n - k))
-    variance = 2 * float(trace_of_square - trace * mean) / ((n - k) * (n - k + 2))
-    return mean, two_sided_beta(d / 4, mean / 4, variance / 16, n)
-
-
-def check_scatter(sample: Sample) -> Check:
+@dataclass(frozen=True, eq=False)
+class Heteroscedasticity:
     """Whether the scatter depends on the reading: Breusch and Pagan's regression of the squared residuals on it.
 
     Of more than FEW readings n R², in the form of Koenker, J. Econometrics 17 (1981) 107, which does not take the
@@ -77,38 +130,92 @@ def check_scatter(sample: Sample) -> Check:
     Breusch and Pagan, Econometrica 47 (1979) 1287, with its exact distribution for normal errors. Where it would not
     even show a scatter that is GROWTH times as large at one end as at the other, they are not checked.
     """
-    z = sample.z - sample.z.mean()
-    squares = np.square(sample.residual)
-    name, measure, n, sees = "heteroscedasticity", "Breusch–Pagan", sample.n, ""
-    if n <= FEW:
-        ratio = Ratio((sample.space.T * z) @ sample.space)
-        share = (sample.z - sample.z.min()) / np.ptp(sample.z)
-        power = power_of(ratio, *(sample.space.T * (1 + (GROWTH - 1) * way) for way in (share, 1 - share)))
-        growth = f"a scatter {GROWTH} times as large at one end would be seen in {format_share(power)} of cases"
-        if power < POWERLESS:
-            return unchecked(name, f"with {n} readings at these places, {growth} only")
-        sees = f"; {growth}"
-        below = ratio.below(float(z @ squares) / sample.rss)
-        figure = (n * float(z @ squares) / sample.rss) ** 2 / (2 * float(z @ z))
-        p, grows = two_sided(below), below > 0.5
-    else:
-        figure, p, grows = _koenker(z, squares)
-    test = f"Breusch–Pagan {figure:.3g}, {format_p(p)}"
-    if p >= DOUBT:
-        sentence = f"no change of the scatter with the reading seen ({test}){sees}"
-        return Check(name, measure, figure, p, Verdict.PASSES, sentence)
-    way = "grows" if grows else "shrinks"
-    advice = "correct the column u_c" if sample.is_weighted else "weight the readings by a column u_c"
-    sentence = f"the scatter {way} with the reading ({test}): {advice}"
-    return Check(name, measure, figure, p, Verdict.DOUBTFUL, sentence)
+
+    sample: Sample
+
+    @cached_property
+    def _z(self) -> NDArray[np.float64]:
+        return self.sample.z - self.sample.z.mean(axis=1, keepdims=True)
+
+    @cached_property
+    def _squares(self) -> NDArray[np.float64]:
+        """(members, n), the squared residuals about their mean."""
+        squares = np.square(self.sample.residual)
+        return squares - squares.mean(axis=1, keepdims=True)
+
+    @cached_property
+    def _slope(self) -> NDArray[np.float64]:
+        """(members,), of the squares against z, times the sum of its squares."""
+        return np.einsum("mi,mi->m", self._z, self._squares)
+
+    @cached_property
+    def figure(self) -> NDArray[np.float64]:
+        """(members,), Breusch and Pagan's statistic of few readings, n R² of many."""
+        n, rss, spread = self.sample.n, self.sample.rss, np.square(self._z).sum(axis=1)
+        if n <= FEW:
+            return np.square(n * self._slope / rss) / (2 * spread)
+        total = spread * np.square(self._squares).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(total > 0, n * np.square(self._slope) / total, 0.0)
+
+    @cached_property
+    def _ratios(self) -> list[Ratio]:
+        return [Ratio((space.T * z) @ space) for space, z in zip(self.sample.space, self._z, strict=True)]
+
+    @cached_property
+    def power(self) -> NDArray[np.float64]:
+        """(members,), of few readings, against a scatter that is GROWTH times as large at one end; NaN of many."""
+        powers = np.full(len(self._z), np.nan)
+        if self.sample.n <= FEW:
+            for member, (ratio, z) in enumerate(zip(self._ratios, self.sample.z, strict=True)):
+                space, share = self.sample.space[member], (z - z.min()) / np.ptp(z)
+                roots = (space.T * (1 + (GROWTH - 1) * way) for way in (share, 1 - share))
+                powers[member] = power_of(ratio, *roots)
+        return powers
+
+    @cached_property
+    def _below(self) -> NDArray[np.float64]:
+        """(members,), of few readings, the probability of a smaller ratio."""
+        ratios = zip(self._ratios, self._slope / self.sample.rss, strict=True)
+        return np.array([ratio.below(float(value)) for ratio, value in ratios])
+
+    @cached_property
+    def p(self) -> NDArray[np.float64]:
+        """(members,), NaN where it is not checked."""
+        from scipy.special import chdtrc
+
+        if self.sample.n > FEW:
+            return np.asarray(chdtrc(1, self.figure))
+        return np.where(self.power < POWERLESS, np.nan, 2 * np.minimum(self._below, 1 - self._below))
+
+    @property
+    def grows(self) -> NDArray[np.bool_]:
+        """(members,), whether the scatter is larger at higher readings."""
+        return self._below > 0.5 if self.sample.n <= FEW else self._slope > 0
+
+    @cached_property
+    def verdict(self) -> NDArray[np.int8]:
+        cases = (np.isnan(self.p), Verdict.NOT_CHECKED), (self.p >= DOUBT, Verdict.PASSES)
+        return chosen(*cases, otherwise=Verdict.DOUBTFUL)
+
+    def tell(self, member: int, names: Names) -> Check:
+        n, figure, p = self.sample.n, float(self.figure[member]), float(self.p[member])
+        name, verdict, sees = "heteroscedasticity", Verdict.of(self.verdict[member]), ""
+        if n <= FEW:
+            share = format_share(self.power[member])
+            growth = f"a scatter {GROWTH} times as large at one end would be seen in {share} of cases"
+            if verdict is Verdict.NOT_CHECKED:
+                return unchecked(name, f"with {n} readings at these places, {growth} only")
+            sees = f"; {growth}"
+        test = f"Breusch–Pagan {figure:.3g}, {format_p(p)}"
+        if verdict is Verdict.PASSES:
+            sentence = f"no change of the scatter with the reading seen ({test}){sees}"
+        else:
+            way = "grows" if self.grows[member] else "shrinks"
+            advice = "correct the column u_c" if self.sample.is_weighted else "weight the readings by a column u_c"
+            sentence = f"the scatter {way} with the reading ({test}): {advice}"
+        return Check(name, "Breusch–Pagan", figure, p, verdict, sentence)
 
 
-def _koenker(z: NDArray[np.float64], squares: NDArray[np.float64]) -> tuple[float, float, bool]:
-    """n R² of the squares on z, both (n,), its p-value, and whether they grow with it."""
-    from scipy.special import chdtrc
-
-    squares = squares - squares.mean()
-    slope = float(z @ squares)
-    total = float(z @ z) * float(squares @ squares)
-    figure = len(z) * slope**2 / total if total > 0 else 0.0
-    return figure, float(chdtrc(1, figure)), slope > 0
+def _trace(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.trace(matrices, axis1=1, axis2=2)
