@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 THERMOMETER = ROOT / "data" / "thermometer.csv"
@@ -55,7 +57,8 @@ def _ctrl_c_is_heard() -> None:
 def _no_services_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests neither read nor write what the person who runs them has configured."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a test leaves there goes with it
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
@@ -71,11 +74,19 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs, its database made once; tests keep apart by experiment."""
+    """A folder of runs for all of a process's tests, which keep apart by experiment; its database is made once for all
+    processes, and copied: that takes MLflow seconds."""
     from tempfit.tracking.store import open_store
 
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / "made" / "mlruns"
+    with FileLock(shared / "made.lock", timeout=120):
+        if not made.exists():
+            open_store(made)
     folder = tmp_path_factory.mktemp("session") / "mlruns"
-    open_store(folder)
+    shutil.copytree(made, folder)
+    open_store(folder)  # which mends where it says that it is
     return folder
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from tempfit import cli
 from tempfit.calibration.pipeline import calibrate
@@ -47,7 +46,7 @@ from tests.documents import (
 FLOWS = {"make", "calibrate", "sweep"}  # commands that need Prefect
 FRAGMENTS = {"yaml", "c", "text"}  # of files, held by the tests of what writes them
 ELSEWHERE = {"--env-manager"}  # options of other programs
-GROUP: Any = typer.main.get_command(cli.app)
+GROUP: Any = cli.command_line()
 
 pages = pytest.mark.parametrize("page", PAGES, ids=name_of)
 

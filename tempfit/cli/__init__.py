@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from typer.exceptions import TyperException
+from typer.main import get_command
 
 import flows  # noqa: F401 (tells Prefect and MLflow not to report home, before either is imported)
 from tempfit.cli import (  # each registers its commands
@@ -45,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{spared},127.0.0.1" if spared else "127.0.0.1"
     try:
-        code = app(arguments, prog_name="tempfit", standalone_mode=False)
+        code = command_line()(arguments, prog_name="tempfit", standalone_mode=False)
     except TyperException as error:
         _fail(describe_usage(error), EXIT_INPUT)
     except InputError as error:
@@ -58,6 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
         first_line = str(error).strip().partition("\n")[0]  # of a library's error, the rest is its stack or its SQL
         _fail(f"{type(error).__name__} (TEMPFIT_TRACEBACK=1 shows where): {first_line}", EXIT_FAILURE)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+@cache
+def command_line() -> Callable[..., Any]:
+    """All commands: they are made once, for who runs several in one process."""
+    return get_command(app)
 
 
 def _fail(message: str, code: int) -> None:

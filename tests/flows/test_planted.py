@@ -224,7 +224,9 @@ def test_no_module_beside_the_readings_is_loaded(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     open_store(tmp_path / "mlruns")
     start = [sys.executable, "-m", "uvicorn", "--version"]
-    monkeypatch.setattr("tempfit.cli.app", lambda *_, **__: subprocess.run(start, check=True).returncode)
+    monkeypatch.setattr(
+        "tempfit.cli.command_line", lambda: lambda *_, **__: subprocess.run(start, check=True).returncode
+    )
     with pytest.raises(SystemExit, match=r"^0$"):
         cli.main([])
     assert not (tmp_path / "fired").exists()
