@@ -30,6 +30,7 @@ def _contradictions(record: Record) -> Iterator[str]:
     yield from _ending(record)
     yield from _coefficients(record)
     yield from _readings(record)
+    yield from _evidence(record)
     yield from _scaling(record)
     yield from _uncertainty("exact.uncertainty", record.exact.uncertainty, record)
     yield from _residual_sd("exact.uncertainty", record.exact.uncertainty, record.exact.loss, record)
@@ -111,9 +112,22 @@ def _readings(record: Record) -> Iterator[str]:
         yield f"robust is {'missing' if record.robust is None else f'that of another loss than {config.loss}'}"
     if record.robust is not None and any(row > data.n for row in record.robust.set_aside):
         yield f"robust.set_aside names reading {max(record.robust.set_aside)} of {data.n}"
-    evidence = record.evidence
-    if evidence is not None and evidence.n != record.n:
+
+
+def _evidence(record: Record) -> Iterator[str]:
+    """What the exact solution follows from."""
+    evidence, n_terms = record.evidence, _n_terms(record)
+    if evidence is None:
+        return
+    factor = np.array([list(row) for row in evidence.factor if len(row) == n_terms + 2])
+    if factor.shape != (n_terms + 2, n_terms + 2) or np.tril(factor, -1).any() or (np.diag(factor) < 0).any():
+        yield "evidence.factor is no triangular factor of these terms"
+    elif evidence.n != record.n:
         yield f"evidence.n is {evidence.n}, n is {record.n}"
+    elif record.exact.loss is not None:
+        loss = float(np.square(factor[n_terms:, -1]).sum()) / record.n
+        if not _alike(record.exact.loss, loss):
+            yield f"evidence.factor leaves a loss of {loss:g}, exact.loss is {record.exact.loss:g}"
 
 
 def _scaling(record: Record) -> Iterator[str]:
