@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cache
 from typing import Self
 
 
@@ -12,11 +13,16 @@ class Word(StrEnum):
     @property
     def code(self) -> int:
         """Its place among the words of its kind."""
-        return list(type(self)).index(self)
+        return _places(type(self))[self]
 
     @classmethod
     def of(cls, code: int) -> Self:
         return list(cls)[code]
+
+
+@cache
+def _places(kind: type[Word]) -> dict[Word, int]:
+    return {word: place for place, word in enumerate(kind)}
 
 
 class Status(Word):

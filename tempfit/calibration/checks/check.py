@@ -39,8 +39,10 @@ class Names:
 
 def chosen(*cases: tuple[NDArray[np.bool_], Verdict], otherwise: Verdict) -> NDArray[np.int8]:
     """(members,), the code of the verdict of the first case that holds."""
-    conditions = [condition for condition, _ in cases]
-    return np.select(conditions, [verdict.code for _, verdict in cases], otherwise.code).astype(np.int8)
+    codes = np.full(len(cases[0][0]), otherwise.code, dtype=np.int8)
+    for condition, verdict in reversed(cases):
+        codes[condition] = verdict.code
+    return codes
 
 
 def is_usable(checks: Sequence[Check]) -> bool:

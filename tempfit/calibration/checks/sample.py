@@ -58,12 +58,12 @@ class Sample:
         """(members,), residual sum of squares."""
         return np.einsum("mi,mi->m", self.residual, self.residual)
 
-    @property
+    @cached_property
     def sd(self) -> NDArray[np.float64]:
         """(members,), standard deviation of the residuals."""
         return np.sqrt(self.rss / self.freedom)
 
-    @property
+    @cached_property
     def rounding(self) -> NDArray[np.float64]:
         """(members,), square of a residual that is rounding."""
         return np.square(ROUNDED * self.largest)

@@ -49,17 +49,17 @@ class Autocorrelation:
                 powers[member] = power_of(ratio, walk)
         return powers
 
-    @property
+    @cached_property
     def mean(self) -> NDArray[np.float64]:
         """(members,), of d."""
         return self._mean_and_p[0]
 
-    @property
+    @cached_property
     def p(self) -> NDArray[np.float64]:
         """(members,), two-sided; NaN where it is not checked."""
         return np.where(self.power < POWERLESS, np.nan, self._mean_and_p[1])
 
-    @property
+    @cached_property
     def is_alike(self) -> NDArray[np.bool_]:
         """(members,), whether residuals have to do with their neighbours'."""
         return self.p < DOUBT
@@ -188,7 +188,7 @@ class Heteroscedasticity:
             return np.asarray(chdtrc(1, self.figure))
         return np.where(self.power < POWERLESS, np.nan, 2 * np.minimum(self._below, 1 - self._below))
 
-    @property
+    @cached_property
     def grows(self) -> NDArray[np.bool_]:
         """(members,), whether the scatter is larger at higher readings."""
         return self._below > 0.5 if self.sample.n <= FEW else self._slope > 0

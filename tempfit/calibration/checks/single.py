@@ -37,7 +37,7 @@ class Outliers:
     def _size(self) -> NDArray[np.float64]:
         return np.abs(self.sample.studentized)
 
-    @property
+    @cached_property
     def figure(self) -> NDArray[np.float64]:
         """(members,), the largest."""
         return self._size.max(axis=1)
@@ -49,7 +49,7 @@ class Outliers:
 
         return 2 * self.sample.n * np.asarray(stdtr(self.sample.freedom - 1, -self._size))
 
-    @property
+    @cached_property
     def p(self) -> NDArray[np.float64]:
         return np.minimum(1.0, self.p_each.min(axis=1))
 
@@ -83,7 +83,7 @@ class SetAside:
     sample: Sample
     aside: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def figure(self) -> NDArray[np.float64]:
         """(members,), their share."""
         return self.aside.mean(axis=1)
@@ -132,7 +132,7 @@ class Influence:
 
         return np.asarray(fdtrc(self.sample.n_terms, self.sample.freedom, self.figure))
 
-    @property
+    @cached_property
     def is_deciding(self) -> NDArray[np.bool_]:
         """(members,), whether the line follows one reading wherever it lies; weights are meant to decide."""
         # At the ends of a polynomial, leverage grows with n_terms².
