@@ -136,7 +136,8 @@ class Curve:
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperature at t_u, any shape (of several members' curves, (members, rows), as for all of readings)."""
-        return (self.basis.features(np.asarray(t_u)) @ self.params[..., None])[..., 0]
+        features = self.basis.features(np.asarray(t_u))
+        return features @ self.params if self.params.ndim == 1 else (features @ self.params[..., None])[..., 0]
 
     def u_mean(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """Standard uncertainty of the curve at t_u, any shape: sqrt(xᵀ C x), x being the terms at t_u, and u_common."""
