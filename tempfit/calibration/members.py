@@ -22,7 +22,7 @@ from tempfit.exact.basis import Basis, fit_basis, standard_basis
 from tempfit.exact.curve import Curve
 from tempfit.exact.design import Design, compressed
 from tempfit.exact.evidence import Evidence
-from tempfit.exact.goal import CLOSE, PERFECT
+from tempfit.exact.goal import near
 from tempfit.exact.least_squares import LeastSquares, solve
 from tempfit.exact.problem import needs_rows
 from tempfit.words import Outcome, Verdict
@@ -68,7 +68,6 @@ class Calibrations:
         is_told = why_untold(config) is None
         with np.errstate(over="ignore", invalid="ignore"):
             error = np.square(self.rmse)
-            goal = lowest + np.maximum(CLOSE * lowest, PERFECT * self.evidence.mean_square)
         return Descents(
             status=fits.status,
             start=objective(fits.first.loss, fits.first.params, config),
@@ -76,7 +75,7 @@ class Calibrations:
             end=objective(fits.loss, fits.params, config),
             over_corrects=plain & too_large,
             goal=np.where(is_told & ~too_large, self.quadratic.goal, np.nan),
-            is_close=error <= goal,
+            is_close=error <= near(lowest, self.evidence.mean_square),
             lowest=lowest,
             n_epochs=fits.n_epochs,
             has_another_optimum=bool(config.l1 or config.l2),
@@ -146,6 +145,6 @@ def calibrate_members(
     standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
     exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
     design = compressed(evidence, basis)
-    goals = exact.loss + np.maximum(CLOSE * exact.loss, PERFECT * evidence.mean_square)
+    goals = near(exact.loss, evidence.mean_square)
     fits = train(design, Configs(config, evidence.members), keep=ENDS, goals=goals)
     return Calibrations(evidence, config, basis, design, fits, exact, alike)

@@ -13,7 +13,7 @@ from tempfit.descent.configs import Configs
 from tempfit.descent.model import build_model
 from tempfit.errors import SettingsError
 from tempfit.exact.design import Design
-from tempfit.exact.goal import CLOSE, PERFECT
+from tempfit.exact.goal import near
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +96,7 @@ class Quadratic:
     def goal(self) -> NDArray[np.float64]:
         """(members,), the loss with its penalty that is within 0.1 % of its minimum (of a perfect fit, what rounding
         leaves)."""
-        return self.minimum + np.maximum(CLOSE * self.minimum, PERFECT * self.mean_square)
+        return np.asarray(near(self.minimum, self.mean_square))
 
     @property
     def _n(self) -> NDArray[np.float64]:

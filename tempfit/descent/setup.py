@@ -8,7 +8,7 @@ from functools import cached_property
 from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.descent.forecast import Forecast, make_forecast
 from tempfit.exact.design import Design
-from tempfit.exact.goal import CLOSE, CLOSE_NETWORK, PERFECT
+from tempfit.exact.goal import CLOSE_NETWORK, PERFECT, near
 from tempfit.exact.problem import Problem, pose, settle
 from tempfit.readings.paired import Readings
 
@@ -61,9 +61,8 @@ class Setup:
 
         Of readings that lie on a line exactly, what rounding leaves of their mean square.
         """
-        leeway = CLOSE_NETWORK if self.config.model == "mlp" else PERFECT
-        lowest = self.problem.exact.loss
-        return float(lowest + max(CLOSE * lowest, leeway * self.problem.mean_square))
+        rounding = CLOSE_NETWORK if self.config.model == "mlp" else PERFECT
+        return float(near(self.problem.exact.loss, self.problem.mean_square, rounding))
 
 
 def normalize(readings: Readings, config: CalibrationConfig) -> Setup:
