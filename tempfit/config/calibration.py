@@ -1,4 +1,4 @@
-"""Every setting, declared once: the CLI's options, Prefect's run form and MLflow's params follow from here.
+"""What a calibration can be told.
 
 One class per stage holds the settings that the stage reads; `CalibrationConfig` is all of them together,
 so a stage asks for its own class and is handed the whole.
