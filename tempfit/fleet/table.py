@@ -1,0 +1,51 @@
+"""The table of a fleet's calibrations: a row a sensor, written block by block when all of them are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tempfit.fleet.calibrating import Trained, with_gaps
+from tempfit.fleet.judging import FleetJudgement
+from tempfit.fleet.roster import Roster
+from tempfit.system.files import whole_file
+
+FLEET_FILE = "fleet.parquet"
+
+
+def write_fleet(path: Path, roster: Roster, trained: Trained, judgement: FleetJudgement) -> None:
+    """Write the table, whole or not at all, sorted by thermometer.
+
+    Its columns are those of a table of Records, null where a sensor is not calibrated; `fleet_not_calibrated` says why,
+    and the other `fleet_…` how the sensor stands beside the others. Raises SettingsError where it cannot be written.
+    """
+    judged = pa.table(judgement.columns())
+    with whole_file(path) as file:
+        writer = None
+        for sensors, rows in _rows(trained, roster):
+            is_there = roster.is_calibrated[sensors]
+            n_before = int(roster.is_calibrated[: sensors.start].sum())
+            some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
+            rows = rows.set_column(rows.schema.get_field_index("thermometer"), "thermometer", roster.names[sensors])
+            rows = rows.append_column("fleet_not_calibrated", roster.reasons(sensors))
+            for name in some.column_names:
+                rows = rows.append_column(name, some[name])
+            if writer is None:
+                writer = pq.ParquetWriter(file, rows.schema, write_page_checksum=True)
+            writer.write_table(rows)
+        if writer is not None:
+            writer.close()
+
+
+def _rows(trained: Trained, roster: Roster) -> Iterator[tuple[slice, pa.Table]]:
+    """The rows of some sensors, and which these are in the roster."""
+    first = 0
+    with pa.OSFile(str(trained.rows), "rb") as file:
+        reader = pa.ipc.open_file(file)
+        for k in range(reader.num_record_batches):
+            rows = pa.Table.from_batches([reader.get_batch(k)])
+            yield slice(first, first + rows.num_rows), rows
+            first += rows.num_rows
