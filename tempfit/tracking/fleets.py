@@ -58,11 +58,11 @@ def log_fleet(run: Run, fleet: Fleet, figures: Mapping[str, bytes], *, again: bo
         tags = {"status": summary.headline(), "mlflow.note.content": f"**{summary.headline()}**", **versions()}
         client.log_batch(run_id, [it for it in metrics if math.isfinite(it.value)], tags=as_tags(tags))
         (folder / "figures").mkdir()
-        for name, png in figures.items():
-            (folder / "figures" / name).write_bytes(png)
+        for figure, png in figures.items():
+            (folder / "figures" / figure).write_bytes(png)
         (folder / SUMMARY_FILE).write_text(json.dumps(summary.as_dict(), indent=2, ensure_ascii=False) + "\n")
-        client.log_artifacts(run_id, folder)
-        client.log_artifact(run_id, fleet.table)
+        client.log_artifacts(run_id, name)
+        client.log_artifact(run_id, str(fleet.table))
         names = [*(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()), FLEET_FILE]
         uri = client.get_run(run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in sorted(names)}
