@@ -152,6 +152,8 @@ def _sum_faults(tables: Sequence[pa.Table]) -> pa.Table:
     table = pa.concat_tables(tables)
     if table.num_rows == 0:
         return table
-    firsts = [("n", "sum"), ("file", "first"), ("row", "first")]
-    summed = table.group_by(["thermometer", "why"], use_threads=False).aggregate(firsts)
-    return summed.rename_columns({"n_sum": "n", "file_first": "file", "row_first": "row"}).select(table.column_names)
+    places = [name for name in table.column_names if name not in ("thermometer", "why", "n")]
+    wanted = [("n", "sum"), *((name, "first") for name in places)]
+    summed = table.group_by(["thermometer", "why"], use_threads=False).aggregate(wanted)
+    names = {"n_sum": "n", **{f"{name}_first": name for name in places}}
+    return summed.rename_columns([names.get(name, name) for name in summed.column_names]).select(table.column_names)
