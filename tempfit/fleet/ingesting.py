@@ -15,7 +15,8 @@ from tempfit.exact.problem import evidence_degree
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered, compress, unite_all
 from tempfit.fleet.roster import Roster, call_roster
-from tempfit.readings.partitions import Partition, find_partitions, read_partition
+from tempfit.readings.many import read_partition
+from tempfit.readings.partitions import Partition, find_partitions
 from tempfit.wording import printable
 
 OnRows = Callable[[int, float], None]  # is told how many rows are read, and what share of the bytes
@@ -53,7 +54,7 @@ def ingest_fleet(
     is_stated = ~np.isnan(gathered.evidence.variance)
     if is_stated.any() and not is_stated.all():
         raise ReadingsError(
-            f'{printable(source)}: the uncertainties of some references are stated, those of others are not: state '
+            f"{printable(source)}: the uncertainties of some references are stated, those of others are not: state "
             'them everywhere, or ignore them by `u_c="none"`'
         )
     sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
