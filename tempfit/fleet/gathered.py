@@ -63,7 +63,7 @@ def compress(rows: SensorRows, degree: int = CURVATURE) -> Gathered:
         members.append(some)
     order = np.concatenate(members)
     evidence = concatenate(parts)
-    if len(parts) > 1:
+    if (np.diff(order) < 0).any():
         evidence = evidence[np.argsort(order, kind="stable")]
     return Gathered(rows.names, evidence, rows.faults, rows.n_rows)
 
