@@ -33,7 +33,7 @@ def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterato
     yield "thermometer", pa.array(thermometers, pa.string())
     yield "status", _words(fits.status, Status)
     yield "outcome", _words(calibrations.outcome, Outcome)
-    yield "model", _same(config.model, members)
+    yield "model", same(config.model, members)
     if curve.is_line:
         yield "w", curve.w
         yield "b", curve.b
@@ -69,7 +69,7 @@ def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterato
     yield "evidence_factor", evidence.factor
     yield "evidence_variance", evidence.variance
     yield "evidence_mean_variance", evidence.mean_variance
-    yield "config", _same(config.model_dump_json(), members)
+    yield "config", same(config.model_dump_json(), members)
 
 
 def _uncertainty(curve: Curve) -> Iterator[tuple[str, Any]]:
@@ -103,7 +103,7 @@ def _checks(calibrations: Calibrations) -> pa.Array:
     return pa.ListArray.from_arrays(np.arange(members + 1, dtype=np.int32) * n_checks, each)
 
 
-def _same(text: str, members: int) -> pa.DictionaryArray:
+def same(text: str, members: int) -> pa.DictionaryArray:
     """What all members have."""
     return pa.DictionaryArray.from_arrays(np.zeros(members, np.int8), [text])
 

@@ -28,7 +28,7 @@ from tempfit.errors import RunsError, TempfitError
 from tempfit.exact.design import Design
 from tempfit.exact.evidence import Evidence
 from tempfit.exact.problem import needs_rows
-from tempfit.fleet.table import FleetTable
+from tempfit.fleet.lookup import FleetTable
 from tempfit.words import Outcome, Status
 
 ALIKE = 1e-9  # relative: another machine rounds otherwise

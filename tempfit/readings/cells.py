@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any, NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tempfit.config import ReadingsConfig
 from tempfit.errors import ReadingsError
 from tempfit.readings.columns import MISSING, Wanted, find_columns
@@ -111,6 +114,13 @@ class Rows:
         """The line of the row with this number: lines that are empty are no rows."""
         row = next(islice(_LINE.finditer(self.text), number - 1, None))
         return self.line + self.text.count(b"\n", 0, row.start()) + 1
+
+    def lines(self) -> NDArray[np.int64]:
+        """The line of each row, as `line_of`: of all rows."""
+        text = np.frombuffer(self.text, np.uint8)
+        ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
+        lengths = np.diff(ends, prepend=-1) - 1
+        return self.line + 1 + np.flatnonzero(lengths > 0)
 
     def _refuse_ragged(self, row: Any) -> NoReturn:
         n = row.actual_columns

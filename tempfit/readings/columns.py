@@ -174,16 +174,16 @@ def _is_number(item: Any) -> bool:
 
 
 def as_numpy(column: Any) -> NDArray[np.float64]:
-    """Arrow's column of float64, NaN where it is null. (Its own `to_numpy` would import pandas.)"""
-    parts = [np.empty(0)]
-    for chunk in column.chunks:
+    """Arrow's column (or one chunk of it) of float64, NaN where it is null. (Its own `to_numpy` would import pandas.)"""
+    parts = []
+    for chunk in getattr(column, "chunks", [column]):
         valid, numbers = chunk.buffers()
         rows = slice(chunk.offset, chunk.offset + len(chunk))
         parts.append(np.frombuffer(numbers, np.float64)[rows])
         if chunk.null_count:
             bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[rows]
             parts[-1] = np.where(bits, parts[-1], np.nan)
-    return np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
 def as_names(column: Any) -> Any:
