@@ -11,7 +11,7 @@ from flows.delivery import Delivery
 from flows.fleet import FleetResult
 from tempfit.cli.shared import Whole, artifact_place, browse, show_lines
 from tempfit.fleet.fleet import Fleet
-from tempfit.fleet.table import FLEET_FILE
+from tempfit.fleet.lookup import FLEET_FILE
 from tempfit.report.fleet import fleet_summary
 
 

@@ -8,20 +8,22 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tempfit.calibration.record_arrays import same
 from tempfit.fleet.calibrating import Trained, with_gaps
+from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
 from tempfit.fleet.roster import Roster
 from tempfit.system.files import whole_file
 
-FLEET_FILE = "fleet.parquet"
 
-
-def write_fleet(path: Path, roster: Roster, trained: Trained, judgement: FleetJudgement) -> None:
+def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: FleetJudgement) -> None:
     """Write the table, whole or not at all, sorted by thermometer.
 
     Its columns are those of a table of Records, null where a sensor is not calibrated; `fleet_not_calibrated` says why,
-    and the other `fleet_…` how the sensor stands beside the others. Raises SettingsError where it cannot be written.
+    and the other `fleet_…` how the sensor stands beside the others. The columns `data_…` are of the fleet's readings,
+    but for the number of rows that were dropped. Raises SettingsError where it cannot be written.
     """
+    roster = ingested.roster
     judged = pa.table(judgement.columns())
     with whole_file(path) as file:
         writer = None
@@ -30,6 +32,9 @@ def write_fleet(path: Path, roster: Roster, trained: Trained, judgement: FleetJu
             n_before = int(roster.is_calibrated[: sensors.start].sum())
             some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
             rows = rows.set_column(rows.schema.get_field_index("thermometer"), "thermometer", roster.names[sensors])
+            for name, value in {"data_source": ingested.source, "data_sha256": ingested.sha256}.items():
+                rows = rows.append_column(name, same(value, rows.num_rows))
+            rows = rows.append_column("data_n_dropped", pa.array(roster.n_left_out[sensors]))
             rows = rows.append_column("fleet_not_calibrated", roster.reasons(sensors))
             for name in some.column_names:
                 rows = rows.append_column(name, some[name])

@@ -14,7 +14,7 @@ from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.ingesting import Ingested
-from tempfit.fleet.table import FLEET_FILE
+from tempfit.fleet.lookup import FLEET_FILE
 from tempfit.readings.paired import thermometer_of
 from tempfit.tracking.datasets import describe
 from tempfit.tracking.failures import told_as
