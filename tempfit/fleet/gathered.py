@@ -69,6 +69,9 @@ def _runs(parts: Iterable[Gathered]) -> Iterator[list[Gathered]]:
 def compress(rows: SensorRows, degree: int = CURVATURE) -> Gathered:
     """The rows of every sensor to its evidence."""
     counts = np.diff(rows.starts)
+    if len(counts) == 0:  # no row can be used
+        nobody = gather(np.zeros((1, 1)), np.zeros((1, 1)), degree=degree)[np.arange(0)]
+        return Gathered(rows.names, nobody, rows.faults, rows.n_rows)
     parts, members = [], []
     for some in _alike(counts):
         parts.append(_gather(rows, some, counts[some], degree))

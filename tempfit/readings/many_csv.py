@@ -15,7 +15,7 @@ from tempfit.readings.csv_text import MARKS, parse_slowly, told_mark
 from tempfit.readings.faults import find_faults
 from tempfit.readings.layout import Layout
 from tempfit.readings.lines import whole_lines
-from tempfit.readings.sensors import Block, Places
+from tempfit.readings.sensors import Block, Places, refuse_wrong_times
 from tempfit.readings.times import read_times
 
 _INFINITE = "(?i)^[+-]?inf(inity)?$"
@@ -66,7 +66,7 @@ def _block(rows: Rows, keys: str | None, layout: Layout, mark: str, broken: Plac
         cells = columns[layout.time].combine_chunks()
         values[layout.time.name], texts[layout.time.name] = read_times(cells, mark)
     ragged = [row.number for row in skipped if not is_blank(row)]
-    told = columns[layout.by].combine_chunks() if layout.by and keys is None else keys
+    told = columns[layout.by].combine_chunks() if layout.by else keys
     return _checked(
         Block(
             layout=layout,
@@ -96,7 +96,7 @@ def _checked(block: Block, rows: Rows, mark: str) -> Block:
     layout = block.layout
     if not layout.strict:
         return block
-    is_nameless = layout.by is not None and not isinstance(block.keys, str) and are_missing(as_names(block.keys)).any()
+    is_nameless = layout.by is not None and are_missing(as_names(block.keys)).any()
     if (
         is_nameless
         or len(block.broken)
@@ -104,6 +104,7 @@ def _checked(block: Block, rows: Rows, mark: str) -> Block:
         or find_faults(layout.numbers, block.values, block.texts) is not None
     ):
         parse_slowly(rows, mark, layout.config)
+    refuse_wrong_times(block)
     return block
 
 
