@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.readings.cells import Rows, is_blank, make_rows, split_header, without_broken
+from tempfit.readings.cells import Rows, is_blank, make_rows, make_rows_of_good_lines, split_header
 from tempfit.readings.columns import MISSING, NUMBER_RE2, are_missing, as_names, as_numpy
 from tempfit.readings.csv_text import MARKS, parse_slowly, told_mark
 from tempfit.readings.faults import find_faults
@@ -35,11 +35,12 @@ def csv_blocks(pieces: Iterable[bytes], keys: str | None, place: str, layout: La
             header = header.looking_for(layout.wanted)
             n_lines = header.line
         broken: list[int] = []
-        if not layout.strict:
-            text, broken = without_broken(header, text)
-        rows = make_rows(header, text, n_lines)
+        if layout.strict:
+            rows = make_rows(header, text, n_lines)
+        else:
+            rows, broken = make_rows_of_good_lines(header, text, n_lines)
         mark = mark or (told_mark(rows) if config.decimal == "auto" else MARKS[config.decimal])
-        yield _block(rows, keys, layout, mark or ".", np.array(broken, dtype=np.int64) + n_lines + 1)
+        yield _block(rows, keys, layout, mark or ".", np.array(broken, dtype=np.int64))
 
 
 def _block(rows: Rows, keys: str | None, layout: Layout, mark: str, broken: Places) -> Block:
