@@ -58,7 +58,8 @@ def _runs(parts: Iterable[Gathered]) -> Iterator[list[Gathered]]:
     """The parts; those together whose sensors follow each other by name."""
     run: list[Gathered] = []
     for part in parts:
-        if run and not (len(part) and len(run[-1]) and run[-1].names[-1].as_py() <= part.names[0].as_py()):
+        follows = len(part) and run and len(run[-1]) and run[-1].names[-1].as_py() <= part.names[0].as_py()
+        if run and not follows:
             yield run
             run = []
         run.append(part)
@@ -69,6 +70,8 @@ def _runs(parts: Iterable[Gathered]) -> Iterator[list[Gathered]]:
 def compress(rows: SensorRows, degree: int = CURVATURE) -> Gathered:
     """The rows of every sensor to its evidence."""
     counts = np.diff(rows.starts)
+    if not len(counts):
+        return Gathered(rows.names, Evidence.of_nobody(degree), rows.faults, rows.n_rows)
     parts, members = [], []
     for some in _alike(counts):
         parts.append(_gather(rows, some, counts[some], degree))

@@ -12,6 +12,8 @@ from tempfit.readings.columns import LARGEST_VALUE, Wanted, are_usable
 from tempfit.wording import shown
 
 NO_NAME = "no name of a thermometer"
+LATEST = 1e12  # seconds: microseconds of it are whole numbers of 64 bits
+UNSTEADY = "unsteady"
 BROKEN = "cannot be split into as many cells as the header has"
 
 _MISSING, _TEXT, _BEYOND, _LOW = _KINDS = range(4)
@@ -22,7 +24,8 @@ def reasons_of(columns: Sequence[Wanted]) -> list[str]:
     reasons = [""]
     for column in columns:
         least = "above" if column.least else "at least"
-        kinds = ("missing", "not a number", f"infinite or beyond ±{LARGEST_VALUE:g}", f"not {least} 0")
+        what, most = ("time", LATEST) if column.is_time else ("number", LARGEST_VALUE)
+        kinds = ("missing", f"not a {what}", f"infinite or beyond ±{most:g}", f"not {least} 0")
         reasons += [f"column {shown(column.name)}: {kind}" for kind in kinds]
     return reasons
 
@@ -40,13 +43,13 @@ def find_faults(
     """
     codes = None
     for place, column in enumerate(columns):
-        numbers = values[column.name]
-        if len(numbers) == 0 or (numbers.min() >= max(column.least, -LARGEST_VALUE) and numbers.max() <= LARGEST_VALUE):
+        numbers, most = values[column.name], LATEST if column.is_time else LARGEST_VALUE
+        if len(numbers) == 0 or (numbers.min() >= max(column.least, -most) and numbers.max() <= most):
             continue  # NaN is neither
-        bad = np.flatnonzero(~are_usable(numbers, column.least))
+        bad = np.flatnonzero(~are_usable(numbers, column.least) | (np.abs(numbers) > most))
         culprits = numbers[bad]
         kinds = np.full(len(bad), _LOW)
-        kinds[np.abs(culprits) > LARGEST_VALUE] = _BEYOND
+        kinds[np.abs(culprits) > most] = _BEYOND
         kinds[np.isnan(culprits)] = _MISSING
         if texts is not None and column.name in texts:
             kinds[texts[column.name][bad]] = _TEXT

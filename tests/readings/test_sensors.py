@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tempfit.config import FleetConfig, ReadingsConfig
 from tempfit.errors import ReadingsError
+from tempfit.readings.many import read_partition
 from tempfit.readings.paired import load_readings
-from tempfit.readings.partitions import find_partitions, read_partition
+from tempfit.readings.partitions import find_partitions
 from tempfit.readings.sensors import SensorRows
 from tests.broken_inputs import parquet
 
@@ -92,7 +93,7 @@ def test_blocks_of_any_size_hold_the_same(tmp_path_factory, sensors: list[str], 
     pq.write_table(table, stored, row_group_size=7)
     text = "sensor_id,t_u,t_c\n" + "".join(f"{a},{b},{-b}\n" for a, b in zip(sensors, t_u.tolist(), strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempfit.readings.partitions.BLOCK_BYTES", n_bytes)
+        patch.setattr("tempfit.readings.many.CSV_BYTES", n_bytes)
         patch.setattr("tempfit.readings.partitions.PARTITION_ROWS", n_rows)
         patch.setattr("tempfit.readings.many_parquet.BLOCK_ROWS", n_rows)
         assert by_sensor(read(folder, text)) == expected
