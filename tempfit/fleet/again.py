@@ -1,4 +1,8 @@
-"""The rows of a few sensors, read once more: of a fleet only evidence is kept, and a picture takes rows."""
+"""The rows of a few sensors, read once more: of a fleet only evidence is kept, and a picture takes rows.
+
+Where a file is a sensor's, or a row group's statistics tell who is in it, the others are left alone: twelve of a
+million sensors take a fifth of the time in which all are compressed.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,6 @@ from numpy.typing import NDArray
 
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.fleet.engine import Engine
-from tempfit.fleet.ingesting import Ingested
 from tempfit.readings.many import read_partition
 from tempfit.readings.partitions import Partition
 from tempfit.readings.storage import opened
@@ -43,14 +46,15 @@ class Piece:
 
 
 def read_again(
-    ingested: Ingested, sensors: Sequence[str], settings: FleetConfig, config: CalibrationConfig, engine: Engine
+    partitions: Sequence[Partition],
+    sensors: Sequence[str],
+    settings: FleetConfig,
+    config: CalibrationConfig,
+    engine: Engine,
 ) -> dict[str, SomeRows]:
     """Rows of each of the sensors, MOST_ROWS at most. Raises ReadingsError."""
-    pieces = [
-        piece
-        for partition, span in zip(ingested.partitions, ingested.spans, strict=True)
-        for piece in _pieces(partition, settings, frozenset(name for name in sensors if span.holds(name)))
-    ]
+    wanted = frozenset(sensors)
+    pieces = [piece for partition in partitions for piece in _pieces(partition, settings, wanted)]
     if sum(piece.partition.n_bytes for piece in pieces) > MOST_BYTES:
         pieces = _some_of_each(pieces, sensors)
     parts: dict[str, list[SomeRows]] = {name: [] for name in sensors}
@@ -62,8 +66,6 @@ def read_again(
 
 def _pieces(partition: Partition, settings: FleetConfig, sensors: frozenset[str]) -> Iterator[Piece]:
     """What of the partition may hold rows of the sensors: files of theirs, row groups whose statistics allow it."""
-    if not sensors:
-        return
     files = tuple(file for file in partition.files if file.thermometer is None or file.thermometer in sensors)
     if not files:
         return

@@ -70,9 +70,11 @@ def save_fleet_model(
 
 
 def read_curves(table: Path) -> pa.Table | None:
-    """What predictions need, None where there is nothing to predict by: a row for each sensor that has a curve, in the order of the fleet's table: thermometer;
-    of its terms `factor`, `center` and, where they are no powers, `matrix`; of these `params` and `cofactor`;
-    `observation_sd`, `degrees_of_freedom`; `low` and `high`, the readings that it was fitted to."""
+    """What predictions need, a row for each sensor that has a curve, in their order; None where none has.
+
+    Columns: thermometer; of its terms `factor`, `center` and, where they are no powers, `matrix`; of these `params` and
+    `cofactor`; `observation_sd`, `degrees_of_freedom`; `low` and `high`, the readings that it was fitted to.
+    """
     file = pq.ParquetFile(table)
     groups = (file.read_row_group(k, columns=["thermometer", *KEPT]) for k in range(file.metadata.num_row_groups))
     parts = [part for part in map(_curves, groups) if len(part)]
