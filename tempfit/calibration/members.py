@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,7 @@ from tempfit.exact.design import Design, compressed
 from tempfit.exact.evidence import Evidence
 from tempfit.exact.goal import near
 from tempfit.exact.least_squares import LeastSquares, solve
+from tempfit.exact.matrices import transform
 from tempfit.exact.problem import needs_rows
 from tempfit.words import Outcome, Verdict
 
@@ -56,7 +57,7 @@ class Calibrations:
     @cached_property
     def rmse(self) -> NDArray[np.float64]:
         """Root of the mean squared residual, of mean weight, in the unit of t_c."""
-        residual = (self.design.features @ self.fits.params[..., None])[..., 0] - self.design.targets
+        residual = transform(self.design.features, self.fits.params) - self.design.targets
         return np.hypot.reduce(residual, axis=1) / np.sqrt(self.evidence.n)  # (squares of a diverged fit's overflow)
 
     @cached_property
@@ -90,7 +91,7 @@ class Calibrations:
     @cached_property
     def curve(self) -> Curve:
         """What gradient descent found, with its uncertainty; NaN where it exploded."""
-        params = (self.exact.basis.change_to(self.basis) @ self.fits.params[..., None])[..., 0]
+        params = transform(self.exact.basis.change_to(self.basis), self.fits.params)
         params = np.where(self.exploded[:, None], np.nan, params)
         if np.isinf(self.exact.degrees_of_freedom).all():  # as stated
             return self.exact.moved(params, self.exact.observation_sd)
@@ -142,6 +143,7 @@ def calibrate_members(
     stated = config.uncertainty_from == "stated"
     if config.uncertainty_from == "auto":
         stated = not np.isnan(evidence.variance).any()
+    evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
     standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
     exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
     design = compressed(evidence, basis)
