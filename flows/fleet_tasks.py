@@ -16,6 +16,7 @@ from tempfit.fleet import fleet, ingesting
 from tempfit.fleet.calibrating import Trained
 from tempfit.fleet.engine import Threads
 from tempfit.fleet.fleet import Fleet
+from tempfit.fleet.worst import look_at_worst
 from tempfit.fleet.ingesting import Ingested
 from tempfit.tracking import fleets, runs, store
 
@@ -58,7 +59,7 @@ def judge(
 @task(task_run_name="visualize: the fleet, the worst, uncertainties", persist_result=False)
 def visualize(judged: Fleet) -> dict[str, bytes]:
     """Draw the figures."""
-    return draw_fleet(judged)
+    return draw_fleet(judged, *look_at_worst(judged, Threads()))
 
 
 @task(task_run_name="track the fleet in MLflow", persist_result=False, **RETRIED)
