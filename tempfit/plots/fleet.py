@@ -60,7 +60,7 @@ def draw_spread(
     """
     units = {"w": f"{config.y_unit} per unit of {config.x}", "b": config.y_unit, "s": config.y_unit}
     figure, panels = make_panels(*((f"{WHAT[name]} ({units[name]})", "") for name in values))
-    for axes, (name, column) in zip(panels, values.items(), strict=True):
+    for axes, column in zip(panels, values.values(), strict=True):
         low, high = _range(column)
         inside = (column >= low) & (column <= high)
         if len(column) <= FEW:
