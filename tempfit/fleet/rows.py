@@ -57,7 +57,7 @@ def read_row(table: FleetTable, thermometer: str) -> Filed:
     `FleetTable.row` does, and for a row that contradicts itself, in one line with the column.
     """
     place = f"{table}, sensor {thermometer}"
-    is_line = "w" in table.names
+    is_line = "w" in table.columns
     compared = [name for name in (*EXACTLY, *TO_ROUNDING, "usable") if is_line or name not in ("w", "b")]
     row = table.row(thermometer, ["config", "checks", *FOUND, *EVIDENCE, *DATA, *compared])
     config = _config(row["config"], place)
@@ -74,7 +74,7 @@ def read_row(table: FleetTable, thermometer: str) -> Filed:
         raise damaged(place, f"its evidence leads to no calibration ({str(error).partition(chr(10))[0]})") from None
     if record is None or (difference := contradiction(record)):
         raise damaged(place, str(difference))
-    return Filed(record, place, sensor=thermometer)
+    return Filed(record, place, table.run_id, table.made_at, table.tags, sensor=thermometer)
 
 
 def _config(text: Any, place: str) -> CalibrationConfig:
