@@ -1,4 +1,4 @@
-"""The stages of a fleet as Prefect tasks: each calls one pure function; a handful for all sensors, never one for each."""
+"""The stages of a fleet as Prefect tasks: each calls one pure function; a handful for all sensors, none for each."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
+from tempfit.plots.fleet import draw_fleet
 
 from flows.tasks import RETRIED, is_again, watcher
 from tempfit.config import CalibrationConfig, FleetConfig
-from tempfit.fleet import calibrating, ingesting
+from tempfit.fleet import fleet, ingesting
 from tempfit.fleet.calibrating import Trained
 from tempfit.fleet.engine import Threads
-from tempfit.fleet.fleet import Fleet, judge_and_file
+from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.ingesting import Ingested
-from tempfit.plots.fleet import draw_fleet
 from tempfit.tracking import fleets, runs, store
 
 
@@ -44,7 +44,7 @@ def start_run(ingested: Ingested, settings: FleetConfig, config: CalibrationConf
 def train(ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, folder: Path) -> Trained:
     """Fit every sensor, in one loop for thousands of them."""
     on_sensors = watcher().on_sensors
-    return calibrating.train_fleet(ingested.gathered, ingested.roster, config, Threads(), folder, on_sensors)
+    return fleet.train_fleet(ingested, settings, config, Threads(), folder, on_sensors)
 
 
 @task(task_run_name="judge: false discoveries, siblings", persist_result=False)
@@ -52,16 +52,16 @@ def judge(
     ingested: Ingested, trained: Trained, settings: FleetConfig, config: CalibrationConfig, folder: Path
 ) -> Fleet:
     """Say which sensors are odd, and write the table."""
-    return judge_and_file(ingested, trained, settings, config, folder)
+    return fleet.judge_and_file(ingested, trained, settings, config, folder)
 
 
 @task(task_run_name="visualize: the fleet, the worst, uncertainties", persist_result=False)
-def visualize(fleet: Fleet) -> dict[str, bytes]:
+def visualize(judged: Fleet) -> dict[str, bytes]:
     """Draw the figures."""
-    return draw_fleet(fleet)
+    return draw_fleet(judged)
 
 
 @task(task_run_name="track the fleet in MLflow", persist_result=False, **RETRIED)
-def track(run: runs.Run, fleet: Fleet, figures: dict[str, bytes]) -> dict[str, str]:
+def track(run: runs.Run, judged: Fleet, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the fleet into its MLflow run."""
-    return fleets.log_fleet(run, fleet, figures, again=is_again())
+    return fleets.log_fleet(run, judged, figures, again=is_again())

@@ -105,7 +105,9 @@ def say_json(values: Mapping[str, Any]) -> None:
     print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
 
 
-def recorded(delivery: Delivery[Any, CalibrateResult | SweepResult | FleetResult]) -> dict[str, Any]:
+def recorded(
+    delivery: Delivery[Any, CalibrateResult] | Delivery[Any, SweepResult] | Delivery[Any, FleetResult],
+) -> dict[str, Any]:
     """Of a delivery as JSON: where it is recorded, and what is not."""
     result, failure = delivery.result, delivery.failure
     return {

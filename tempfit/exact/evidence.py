@@ -77,6 +77,12 @@ class Evidence:
         """The evidence of some members: a slice, positions, or a mask."""
         return Evidence(*(getattr(self, name)[members] for name in self.__dataclass_fields__))
 
+    @classmethod
+    def of_nobody(cls, degree: int) -> Evidence:
+        """Without any member."""
+        none, size = np.empty(0), degree + 2
+        return cls(none, none, none, none, none, none, np.empty((0, size, size)), none, none)
+
     def put(self, members: NDArray[np.int64], others: Evidence) -> None:
         """Put others' evidence in the place of these members'."""
         for name in self.__dataclass_fields__:

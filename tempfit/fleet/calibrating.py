@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from tempfit.calibration.members import calibrate_members
 from tempfit.calibration.record_arrays import tabulate
 from tempfit.config import CalibrationConfig
-from tempfit.errors import ReadingsError
 from tempfit.exact.evidence import Evidence
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered
-from tempfit.fleet.judging import Figures, figures_of, join
+from tempfit.fleet.ingesting import Ingested
+from tempfit.fleet.judging import Figures, concatenate, figures_of
 from tempfit.fleet.roster import Roster
-from tempfit.wording import count
 
 CHUNK = 5_000  # sensors whose arrays stay in a core's cache
 
@@ -48,22 +47,20 @@ class Trained:
     figures: Figures
 
 
-def train_fleet(
-    gathered: Gathered,
-    roster: Roster,
+def train_by_evidence(
+    ingested: Ingested,
     config: CalibrationConfig,
     engine: Engine,
     folder: Path,
     on_sensors: OnSensors | None = None,
 ) -> Trained:
-    """Calibrate every sensor that can be; the rows are put into `folder`.
+    """Calibrate every sensor that can be, thousands at a time; the rows are put into `folder`.
 
-    Raises ReadingsError where none can be, and SettingsError as `calibrate_members` does.
+    Raises SettingsError as `calibrate_members` does.
     """
-    if not roster.is_calibrated.any():
-        raise ReadingsError(f"none of {count(len(roster), 'sensor')} can be calibrated: {_reasons(roster)}")
+    roster = ingested.roster
     figures, writer, path = [], None, folder / "rows.arrow"
-    chunks = list(_chunks(gathered, roster))
+    chunks = list(_chunks(ingested.gathered, roster))
     with pa.OSFile(str(path), "wb") as file:
         for chunk, (some, rows) in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
             figures.append(some)
@@ -75,7 +72,7 @@ def train_fleet(
                 on_sensors(chunk.sensors.stop, len(roster))
         if writer is not None:
             writer.close()
-    return Trained(path, join(figures))
+    return Trained(path, concatenate(figures))
 
 
 def _chunks(gathered: Gathered, roster: Roster) -> Iterator[Chunk]:
@@ -102,8 +99,3 @@ def with_gaps(rows: pa.Table, is_there: NDArray[np.bool_]) -> pa.Table:
     if is_there.all():
         return rows
     return rows.take(pa.array(np.cumsum(is_there) - 1, mask=~is_there))
-
-
-def _reasons(roster: Roster) -> str:
-    reasons = roster.reasons(slice(None)).value_counts().to_pylist()
-    return ", ".join(f"{reason['values']} ({reason['counts']:,})" for reason in reasons)

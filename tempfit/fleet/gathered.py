@@ -6,7 +6,7 @@ fleet's table depends on how its readings are parted, to rounding, and on nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +41,10 @@ class Gathered:
 
 def unite_all(parts: Iterable[Gathered]) -> Gathered:
     """What all parts say, at least one, as they come: in pairs, and pairs of pairs, so that rounding grows with the
-    logarithm of their number, and as many are held at a time."""
+    logarithm of their number, and as many are held at a time. Parts whose sensors follow each other count as one."""
     held: list[tuple[int, Gathered]] = []
-    for part in parts:
-        level, whole = 0, part
+    for run in _runs(parts):
+        level, whole = 0, unite(run)
         while held and held[-1][0] == level:
             whole, level = unite([held.pop()[1], whole]), level + 1
         held.append((level, whole))
@@ -54,9 +54,24 @@ def unite_all(parts: Iterable[Gathered]) -> Gathered:
     return held[0][1]
 
 
+def _runs(parts: Iterable[Gathered]) -> Iterator[list[Gathered]]:
+    """The parts; those together whose sensors follow each other by name."""
+    run: list[Gathered] = []
+    for part in parts:
+        follows = len(part) and run and len(run[-1]) and run[-1].names[-1].as_py() <= part.names[0].as_py()
+        if run and not follows:
+            yield run
+            run = []
+        run.append(part)
+    if run:
+        yield run
+
+
 def compress(rows: SensorRows, degree: int = CURVATURE) -> Gathered:
     """The rows of every sensor to its evidence."""
     counts = np.diff(rows.starts)
+    if not len(counts):
+        return Gathered(rows.names, Evidence.of_nobody(degree), rows.faults, rows.n_rows)
     parts, members = [], []
     for some in _alike(counts):
         parts.append(_gather(rows, some, counts[some], degree))
@@ -100,6 +115,8 @@ def _gather(rows: SensorRows, some: NDArray[np.int64], counts: NDArray[np.int64]
 
 def unite(parts: Sequence[Gathered]) -> Gathered:
     """What the parts say. Evidence of a sensor in several of them is merged in their order."""
+    if len(parts) == 1:
+        return parts[0]
     faults = _sum_faults([part.faults for part in parts])
     n_rows = sum(part.n_rows for part in parts)
     names: pa.StringArray = pa.concat_arrays([part.names for part in parts])

@@ -19,15 +19,15 @@ from tempfit.calibration.filed import Filed, damaged, describe_fault
 from tempfit.calibration.members import Calibrations, recall_members
 from tempfit.calibration.record import DataRecord
 from tempfit.calibration.record_arrays import tabulate
+from tempfit.calibration.record_table import COLUMNS, as_row_record
 from tempfit.calibration.recording import make_record
 from tempfit.config import CalibrationConfig
 from tempfit.descent.configs import Configs
 from tempfit.descent.history import Ending, Fits
 from tempfit.descent.model import build_model
-from tempfit.errors import RunsError, TempfitError
+from tempfit.errors import TempfitError
 from tempfit.exact.design import Design
 from tempfit.exact.evidence import Evidence
-from tempfit.exact.problem import needs_rows
 from tempfit.fleet.lookup import FleetTable
 from tempfit.words import Outcome, Status
 
@@ -53,16 +53,18 @@ OF_RESIDUALS = ("rmse", "exact_loss", "uncertainty_coefficients", "uncertainty_o
 def read_row(table: FleetTable, thermometer: str) -> Filed:
     """One sensor's Record, and where it is filed.
 
-    It is what calibrating that sensor alone gives, but for the checks that need its rows. Raises RunsError as
+    It is what calibrating that sensor alone gives, but for the checks that need its rows, unless the fleet was
+    calibrated by these. Raises RunsError as
     `FleetTable.row` does, and for a row that contradicts itself, in one line with the column.
     """
     place = f"{table}, sensor {thermometer}"
+    if "why" in table.columns:  # calibrated by rows, one by one, and written with every sentence
+        record = as_row_record(table.row(thermometer, COLUMNS.names), place)
+        return Filed(record, place, table.run_id, table.made_at, table.tags, sensor=thermometer)
     is_line = "w" in table.columns
     compared = [name for name in (*EXACTLY, *TO_ROUNDING, "usable") if is_line or name not in ("w", "b")]
     row = table.row(thermometer, ["config", "checks", *FOUND, *EVIDENCE, *DATA, *compared])
     config = _config(row["config"], place)
-    if needs_rows(config):
-        raise RunsError(f"{place}: {config.loss}'s loss takes rows, which a fleet does not keep: calibrate it alone")
     try:
         calibrations = _recall(row, config)
         derived = tabulate(calibrations, [thermometer]).to_pylist()[0]

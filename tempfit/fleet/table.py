@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,18 +32,30 @@ def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: Fle
             is_there = roster.is_calibrated[sensors]
             n_before = int(roster.is_calibrated[: sensors.start].sum())
             some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
-            rows = rows.set_column(rows.schema.get_field_index("thermometer"), "thermometer", roster.names[sensors])
-            for name, value in {"data_source": ingested.source, "data_sha256": ingested.sha256}.items():
-                rows = rows.append_column(name, same(value, rows.num_rows))
-            rows = rows.append_column("data_n_dropped", pa.array(roster.n_left_out[sensors]))
-            rows = rows.append_column("fleet_not_calibrated", roster.reasons(sensors))
-            for name in some.column_names:
-                rows = rows.append_column(name, some[name])
+            added = {
+                "thermometer": roster.names[sensors],
+                "data_source": same(ingested.source, rows.num_rows),
+                "data_sha256": same(ingested.sha256, rows.num_rows),
+                "data_n_dropped": pa.array(roster.n_left_out[sensors]),
+                "fleet_not_calibrated": roster.reasons(sensors),
+                **dict(zip(some.column_names, some.columns, strict=True)),
+            }
+            if "data_sha256" in rows.column_names:  # of each by itself
+                del added["data_sha256"]
+            rows = _with(rows, added)
             if writer is None:
                 writer = pq.ParquetWriter(file, rows.schema, write_page_checksum=True)
             writer.write_table(rows)
         if writer is not None:
             writer.close()
+
+
+def _with(rows: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
+    """The rows with these columns, in the place of those that have their names."""
+    for name, column in columns.items():
+        place = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, column) if place < 0 else rows.set_column(place, name, column)
+    return rows
 
 
 def _rows(trained: Trained, roster: Roster) -> Iterator[tuple[slice, pa.Table]]:

@@ -106,7 +106,7 @@ def parse_slowly(rows: Rows, mark: str, config: ReadingsConfig) -> Columns:
     kept: list[tuple[float | str, ...]] = []
     for number, cells in rows.cells():
         row = tuple(_read_cell(rows, number, it, cell, mark) for it, cell in zip(wanted, cells, strict=True))
-        missing = [k for k, value in enumerate(row) if value != value or value == ""]
+        missing = [k for k, value in enumerate(row) if not wanted[k].gaps and (value != value or value == "")]
         if missing and not config.drop_missing:
             raise _fault(rows, number, wanted[missing[0]], why_unusable(np.nan, -np.inf, cells[missing[0]]))
         if missing:

@@ -71,17 +71,27 @@ def find_in(schema: Any, place: str, wanted: Sequence[Wanted]) -> dict[str, str]
     return {name: schema.names[position] for name, position in positions.items()}
 
 
-def _refuse_type(field: Any, column: Wanted, place: str) -> None:
-    import pyarrow as pa
+def holds(kind: Any, column: Wanted) -> bool:
+    """Whether a column of this type holds what is looked for."""
+    import pyarrow.types as of
 
-    kind, what, instead = field.type, "numbers", "a numeric type"
-    if column.is_text:
+    numbers, texts = (of.is_integer, of.is_floating, of.is_decimal), (of.is_string, of.is_large_string)
+    kinds: Sequence[Callable[[Any], bool]] = numbers
+    if column.is_time:
+        kinds = (*numbers, *texts, of.is_timestamp, of.is_date)
+    elif column.is_text:
+        kind = kind.value_type if of.is_dictionary(kind) else kind
+        kinds = (of.is_integer, *texts)
+    return any(is_of(kind) for is_of in kinds)
+
+
+def _refuse_type(field: Any, column: Wanted, place: str) -> None:
+    what, instead = "numbers", "a numeric type"
+    if column.is_time:
+        what, instead = "times", "timestamps, ISO 8601 text or seconds"
+    elif column.is_text:
         what, instead = "names", "text or integers"
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        fits = any(is_of(kind) for is_of in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string))
-    else:
-        fits = any(is_of(kind) for is_of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
-    if not fits:
+    if not holds(field.type, column):
         raise ReadingsError(
             f"{place}: column {shown(field.name)} holds {shown(str(field.type))}, not {what}; store it as {instead}"
         )

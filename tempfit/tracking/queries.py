@@ -30,6 +30,7 @@ from tempfit.tracking.search import (
     experiment_ids,
     find_run,
     get_run,
+    is_fleet,
     is_sweep,
     place_of,
     search_runs,
@@ -53,6 +54,9 @@ def find_runs(store: Store, names: Sequence[str], experiment: str | None) -> lis
             if is_sweep(run):
                 start = run.info.run_id[:SHORT_ID]
                 raise RunsError(f"run {start} is a sweep: `tempfit compare --sweep {start}` compares what it tried")
+            if is_fleet(run):
+                start = run.info.run_id[:SHORT_ID]
+                raise RunsError(f"run {start} is a fleet: it compares with one other fleet, and with nothing else")
         if len(found) < 2:
             raise RunsError("one run has nothing to be compared with: name another, or leave it out for the last 5")
         return _recorded_runs(store, list(found.values()))
@@ -61,11 +65,12 @@ def find_runs(store: Store, names: Sequence[str], experiment: str | None) -> lis
 def last_runs(store: Store, n: int, experiment: str) -> list[RecordedRun]:
     """The `n` calibrations and sweeps of the experiment that finished and started last, the newest first.
 
-    A sweep is one of them, by its best; what else it tried is not there.
+    A sweep is one of them, by its best; what else it tried is not there, and no fleet is.
     """
     with _service(store):
         matching = f"{CALIBRATIONS} AND {OF_NO_SWEEP}"
-        found = list(islice(search_runs(store, experiment_ids(store, experiment), matching, NEWEST_FIRST), n))
+        runs = search_runs(store, experiment_ids(store, experiment), matching, NEWEST_FIRST)
+        found = list(islice((run for run in runs if not is_fleet(run)), n))
         if len(found) < 2:
             raise _too_few(len(found), f"experiment {experiment!r}")
         recorded = zip(found, _recorded_runs(store, found), strict=True)
@@ -136,6 +141,9 @@ def load_record(store: Store, name: str) -> Filed:
         if is_sweep(run):
             start = run.info.run_id[:SHORT_ID]
             raise RunsError(f"run {start} is a sweep; `tempfit compare --sweep {start}` names its runs")
+        if is_fleet(run):
+            start = run.info.run_id[:SHORT_ID]
+            raise RunsError(f"run {start} is a fleet: name one of its sensors by `sensor`")
         content = _artifact(store, run.info.run_id, CALIBRATION_FILE)
         if content is None:
             raise RunsError(
@@ -209,8 +217,9 @@ def _run_of_model(store: Store, uri: str) -> MlflowRun:
 
 
 def _calibrations(store: Store, experiment: str, matching: str, order: str) -> Iterator[MlflowRun]:
-    """Runs of calibrations, without the runs that hold a sweep together."""
-    return (run for run in search_runs(store, experiment_ids(store, experiment), matching, order) if not is_sweep(run))
+    """Runs of calibrations, without the runs that hold a sweep together, and those of fleets."""
+    found = search_runs(store, experiment_ids(store, experiment), matching, order)
+    return (run for run in found if not is_sweep(run) and not is_fleet(run))
 
 
 def _too_few(n: int, place: str) -> RunsError:

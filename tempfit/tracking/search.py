@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tempfit.errors import RunsError
-from tempfit.tracking.store import KIND_TAG, SWEEP, Store
+from tempfit.tracking.store import FLEET, KIND_TAG, SWEEP, Store
 
 NEWEST_FIRST, OLDEST_FIRST = "attributes.start_time DESC", "attributes.start_time ASC"
 PAGE = 1000  # runs in one answer
@@ -79,6 +79,11 @@ def experiment_ids(store: Store, name: str | None) -> list[str]:
 def is_sweep(run: MlflowRun) -> bool:
     """Whether the run holds a sweep together, and is no calibration itself."""
     return run.data.tags.get(KIND_TAG) == SWEEP
+
+
+def is_fleet(run: MlflowRun) -> bool:
+    """Whether the run is of a fleet: the calibrations of many thermometers, and no single one."""
+    return run.data.tags.get(KIND_TAG) == FLEET
 
 
 def place_of(store: Store) -> str:

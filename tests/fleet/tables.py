@@ -45,7 +45,7 @@ def write_fleet(
 
 
 def random_fleet(seed: int, sensors: int, rows: int, bend: float = 0.0) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, readings and references (sensors, rows) of lines with scatter; each seventh is bent, each fiftieth flat."""
+    """Names, readings and references (sensors, rows) of lines; each seventh is bent, each fiftieth tells nothing."""
     rng = np.random.default_rng(seed)
     t_u = rng.uniform(0, 100, (sensors, rows))
     bends = np.where(np.arange(sensors) % 7 == 3, bend, 0.0)[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -18,11 +20,11 @@ from tempfit.readings.sensors import SensorRows
 def rows_of(sensors: dict[str, np.ndarray], faults: list[tuple[str, str, int, str, int]] | None = None) -> SensorRows:
     """sensors: (rows, 3) each, t_u, t_c, u_c."""
     names = sorted(sensors)
-    rows = np.concatenate([sensors[name] for name in names])
+    rows = np.concatenate([sensors[name] for name in names] or [np.empty((0, 3))])
     told = [{**dict(zip(fault_schema().names, fault, strict=False)), "unit": "row"} for fault in faults or []]
     return SensorRows(
-        names=pa.array(names),
-        starts=np.concatenate([[0], np.cumsum([len(sensors[name]) for name in names])]),
+        names=pa.array(names, pa.string()),
+        starts=np.cumsum([0, *(len(sensors[name]) for name in names)]),
         t_u=rows[:, 0],
         t_c=rows[:, 1],
         u_c=rows[:, 2],
@@ -105,6 +107,17 @@ def test_everybody_is_on_the_roster_and_told_why_not():
     assert roster.n_left_out.tolist() == [9, 0, 2, 0, 0]
 
 
+def test_a_block_without_a_usable_row_is_nobody_s():
+    faults = [("a", "missing", 2, "x", 1)]
+    nobody = compress(rows_of({}, faults))
+    assert len(nobody) == 0
+    sensors = {"b": readings_of(np.random.default_rng(7), 4)}
+    both = unite_all([nobody, compress(rows_of(sensors)), nobody])
+    assert_same(both, sensors)
+    assert call_roster(both).names.to_pylist() == ["a", "b"]
+    assert call_roster(nobody).reasons(slice(None)).to_pylist() == [REASONS[0]]
+
+
 @pytest.mark.parametrize("names", [["b", "a"], ["a", "b"]])
 def test_a_sensor_in_every_part_is_one_sensor(names: list[str]):
     rng = np.random.default_rng(4)
@@ -114,3 +127,13 @@ def test_a_sensor_in_every_part_is_one_sensor(names: list[str]):
         for name, rows in part.items():
             whole.setdefault(name, []).append(rows)
     assert_same(unite([compress(rows_of(part)) for part in parts]), {n: np.concatenate(r) for n, r in whole.items()})
+
+
+def test_of_rows_that_nobody_can_use_the_faults_are_left():
+    nothing = rows_of({"a": np.empty((0, 3))}, [("a", "column 't_u': missing", 2, "a.csv", 3)])
+    gathered = compress(replace(nothing, names=pa.array([], pa.string()), starts=np.array([0])))
+    assert (len(gathered), gathered.n_rows) == (0, 2)
+    rows = {"b": readings_of(np.random.default_rng(1), 5)}
+    both = unite_all([gathered, compress(rows_of(rows))])
+    assert_same(both, rows)
+    assert call_roster(both).names.to_pylist() == ["a", "b"]

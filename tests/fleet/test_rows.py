@@ -15,8 +15,8 @@ from tempfit.calibration.record import Record
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError
-from tempfit.fleet.rows import read_row
 from tempfit.fleet.lookup import FleetTable
+from tempfit.fleet.rows import read_row
 from tempfit.readings.paired import Readings
 from tempfit.words import Verdict
 from tests.calibration.test_members import random_sensors

@@ -17,7 +17,15 @@ from tempfit.errors import RunsError, ServiceError
 from tempfit.readings.paired import Readings, load_readings
 from tempfit.studies.compare import RecordedRun, RecordedSweep, compare, compare_best
 from tempfit.tracking import search
-from tempfit.tracking.queries import data_of, find_runs, last_runs, load_loss_curves, runs_on_newest_data, sweep_runs
+from tempfit.tracking.queries import (
+    data_of,
+    find_runs,
+    last_runs,
+    load_loss_curves,
+    load_record,
+    runs_on_newest_data,
+    sweep_runs,
+)
 from tempfit.tracking.results import log_calibration
 from tempfit.tracking.runs import ended, start_run
 from tempfit.tracking.store import Store, open_existing_store, open_store
@@ -75,6 +83,14 @@ class Recorder:
             self.store.client.set_tag(parent.run_id, "best_run", best)
             self.store.client.log_metric(parent.run_id, "n_members", len(losses))
         return parent.run_id, children
+
+    def fleet(self) -> str:
+        """A fleet's run, on the data of the others."""
+        config = CalibrationConfig(experiment=self.experiment)
+        run = start_run(self.store, load_readings(THERMOMETER), config, {"tempfit.kind": "fleet"})
+        with ended(run):
+            pass
+        return run.run_id
 
 
 @pytest.fixture
@@ -285,3 +301,16 @@ def test_the_compare_page_takes_json_lists_in_its_address():
         "http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a1%22%2C%22b2%22%5D&experiments=%5B%221%22%2C%222%22%5D"
         "&workflowType=machine_learning"
     )
+
+
+def test_a_fleet_is_none_of_the_runs_that_are_compared(recorder):
+    older, newer = recorder.run(3.0), recorder.run(4.0, learning_rate=0.1)
+    fleet = recorder.fleet()
+    assert ids(last_runs(recorder.store, 2, recorder.experiment)) == [newer, older]
+    assert ids(recorder.best(5)) == [older, newer]
+    with pytest.raises(RunsError, match=f"run {fleet[:8]} is a fleet: it compares with one other fleet"):
+        find_runs(recorder.store, [newer, fleet], None)
+    with pytest.raises(RunsError, match=f"run {fleet[:8]} is not a sweep"):
+        sweep_runs(recorder.store, fleet, None)
+    with pytest.raises(RunsError, match=f"run {fleet[:8]} is a fleet: name one of its sensors"):
+        load_record(recorder.store, fleet)
