@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 import typer
 
 from tempfit.cli.help import Command
-from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, RunName, app, check_folder, open_record, show_warnings, stderr
+from tempfit.cli.opening import RunName, SensorKey, open_record
+from tempfit.cli.shared import DEFAULT_MLRUNS, Mlruns, app, check_folder, show_warnings, stderr
+from tempfit.errors import SettingsError
 
 
 @app.command(cls=Command)
@@ -27,7 +29,10 @@ def export(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Write into this file.", metavar="FILE", show_default="standard output")
+        Path | None,
+        typer.Option(
+            help="Write into this file; with --all, into this folder.", metavar="FILE", show_default="standard output"
+        ),
     ] = None,
     name: Annotated[
         str | None,
@@ -37,18 +42,34 @@ def export(
             metavar="NAME",
         ),
     ] = None,
+    sensor: SensorKey = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All sensors of a fleet: a file each in a folder, or one document.")
+    ] = False,
+    unusable: Annotated[
+        bool, typer.Option("--unusable", help="With --all, those too that their own checks say not to use.")
+    ] = False,
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
     """Write a calibration for ESPHome, Home Assistant, Tasmota, C or as JSON."""
     from tempfit import export as exports
     from tempfit.system.files import whole_file
 
+    if every and (sensor is not None or name is not None):
+        raise SettingsError(f"--all: {'--name' if sensor is None else '--sensor'} is of one sensor; leave it out")
+    if unusable and not every:
+        raise SettingsError("--unusable: plays a part only with --all; one sensor is written in any case")
     if output is not None:
         check_folder("--output", output)
     if name is not None:
         exports.check_name(target, name)
+    if every:
+        from tempfit.cli.export_fleet import export_fleet
+
+        export_fleet(run, target, output, mlruns, with_unusable=unusable)
+        return
     with stderr.status("reading the run …"), redirect_stdout(sys.stderr):  # what libraries print is no result
-        filed, _ = open_record(run, mlruns)
+        filed, _ = open_record(run, mlruns, sensor, ", or take all by `all`")
     text = exports.export(filed, target, name)
     if output is None:
         print(text, end="")

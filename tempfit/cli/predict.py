@@ -11,29 +11,31 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import typer
 
 from tempfit.cli.help import Command
+from tempfit.cli.opening import SensorKey, open_curves, open_record
 from tempfit.cli.options import parse_options
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
     app,
     check_folder,
-    open_record,
     show_text,
     show_warnings,
     stderr,
+    warn,
 )
 from tempfit.config import NO_COLUMN, CalibrationConfig, ReadingsConfig
+from tempfit.errors import SettingsError
 from tempfit.wording import count
 
 if TYPE_CHECKING:
     from tempfit.exact.prediction import Predictor
-    from tempfit.readings.columns import Columns
-    from tempfit.readings.writers import TableWriter
+    from tempfit.readings.columns import Columns, Wanted
+    from tempfit.readings.writers import TableBlock, TableWriter
 
 WORKERS = min(4, os.cpu_count() or 1)  # writing numbers takes most of the time, and other threads can do it
 HELP = {name: field.description for name, field in ReadingsConfig.model_fields.items()}
@@ -45,7 +47,8 @@ def predict(
         str,
         typer.Argument(
             metavar="MODEL_OR_RUN",
-            help="A run by its id (4 digits are enough) or name, a model as models:/…, or a calibration.json.",
+            help="A run by its id (4 digits are enough) or name, a model as models:/…, or a calibration.json or "
+            "fleet.parquet.",
         ),
     ],
     file: Annotated[str, typer.Argument(metavar="FILE", help="Readings, CSV or Parquet; - reads stdin.")],
@@ -73,65 +76,129 @@ def predict(
     ] = "auto",
     decimal: Annotated[Literal["auto", "point", "comma"], typer.Option(help=HELP["decimal"], metavar="WORD")] = "auto",
     drop_missing: Annotated[bool, typer.Option("--drop-missing", help=HELP["drop_missing"])] = False,
+    sensor: SensorKey = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Column that names the sensor of each reading, of a fleet.", metavar="NAME", show_default="one sensor"
+        ),
+    ] = None,
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
     """Say the temperatures of readings, with their uncertainty, by a calibration that was recorded."""
     from tempfit.readings.tables import open_table
     from tempfit.readings.writers import check_output
 
+    if by is not None and (inverse or sensor is not None):
+        raise SettingsError(f"--by is of all sensors, {'--inverse' if inverse else '--sensor'} of one: choose")
     if output is not None:
         check_output(output, file)
         check_folder("--output", output)
+    wanted = {"x": x, "y": y, "coverage": coverage}
+    form = {"delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
+
+    def settle(told: CalibrationConfig) -> CalibrationConfig:
+        """As it was calibrated, unless it is said otherwise."""
+        recorded: dict[str, str | float | None] = {"x": told.x, "y": told.y, "coverage": told.coverage}
+        chosen = recorded | {name: value for name, value in wanted.items() if value is not None}
+        return parse_options({**chosen, **form, "u_c": NO_COLUMN, "u_u": NO_COLUMN})
+
     with open_table(file) as table:  # a wrong file is told at once, before anything heavy is loaded
         with stderr.status("reading the calibration …"), redirect_stdout(sys.stderr):
-            filed, _ = open_record(model, mlruns)
-            curve, told = filed.curve, filed.record.config
-        recorded: dict[str, str | float | None] = {"x": told.x, "y": told.y, "coverage": curve.coverage}
-        wanted = {"x": x, "y": y, "coverage": coverage}
-        wanted = {**recorded, **{name: value for name, value in wanted.items() if value is not None}}
-        form = {"delimiter": delimiter, "decimal": decimal, "drop_missing": drop_missing}
-        config = parse_options({**wanted, **form, "u_c": NO_COLUMN, "u_u": NO_COLUMN})
-        from tempfit.exact.prediction import Predictor
+            prediction: Prediction
+            if by is None:
+                filed, _ = open_record(model, mlruns, sensor, ", or the column of all by `by=NAME`")
+                curve, config = filed.curve, settle(filed.record.config)
+            else:
+                from tempfit.cli.predict_fleet import AllSensors
 
-        predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
-        show_warnings(filed.record)
-        _predict(predictor, table, file, output, config)
+                curves = open_curves(model, mlruns, "by")
+                config = settle(curves.config)
+        if by is None:
+            from tempfit.exact.prediction import Predictor
+
+            predictor = Predictor(replace(curve, coverage=config.coverage), config.x, config.y, inverse)
+            prediction = OneSensor(predictor)
+            show_warnings(filed.record)
+        else:
+            prediction = AllSensors(curves, by, config)
+        _predict(prediction, table, file, output, config)
+
+
+class Prediction(Protocol):
+    """Readings to temperatures, block by block, and what is said of them at the end.
+
+    wanted: the columns that it takes.
+    """
+
+    wanted: list[Wanted]
+
+    def empty(self) -> TableBlock:
+        """The table without rows."""
+
+    def predict(self, columns: Columns) -> tuple[TableBlock, Any]:
+        """A block of the table, which other threads may make; and what `count` wants of it."""
+
+    def count(self, told: Any) -> None: ...
+
+    def describe(self, rows: str) -> list[str]:
+        """Sentences about all of it; the first begins with `rows`: how many there were."""
+
+
+class OneSensor:
+    """By a single calibration."""
+
+    def __init__(self, predictor: Predictor):
+        from tempfit.readings.columns import Wanted
+
+        self.predictor, self.wanted, self.n_extrapolated = predictor, [Wanted(predictor.given)], 0
+
+    def empty(self) -> TableBlock:
+        return self.predictor.empty()
+
+    def predict(self, columns: Columns) -> tuple[TableBlock, int]:
+        block = self.predictor(columns.values[self.predictor.given])
+        return block, int(block["extrapolated"].sum())
+
+    def count(self, told: int) -> None:
+        self.n_extrapolated += told
+
+    def describe(self, rows: str) -> list[str]:
+        low, high = self.predictor.curve.t_u_range
+        how_many = f"{self.n_extrapolated:,}" if self.n_extrapolated else "none"
+        return [f"{rows}, {how_many} extrapolated (calibrated: {self.predictor.x} from {low:g} to {high:g})"]
 
 
 def _predict(
-    predictor: Predictor, table: BufferedIOBase, source: str, output: Path | None, config: CalibrationConfig
+    prediction: Prediction, table: BufferedIOBase, source: str, output: Path | None, config: CalibrationConfig
 ) -> None:
     """Read, predict and write block by block; a summary on stderr."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from tempfit.readings.columns import Wanted
     from tempfit.readings.tables import read_blocks
     from tempfit.system.interrupts import raise_if_stopped, stoppable
 
-    n_rows = n_dropped = n_extrapolated = 0
+    n_rows = n_dropped = 0
     start = time.perf_counter()
-    with stoppable(), _writer(output, predictor) as writer, _progress(table, output) as on_bytes:
+    with stoppable(), _writer(output, prediction.empty()) as writer, _progress(table, output) as on_bytes:
 
-        def prepare(columns: Columns) -> tuple[int, int, int, Any]:
-            block = predictor(columns.values[predictor.given])
-            return len(block["extrapolated"]), columns.n_dropped, block["extrapolated"].sum(), writer.prepare(block)
+        def prepare(columns: Columns) -> tuple[int, int, Any, Any]:
+            block, told = prediction.predict(columns)
+            return len(next(iter(block.values()))), columns.n_dropped, told, writer.prepare(block)
 
-        blocks = read_blocks(table, source, config, [Wanted(predictor.given)], on_bytes)
+        blocks = read_blocks(table, source, config, prediction.wanted, on_bytes)
         with ThreadPoolExecutor(WORKERS) as pool:
-            for n, dropped, extrapolated, prepared in _ahead(pool.submit, prepare, blocks):
+            for n, dropped, told, prepared in _ahead(pool.submit, prepare, blocks):
                 raise_if_stopped()
                 writer.write(prepared)
-                n_rows, n_dropped, n_extrapolated = n_rows + n, n_dropped + dropped, n_extrapolated + extrapolated
+                prediction.count(told)
+                n_rows, n_dropped = n_rows + n, n_dropped + dropped
     rate = n_rows / (time.perf_counter() - start)
-    low, high = predictor.curve.t_u_range
     dropped = f" ({n_dropped:,} dropped for a missing value)" if n_dropped else ""
-    show_text(
-        stderr,
-        "",
-        f"{count(n_rows, 'row')}{dropped}, {f'{n_extrapolated:,}' if n_extrapolated else 'none'} extrapolated "
-        f"(calibrated: {predictor.x} from {low:g} to {high:g}), {rate:,.0f} rows/s",
-        "",
-    )
+    first, *others = prediction.describe(f"{count(n_rows, 'row')}{dropped}")
+    show_text(stderr, "", f"{first}, {rate:,.0f} rows/s", "")
+    for sentence in others:
+        warn(sentence)
 
 
 def _ahead(submit: Callable[..., Any], function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -146,15 +213,15 @@ def _ahead(submit: Callable[..., Any], function: Callable[[Any], Any], items: It
 
 
 @contextmanager
-def _writer(output: Path | None, predictor: Predictor) -> Iterator[TableWriter]:
+def _writer(output: Path | None, empty: TableBlock) -> Iterator[TableWriter]:
     """Into the file, or onto stdout."""
     from tempfit.readings.writers import CsvWriter, open_output
 
     if output is not None:
-        with open_output(output, predictor.empty()) as file:
+        with open_output(output, empty) as file:
             yield file
         return
-    writer = CsvWriter(sys.stdout.buffer, predictor.empty())
+    writer = CsvWriter(sys.stdout.buffer, empty)
     yield writer
     writer.close()
 

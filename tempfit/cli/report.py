@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -10,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tempfit.cli.help import Command
+from tempfit.cli.opening import RunName, SensorKey, open_record
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
-    RunName,
     Whole,
     app,
     check_folder,
-    open_record,
     show_lines,
     show_warnings,
     stderr,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tempfit.report.fields import Fields
 
 MOST_READINGS = 1000  # of --at
-ID_DIGITS = 8  # of a run, in the name of a file
+ID_DIGITS, MOST_NAME = 8, 60  # of a run's id, of a sensor's name, in the name of a file
 
 
 @app.command(cls=Command)
@@ -41,7 +41,7 @@ def report(
         typer.Option(
             help="File to write, .html or .pdf; may be given for both.",
             metavar="FILE",
-            show_default="report-ID.html",
+            show_default="report-ID.html, of a sensor report-KEY.html",
         ),
     ] = None,
     fields: Annotated[
@@ -61,6 +61,7 @@ def report(
         ),
     ] = None,
     paper: Annotated[Literal["a4", "letter"], typer.Option(help="a4 or letter.", metavar="WORD")] = "a4",
+    sensor: SensorKey = None,
     mlruns: Mlruns = DEFAULT_MLRUNS,
 ) -> None:
     """Write the report of a recorded calibration, for a person: what to use, how uncertain it is, and why."""
@@ -69,7 +70,7 @@ def report(
     readings = None if at is None else parse_readings(at)
     told = _read_fields(fields, certificate)
     with stderr.status("reading the run …") as status, redirect_stdout(sys.stderr):  # what libraries print is no result
-        filed, observed = _open(run, mlruns)
+        filed, observed = _open(run, mlruns, sensor)
         status.update("drawing …")
         from tempfit.report import gather, read_observed, to_page
         from tempfit.system.files import whole_file
@@ -136,10 +137,10 @@ def _read_fields(path: Path | None, certificate: bool) -> Fields:
     return fields
 
 
-def _open(run: str, mlruns: str) -> tuple[Filed, bytes | None]:
+def _open(run: str, mlruns: str, sensor: str | None) -> tuple[Filed, bytes | None]:
     """The record, and the table of its readings where the run keeps one."""
-    filed, store = open_record(run, mlruns)
-    if store is None or filed.run_id is None:
+    filed, store = open_record(run, mlruns, sensor)
+    if store is None or filed.run_id is None or sensor is not None:
         return filed, None
     from tempfit.calibration.filed import RESIDUALS_FILE
     from tempfit.tracking.queries import load_artifact
@@ -148,6 +149,8 @@ def _open(run: str, mlruns: str) -> tuple[Filed, bytes | None]:
 
 
 def _short_name(filed: Filed) -> str:
+    if filed.sensor is not None:
+        return re.sub(r"[^\w.-]", "_", filed.sensor)[:MOST_NAME]
     return filed.run_id[:ID_DIGITS] if filed.run_id else Path(filed.name).stem
 
 

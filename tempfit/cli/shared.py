@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from flows.fleet import FleetResult
     from flows.services.prefect_server import PrefectServer
     from flows.sweep import SweepResult
-    from tempfit.calibration.filed import Filed
     from tempfit.calibration.record import Record
     from tempfit.tracking.runs import Run
     from tempfit.tracking.store import Store
@@ -91,14 +90,6 @@ def _escaped(match: re.Match[str]) -> str:
 stdout, stderr = PlainConsole(), PlainConsole(stderr=True)
 
 Mlruns = Annotated[str, typer.Option(help="Folder that keeps the runs.", metavar="FOLDER")]
-RunName = Annotated[
-    str,
-    typer.Argument(
-        metavar="RUN",
-        help="Id of a run, the first 4 digits of it or more, its exact name, models:/NAME/VERSION, or a "
-        "calibration.json.",
-    ),
-]
 DEFAULT_MLRUNS = TrackingConfig().mlruns
 
 
@@ -179,22 +170,6 @@ def write_figure(path: Path, png: bytes) -> None:
             part.write_bytes(png)
     except OSError as error:
         raise SettingsError(f"--figure: {path}: cannot be written ({error.strerror}); name another file") from None
-
-
-def open_record(name: str, mlruns: str) -> tuple[Filed, Store | None]:
-    """The calibration of a run, of a model's run, or in a calibration.json, and the store that a run is in.
-
-    Raises RunsError where there is no such thing.
-    """
-    from tempfit.calibration.filed import read_file
-
-    if name.endswith(".json"):
-        return read_file(Path(name)), None
-    from tempfit.tracking.queries import load_record
-    from tempfit.tracking.store import open_existing_store
-
-    store = open_existing_store(Path(mlruns))
-    return load_record(store, name), store
 
 
 def warn(text: str) -> None:

@@ -163,7 +163,12 @@ class Curve:
             with np.errstate(divide="ignore", invalid="ignore"):
                 share = 1 - (self.u_common / u) ** 2  # of u², from the fit
                 freedom = np.where((u > 0) & np.isfinite(freedom), freedom / np.square(share), freedom)
-        return np.broadcast_to(stdtrit(freedom, (1 + self.coverage) / 2), u.shape)
+        if np.ndim(freedom) and not self.u_common:  # of several members: few freedoms for many
+            few, which = np.unique(freedom, return_inverse=True)
+            factors = stdtrit(few, (1 + self.coverage) / 2)[which].reshape(np.shape(freedom))
+        else:
+            factors = stdtrit(freedom, (1 + self.coverage) / 2)
+        return np.broadcast_to(factors, u.shape)
 
     def invert(self, t_c: ArrayLike) -> Inverse:
         """The reading at which a single new observation of a line would be t_c, any shape, with its interval.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +30,7 @@ class Predictor:
     inverse: bool = False
 
     def __post_init__(self) -> None:
-        added = INVERSE if self.inverse else FORWARD
-        for setting, name in (("x", self.x), ("y", self.y)):
-            if name in added:
-                raise SettingsError(f"`{setting}`: the predictions have a column {name!r} of their own; rename yours")
+        refuse_names({"x": self.x, "y": self.y}, INVERSE if self.inverse else FORWARD)
         self.empty()
 
     @property
@@ -54,16 +52,24 @@ class Predictor:
         NaN where nothing tells the uncertainty; not finite where float64 cannot say.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # high powers of readings far out
-            return self._readings(values) if self.inverse else self._temperatures(values)
-
-    def _temperatures(self, t_u: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-        curve = self.curve
-        t_c, u = curve.predict(t_u), curve.u_prediction(t_u)
-        half = curve.coverage_factor(u) * u
-        columns = (t_u, t_c, curve.u_mean(t_u), u, t_c - half, t_c + half, curve.is_extrapolated(t_u))
-        return dict(zip((self.x, self.y, *FORWARD), columns, strict=True))
+            return self._readings(values) if self.inverse else temperatures(self.curve, values, self.x, self.y)
 
     def _readings(self, t_c: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
         found = self.curve.invert(t_c)
         columns = (t_c, found.t_u, found.u, found.low, found.high, self.curve.is_extrapolated(found.t_u))
         return dict(zip((self.y, self.x, *INVERSE), columns, strict=True))
+
+
+def temperatures(curve: Curve, t_u: NDArray[np.float64], x: str, y: str) -> dict[str, NDArray[Any]]:
+    """The columns of `Predictor` for readings t_u; of several members' curves, (members, rows) each."""
+    t_c, u = curve.predict(t_u), curve.u_prediction(t_u)
+    half = curve.coverage_factor(u) * u
+    columns = (t_u, t_c, curve.u_mean(t_u), u, t_c - half, t_c + half, curve.is_extrapolated(t_u))
+    return dict(zip((x, y, *FORWARD), columns, strict=True))
+
+
+def refuse_names(names: Mapping[str, str], added: Sequence[str]) -> None:
+    """Raise SettingsError where a column that a setting names would have the name of one that is added."""
+    for setting, name in names.items():
+        if name in added:
+            raise SettingsError(f"`{setting}`: the predictions have a column {name!r} of their own; rename yours")

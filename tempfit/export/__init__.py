@@ -9,6 +9,7 @@ digits. Numbers are written so that they are read back to the last bit, in notat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -16,11 +17,12 @@ import numpy as np
 
 from tempfit.calibration.filed import Filed
 from tempfit.errors import RunsError, SettingsError
+from tempfit.exact.curve import Curve
 from tempfit.export import c_header, esphome, home_assistant, json_object, tasmota
-from tempfit.export.fragment import Fragment
+from tempfit.export.fragment import Fragment, Origin
 from tempfit.export.text import one_line
 
-__all__ = ["NAMES", "WRITERS", "Format", "check_name", "export", "one_line"]
+__all__ = ["ENTRIES", "NAMES", "WRITERS", "Format", "Origin", "check_name", "export", "one_line", "write"]
 
 Format = Literal["esphome", "home-assistant", "tasmota", "c-header", "json"]
 
@@ -30,6 +32,11 @@ WRITERS: dict[Format, Callable[[Fragment], str]] = {
     "tasmota": tasmota.write,
     "c-header": c_header.write,
     "json": json_object.write,
+}
+ENTRIES: dict[Format, tuple[str, Callable[[Fragment], str]]] = {  # formats that have many in one document: its head
+    "esphome": (esphome.HEAD, esphome.write_entry),
+    "home-assistant": (home_assistant.HEAD, home_assistant.write_entry),
+    "json": (json_object.HEAD, json_object.write_entry),
 }
 NAMES: dict[Format, str] = {  # of a sensor that is given none
     "esphome": esphome.NAME,
@@ -56,13 +63,30 @@ def check_name(target: Format, name: str) -> None:
 def export(filed: Filed, target: Format, name: str | None = None) -> str:
     """The calibration as text for `target`, which ends in a newline.
 
-    name: of the sensor, for c-header the prefix of everything; None takes one of NAMES.
+    name: of the sensor, for c-header the prefix of everything; None takes one of NAMES, or that of a fleet's sensor.
     Raises RunsError where there is no curve, SettingsError for a name, or a curve, that the target cannot have.
     """
-    name = NAMES[target] if name is None else name
+    return write(Origin.of(filed), filed.curve, target, WRITERS[target], name)
+
+
+def write(
+    origin: Origin, curve: Curve, target: Format, writer: Callable[[Fragment], str], name: str | None = None
+) -> str:
+    """The curve by a writer of `target`, as `export`."""
+    name = default_name(target, origin.sensor) if name is None else name
     check_name(target, name)
-    curve = filed.curve.about(0.0)
+    curve = curve.about(0.0)
     numbers = curve.coefficients if curve.is_line else curve.basis.to_powers(curve.params)
     if not np.isfinite(numbers).all():
-        raise RunsError(f"{filed.name}: its coefficients are beyond float64; calibrate with readings in another unit")
-    return WRITERS[target](Fragment(filed, curve, name))
+        raise RunsError(f"{origin.name}: its coefficients are beyond float64; calibrate with readings in another unit")
+    return writer(Fragment(origin, curve, name))
+
+
+def default_name(target: Format, sensor: str | None) -> str:
+    """What is not named otherwise: as the sensor of a fleet, or one of NAMES."""
+    if sensor is None or target == "tasmota":  # where the name is that of the driver
+        return NAMES[target]
+    if target != "c-header":
+        return sensor
+    name = re.sub(r"[^A-Za-z0-9]", "_", sensor)
+    return name if name[0].isalpha() else f"{NAMES[target]}_{name}"

@@ -8,9 +8,10 @@ from tempfit.errors import SettingsError
 from tempfit.export.expressions import horner
 from tempfit.export.fragment import Fragment
 from tempfit.export.text import one_line, with_comments
-from tempfit.export.yaml_sensor import SOURCE, as_yaml, temperature
+from tempfit.export.yaml_sensor import as_yaml, temperature
 
 NAME = "Calibrated temperature"
+HEAD = "sensor:\n"  # of one, and of many
 
 
 def check_name(name: str) -> None:
@@ -26,6 +27,20 @@ def write(fragment: Fragment) -> str:
     `calibrate_polynomial` refits points and sums raw powers in single precision. (ESPHome: components/sensor/filter,
     lambda, and components/copy.) ESPHome's sensors hold single-precision numbers, so 7 digits are left of any.
     """
+    return with_comments(_comments(fragment), "#", HEAD + _sensor(fragment))
+
+
+def write_entry(fragment: Fragment) -> str:
+    """One of many sensors."""
+    return with_comments(_comments(fragment), "#", _sensor(fragment))
+
+
+def _comments(fragment: Fragment) -> list[str]:
+    how = "source_id is the id of your sensor; or put the filters under that sensor itself."
+    return [*fragment.comments, how]
+
+
+def _sensor(fragment: Fragment) -> str:
     _refuse_substitution("y_unit", fragment.config.y_unit)
     curve = fragment.curve
     if curve.is_line:
@@ -34,14 +49,13 @@ def write(fragment: Fragment) -> str:
         filters = [{"lambda": f"const double z = {fragment.scaled('x')}; return {horner(fragment.powers, 'z')};"}]
     sensor = {
         "platform": "copy",
-        "source_id": SOURCE,
+        "source_id": fragment.origin.slug,
         "name": fragment.name,
         **temperature(fragment),
         "accuracy_decimals": fragment.decimals(0, 6),
         "filters": filters,
     }
-    how = "source_id is the id of your sensor; or put the filters under that sensor itself."
-    return with_comments([*fragment.comments, how], "#", as_yaml({"sensor": [sensor]}))
+    return as_yaml([sensor])
 
 
 def _refuse_substitution(what: str, text: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +18,68 @@ from tempfit.exact.curve import Curve
 from tempfit.export.expressions import horner, plus
 from tempfit.export.text import one_line
 
+SOURCE = "thermometer"  # what stands for the user's own sensor, to be replaced
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a curve is from.
+
+    name, run_id: of the run; of a file alone, its path and None. source, sha256: of the data. sensor: which of a fleet;
+    None of a single thermometer. reasons: why it should not be used; empty where nothing is against it.
+    """
+
+    name: str
+    run_id: str | None
+    source: str
+    sha256: str
+    config: CalibrationConfig
+    sensor: str | None = None
+    reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, filed: Filed) -> Self:
+        record = filed.record
+        data, reasons = record.data, tuple(record.warnings)
+        return cls(filed.name, filed.run_id, data.source, data.sha256, record.config, filed.sensor, reasons)
+
+    @property
+    def key(self) -> str:
+        """Another for every calibration."""
+        key = self.run_id or self.sha256
+        return key if self.sensor is None else sha256(f"{key} {self.sensor}".encode()).hexdigest()
+
+    @property
+    def slug(self) -> str:
+        """What programs that take identifiers call the user's own sensor."""
+        if self.sensor is None:
+            return SOURCE
+        slug = re.sub(r"[^a-z0-9]+", "_", self.sensor.lower()).strip("_")
+        return slug if slug[:1].isalpha() else f"{SOURCE}_{slug}".rstrip("_")
+
 
 @dataclass(frozen=True, eq=False)
 class Fragment:
     """What the writers start from. curve: with its coefficients about 0. name: as the target may have it."""
 
-    filed: Filed
+    origin: Origin
     curve: Curve
     name: str
 
     @property
     def config(self) -> CalibrationConfig:
-        return self.filed.record.config
-
-    @property
-    def sha256(self) -> str:
-        return self.filed.record.data.sha256
+        return self.origin.config
 
     @property
     def warnings(self) -> list[str]:
         """Why it should not be used; empty where nothing is against it."""
-        return [one_line(reason) for reason in self.filed.record.warnings]
+        return [one_line(reason) for reason in self.origin.reasons]
 
     @property
     def run(self) -> str:
         """The run's name and id; of a file alone, its path."""
-        return self.filed.name if self.filed.run_id is None else f"{self.filed.name} ({self.filed.run_id})"
+        origin = self.origin
+        return origin.name if origin.run_id is None else f"{origin.name} ({origin.run_id})"
 
     @cached_property
     def powers(self) -> list[float]:
@@ -85,7 +124,7 @@ class Fragment:
         lines = [
             f"Calibration by tempfit: {self.equation}",
             f"run: {self.run}",
-            f"data: {self.filed.record.data.source}, sha256 {self.sha256}",
+            f"data: {self.origin.source}, sha256 {self.origin.sha256}",
             f"calibrated range: {x} from {low:g} to {high:g} ({x_unit})",
             f"U at {x} = {middle:g}: {self._expanded(of_curve)} of the {model}, {self._expanded(of_reading)} of a "
             f"single reading (coverage {curve.coverage:.4g})",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from textwrap import indent
 
 from tempfit.export.expressions import horner
 from tempfit.export.fragment import Fragment
 from tempfit.export.text import with_comments
-from tempfit.export.yaml_sensor import SOURCE, as_yaml, temperature
+from tempfit.export.yaml_sensor import as_yaml, temperature
 
 NAME = "Calibrated temperature"
+HEAD = "template:\n- sensor:\n"  # of one, and of many
 
 
 def write(fragment: Fragment) -> str:
@@ -19,7 +21,20 @@ def write(fragment: Fragment) -> str:
     rounds its result to a `precision`; a template computes in double precision with the very coefficients. (Home
     Assistant: integrations/template, template-functions/has_value; components/compensation in its source.)
     """
-    entity = json.dumps(f"sensor.{SOURCE}")
+    return with_comments(_comments(fragment), "#", HEAD + _sensor(fragment))
+
+
+def write_entry(fragment: Fragment) -> str:
+    """One of many sensors."""
+    return with_comments(_comments(fragment), "#", _sensor(fragment))
+
+
+def _comments(fragment: Fragment) -> list[str]:
+    return [*fragment.comments, f"Replace sensor.{fragment.origin.slug} by the entity of your sensor."]
+
+
+def _sensor(fragment: Fragment) -> str:
+    entity = json.dumps(f"sensor.{fragment.origin.slug}")
     reading = f"(states({entity}) | float)"
     if fragment.curve.is_line:
         state = f"{{{{ {fragment.formula(reading)} }}}}"
@@ -27,13 +42,12 @@ def write(fragment: Fragment) -> str:
         state = f"{{% set z = {fragment.scaled(reading)} %}}{{{{ {horner(fragment.powers, 'z')} }}}}"
     sensor = {
         "name": _literal(fragment.name),
-        "unique_id": f"tempfit_{(fragment.filed.run_id or fragment.sha256)[:16]}",
+        "unique_id": f"tempfit_{fragment.origin.key[:16]}",
         **temperature(fragment),
         "state": state,
         "availability": f"{{{{ has_value({entity}) }}}}",
     }
-    how = f"Replace sensor.{SOURCE} by the entity of your sensor."
-    return with_comments([*fragment.comments, how], "#", as_yaml({"template": [{"sensor": [sensor]}]}))
+    return indent(as_yaml([sensor]), "  ")
 
 
 def _literal(text: str) -> str:

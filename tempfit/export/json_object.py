@@ -12,8 +12,20 @@ NAME = "thermometer"
 SCHEMA = 1  # a new one for every change that a reader could stumble over
 
 
+HEAD = ""  # of many: an object on each line
+
+
 def write(fragment: Fragment) -> str:
     """One object; docs/export.md describes it."""
+    return _dump(fragment, indent=2)
+
+
+def write_entry(fragment: Fragment) -> str:
+    """One of many, on a line of its own."""
+    return _dump(fragment, indent=None)
+
+
+def _dump(fragment: Fragment, indent: int | None) -> str:
     curve, config = fragment.curve, fragment.config
     covariance, scaling = curve.covariance, curve.basis.scaling
     values = {
@@ -37,9 +49,9 @@ def write(fragment: Fragment) -> str:
         "t_u_range": list(curve.t_u_range),
         "columns": {"t_u": config.x, "t_c": config.y},
         "units": {"t_u": config.x_unit, "t_c": config.y_unit},
-        "data_sha256": fragment.sha256,
-        "run_id": fragment.filed.run_id,
+        "data_sha256": fragment.origin.sha256,
+        "run_id": fragment.origin.run_id,
         "warnings": fragment.warnings,
     }
-    text = json.dumps(finite(values), ensure_ascii=False, allow_nan=False, indent=2)
-    return (text if is_plain(text) else json.dumps(finite(values), allow_nan=False, indent=2)) + "\n"
+    text = json.dumps(finite(values), ensure_ascii=False, allow_nan=False, indent=indent)
+    return (text if is_plain(text) else json.dumps(finite(values), allow_nan=False, indent=indent)) + "\n"

@@ -39,7 +39,7 @@ def write(fragment: Fragment) -> str:
     curve = fragment.curve
     if not curve.is_line:
         raise SettingsError(
-            f"{fragment.filed.name}: a rule of Tasmota carries lines only, this is a polynomial: calibrate with "
+            f"{fragment.origin.name}: a rule of Tasmota carries lines only, this is a polynomial: calibrate with "
             '`model="line"`, or export for esphome, home-assistant or c-header'
         )
     low, high = curve.t_u_range
@@ -47,7 +47,7 @@ def write(fragment: Fragment) -> str:
     ends = [*readings, *(float(value) for value in curve.predict(np.array(readings)))]
     if readings[1] - readings[0] < CLOSEST or max(abs(value) for value in ends) >= LARGEST:
         raise SettingsError(
-            f"{fragment.filed.name}: Tasmota reads numbers with {DECIMALS} decimals and below 2147483647, which "
+            f"{fragment.origin.name}: Tasmota reads numbers with {DECIMALS} decimals and below 2147483647, which "
             f"readings from {low:g} to {high:g} do not fit: calibrate with readings in another unit"
         )
     trigger = fragment.name if "#" in fragment.name else f"{fragment.name}#Temperature"

@@ -9,7 +9,6 @@ from tempfit.export.fragment import Fragment
 from tempfit.export.text import is_plain
 
 TEMPERATURE_UNITS = ("°C", "°F", "K")  # those that Home Assistant takes for its device class temperature
-SOURCE = "thermometer"  # what stands for the user's own sensor, to be replaced
 
 
 def temperature(fragment: Fragment) -> dict[str, str]:
@@ -18,7 +17,7 @@ def temperature(fragment: Fragment) -> dict[str, str]:
     return {"unit_of_measurement": fragment.config.y_unit, **device_class, "state_class": "measurement"}
 
 
-def as_yaml(values: dict[str, Any]) -> str:
+def as_yaml(values: Any) -> str:
     """As YAML; everything beyond ASCII is escaped where some of it cannot be seen."""
     import yaml
 

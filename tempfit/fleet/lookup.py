@@ -6,8 +6,9 @@ Its rows stand in the order of their thermometers, so that the statistics of a r
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,30 @@ MOST_SIMILAR = 3
 
 
 class FleetTable:
-    """The table in a file. Raises RunsError, in one line, where there is none, or it is damaged."""
+    """The table in a file. Raises RunsError, in one line, where there is none, or it is damaged.
 
-    def __init__(self, path: Path):
-        self.path = path
+    name: what messages call it: the run's. run_id, made_at, tags: of the run, as in `Filed`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str | None = None,
+        *,
+        run_id: str | None = None,
+        made_at: datetime | None = None,
+        tags: Mapping[str, str] | None = None,
+    ):
+        self.path, self.name = path, str(path) if name is None else name
+        self.run_id, self.made_at, self.tags = run_id, made_at, tags or {}
         with self._told():
             self._file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
-            self.names: list[str] = self._file.schema_arrow.names
-        if not {"thermometer", NOT_CALIBRATED} <= set(self.names):
+            self.columns: list[str] = self._file.schema_arrow.names
+        if not {"thermometer", NOT_CALIBRATED} <= set(self.columns):
             raise RunsError(f"{self}: holds no fleet's calibrations; name a run of one, or its {FLEET_FILE}")
 
     def __str__(self) -> str:
-        return printable(str(self.path))
+        return printable(self.name)
 
     def __len__(self) -> int:
         """Sensors that were seen, calibrated or not."""
@@ -101,7 +114,7 @@ class FleetTable:
 
     def _refuse_missing(self, columns: Sequence[str]) -> None:
         for name in columns:
-            if name not in self.names:
+            if name not in self.columns:
                 raise damaged(str(self), f"column {name} is missing")
 
     @contextmanager

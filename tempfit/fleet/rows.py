@@ -58,9 +58,10 @@ def read_row(table: FleetTable, thermometer: str) -> Filed:
     `FleetTable.row` does, and for a row that contradicts itself, in one line with the column.
     """
     place = f"{table}, sensor {thermometer}"
-    if "why" in table.names:  # calibrated by rows, one by one, and written with every sentence
-        return Filed(as_row_record(table.row(thermometer, COLUMNS.names), place), place, sensor=thermometer)
-    is_line = "w" in table.names
+    if "why" in table.columns:  # calibrated by rows, one by one, and written with every sentence
+        record = as_row_record(table.row(thermometer, COLUMNS.names), place)
+        return Filed(record, place, table.run_id, table.made_at, table.tags, sensor=thermometer)
+    is_line = "w" in table.columns
     compared = [name for name in (*EXACTLY, *TO_ROUNDING, "usable") if is_line or name not in ("w", "b")]
     row = table.row(thermometer, ["config", "checks", *FOUND, *EVIDENCE, *DATA, *compared])
     config = _config(row["config"], place)
@@ -75,7 +76,7 @@ def read_row(table: FleetTable, thermometer: str) -> Filed:
         raise damaged(place, f"its evidence leads to no calibration ({str(error).partition(chr(10))[0]})") from None
     if record is None or (difference := contradiction(record)):
         raise damaged(place, str(difference))
-    return Filed(record, place, sensor=thermometer)
+    return Filed(record, place, table.run_id, table.made_at, table.tags, sensor=thermometer)
 
 
 def _config(text: Any, place: str) -> CalibrationConfig:

@@ -12,13 +12,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from numpy.typing import NDArray
-
 from tempfit.errors import SettingsError
 from tempfit.system.files import whole_file
 
-TableBlock = Mapping[str, NDArray[Any]]
-"""Columns by name, in their order, (rows,) each, of float64 or bool; the same names and types in every block."""
+TableBlock = Mapping[str, Any]
+"""Columns by name, in their order, (rows,) each: arrays of float64 or bool, or Arrow's of these or of strings, which
+may have nulls; the same names and types in every block."""
 
 
 class TableWriter(Protocol):
@@ -33,7 +32,7 @@ class TableWriter(Protocol):
 
 
 class CsvWriter:
-    """CSV in UTF-8: comma, decimal point, true and false, inf and nan.
+    """CSV in UTF-8: comma, decimal point, true and false, inf and nan; nothing for null.
 
     Nothing is written before the first block is. file: stays open. empty: a block without rows, for the names.
     """
@@ -48,8 +47,12 @@ class CsvWriter:
         import pyarrow as pa
         import pyarrow.csv as pa_csv
 
-        buffer = pa.BufferOutputStream()
-        pa_csv.write_csv(_table(block), buffer, pa_csv.WriteOptions(include_header=False, quoting_style="none"))
+        table, buffer = _table(block), pa.BufferOutputStream()
+        try:
+            pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False, quoting_style="none"))
+        except pa.ArrowInvalid:  # a name has a comma, a quote or a line's end in it: then all names are quoted
+            buffer = pa.BufferOutputStream()
+            pa_csv.write_csv(table, buffer, pa_csv.WriteOptions(include_header=False, quoting_style="needed"))
         return buffer.getvalue()
 
     def write(self, prepared: Any) -> None:
@@ -110,11 +113,13 @@ def _table(block: TableBlock) -> Any:
     return pa.table({name: _array(values) for name, values in block.items()})
 
 
-def _array(values: NDArray[Any]) -> Any:
+def _array(values: Any) -> Any:
     """As Arrow's array, without the copy, and without pandas, which pyarrow.array would import."""
     import numpy as np
     import pyarrow as pa
 
+    if isinstance(values, pa.Array):
+        return values
     if values.dtype == np.bool_:
         kind, values, n_rows = pa.bool_(), np.packbits(values, bitorder="little"), len(values)
     else:

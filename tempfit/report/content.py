@@ -150,7 +150,7 @@ def _particulars(
     people = fields.people.rows()
     due = [("Recalibration due", fields.report.recalibration_due)] if fields.report.recalibration_due else []
     groups = [
-        ("Thermometer", fields.thermometer.rows()),
+        ("Thermometer", [*([("Sensor", filed.sensor)] if filed.sensor else []), *fields.thermometer.rows()]),
         ("Reference", reference),
         ("Client", fields.client.rows()),
         ("Conditions", fields.conditions.rows()),
@@ -170,7 +170,8 @@ def _data(filed: Filed, observed: Observed | None) -> Rows:
     rows.append(("Readings", ", ".join([f"{n:,} fitted", *(f"{m:,} {why}" for why, m in others.items() if m)])))
     if filed.made_at is not None:
         rows.append(("Calibrated", f"{filed.made_at:%Y-%m-%d %H:%M} UTC"))
-    rows.append(("SHA-256 of the values", data.sha256))
+    whose = "" if filed.sensor is None else " of all sensors"
+    rows.append((f"SHA-256 of the values{whose}", data.sha256))
     return rows
 
 
@@ -212,6 +213,8 @@ def _missing(filed: Filed, observed: Observed | None) -> str:
     """Why there are no readings in the report."""
     if observed is not None:
         return ""
+    if filed.sensor is not None:
+        return "Calibrated in a fleet, which keeps what readings say of a line, and not the readings: none are shown."
     if filed.run_id is None:
         return "Made from a calibration.json alone: the run’s readings and their residuals are not shown."
     return (

@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from tempfit.calibration.filed import CALIBRATION_FILE, Filed, as_record
 from tempfit.errors import RunsError
+from tempfit.fleet.lookup import FLEET_FILE, FleetTable
 from tempfit.studies.compare import FAILED_TAG, SHORT_ID, RecordedData, RecordedLoss, RecordedRun, RecordedSweep
 from tempfit.tracking.failures import told_as
 from tempfit.tracking.search import (
@@ -34,7 +35,7 @@ from tempfit.tracking.search import (
     place_of,
     search_runs,
 )
-from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, PARENT_TAG, Store
+from tempfit.tracking.store import AXIS_PARAM, BEST_TAG, FLEET, KIND_TAG, PARENT_TAG, Store
 from tempfit.words import Status
 
 OF_NO_SWEEP = f"tags.`{PARENT_TAG}` IS NULL"
@@ -156,6 +157,26 @@ def load_record(store: Store, name: str) -> Filed:
             raise RunsError(f"run {start}: its {CALIBRATION_FILE} is damaged ({error}); calibrate again") from None
         return Filed(
             as_record(values, f"run {start}: its {CALIBRATION_FILE}"),
+            run.info.run_name,
+            run_id=run.info.run_id,
+            made_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),
+            tags=run.data.tags,
+        )
+
+
+def find_fleet(store: Store, name: str) -> FleetTable | None:
+    """The table of the fleet whose run is named as in `find_runs`; None where that is no fleet's run."""
+    with _service(store):
+        if name.startswith("models:/"):
+            return None
+        run = find_run(store, name, experiment_ids(store, None))
+        if run.data.tags.get(KIND_TAG) != FLEET:
+            return None
+        if not any(file.path == FLEET_FILE for file in store.client.list_artifacts(run.info.run_id)):
+            start = run.info.run_id[:SHORT_ID]
+            raise RunsError(f"run {start} ({run.info.status.lower()}) keeps no {FLEET_FILE}; calibrate the fleet again")
+        return FleetTable(
+            Path(store.client.download_artifacts(run.info.run_id, FLEET_FILE)),
             run.info.run_name,
             run_id=run.info.run_id,
             made_at=datetime.fromtimestamp(run.info.start_time / 1000, UTC),

@@ -44,11 +44,11 @@ def write_fleet(
     return path
 
 
-def random_fleet(seed: int, sensors: int, rows: int) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, readings and references (sensors, rows) of lines with scatter, a few of them bent or flat."""
+def random_fleet(seed: int, sensors: int, rows: int, bend: float = 0.0) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, readings and references (sensors, rows) of lines; each seventh is bent, each fiftieth tells nothing."""
     rng = np.random.default_rng(seed)
     t_u = rng.uniform(0, 100, (sensors, rows))
-    bend = np.where(np.arange(sensors) % 7 == 3, 1e-3, 0.0)[:, None]
-    t_c = rng.uniform(0.9, 1.1, (sensors, 1)) * t_u + rng.normal(0, 2, (sensors, 1)) + bend * (t_u - 50) ** 2
+    bends = np.where(np.arange(sensors) % 7 == 3, bend, 0.0)[:, None]
+    t_c = rng.uniform(0.9, 1.1, (sensors, 1)) * t_u + rng.normal(0, 2, (sensors, 1)) + bends * (t_u - 50) ** 2
     t_c[1::50] = 20.0
     return [f"s{k:05}" for k in range(sensors)], t_u, t_c + rng.normal(0, 0.1, t_u.shape)

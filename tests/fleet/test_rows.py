@@ -93,7 +93,7 @@ def drop_what_rows_tell(expected: dict[str, Any], told: dict[str, Any], alone: R
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    names, t_u, t_c = random_fleet(1, 300, 8)
+    names, t_u, t_c = random_fleet(1, 300, 8, bend=1e-3)
     folder = tmp_path_factory.mktemp("fleet")
     return write_fleet(folder / "fleet.parquet", names, t_u, t_c, failed={"s00123x": WHY, "zz": WHY}, rows=64)
 
