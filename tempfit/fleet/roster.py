@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 from tempfit.exact.evidence import Evidence
 from tempfit.fleet.gathered import Gathered
 from tempfit.readings.columns import LARGEST_VALUE
-from tempfit.readings.paired import MIN_ROWS, SAME
+from tempfit.readings.paired import SAME
 
 REASONS = (  # of codes from 1 on: as `Readings` refuses them
-    f"fewer than {MIN_ROWS} usable readings",
-    "all readings are (nearly) the same",
+    "too few usable readings",
+    "too few different readings",
     f"no reference is larger than {1 / LARGEST_VALUE:g}",
 )
+
+
+TOO_FEW_PLACES = 1e-13  # of a power of readings scaled to ±1: rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,5 +75,7 @@ def _why_not(evidence: Evidence) -> NDArray[np.int8]:
     largest = np.maximum(np.abs(evidence.low), np.abs(evidence.high))
     spread = evidence.factor[:, 1, 1] / np.sqrt(evidence.n) * evidence.scale
     is_same = spread <= np.maximum(SAME * largest, 1 / LARGEST_VALUE)
+    last = evidence.degree - 1  # the model's highest power; what lower ones leave of it
+    is_same |= evidence.factor[:, last, last] <= TOO_FEW_PLACES * np.sqrt(evidence.n)
     vanishes = (evidence.largest > 0) & (evidence.largest < 1 / LARGEST_VALUE)
-    return np.select([evidence.n < MIN_ROWS, is_same, vanishes], [1, 2, 3], 0).astype(np.int8)
+    return np.select([evidence.n <= evidence.degree, is_same, vanishes], [1, 2, 3], 0).astype(np.int8)

@@ -175,7 +175,7 @@ def make_rows(header: Header, text: bytes, n_lines: int) -> Rows:
     cells = _Cells(header.delimiter)
     broken = cells.broken.search(text)
     rows = text[: broken.start()] if broken else text
-    rows = cells.spaces.sub(rb"\1", rows)
+    rows = cells.bare(rows)
     if broken is None:
         return Rows(header, rows, n_lines)
     before = rows.count(b"\n")
@@ -190,25 +190,26 @@ def make_rows(header: Header, text: bytes, n_lines: int) -> Rows:
     return Rows(header, rows, n_lines, fault)
 
 
-def without_broken(header: Header, text: bytes) -> tuple[bytes, list[int]]:
-    """The text with nothing on the lines whose quotation marks are wrong, and how many lines are before each."""
+def make_rows_of_good_lines(header: Header, text: bytes, n_lines: int) -> tuple[Rows, list[int]]:
+    """As `make_rows`, but lines whose quotation marks are wrong are left empty; and their numbers."""
     if b'"' not in text:
-        return text, []
-    found = [match.start() for match in _Cells(header.delimiter).broken.finditer(text)]
+        return Rows(header, text, n_lines), []
+    cells = _Cells(header.delimiter)
     kept: list[bytes] = []
-    n_before: list[int] = []
-    start = 0
-    for place in found:
-        n_before.append((n_before[-1] if n_before else 0) + text.count(b"\n", start, place))
+    lines: list[int] = []
+    line, start = n_lines + 1, 0
+    for place in (match.start() for match in cells.broken.finditer(text)):
+        line += text.count(b"\n", start, place)
+        lines.append(line)
         kept.append(text[start:place])
         end = text.find(b"\n", place)
         start = end if end >= 0 else len(text)
-    return b"".join([*kept, text[start:]]), n_before
+    return Rows(header, cells.bare(b"".join([*kept, text[start:]])), n_lines), lines
 
 
 class _Cells:
     """What quotation marks may do in the cells of a line. broken: the start of a line where they do something else.
-    opened: its cells up to the one that is wrong, with that. spaces: those that hide a mark."""
+    opened: its cells up to the one that is wrong, with that."""
 
     def __init__(self, delimiter: str):
         between = re.escape(delimiter).encode()
@@ -216,7 +217,11 @@ class _Cells:
         cell = rb'(?:%b"(?=[%b\n]|\Z)|%b)' % (quoted, between, plain)
         self.broken = re.compile(rb"(?m)^(?!%b(?:%b%b)*+(?=\n|\Z))" % (cell, between, cell))
         self.opened = re.compile(rb"(?:%b%b)*+%b" % (cell, between, quoted))
-        self.spaces = re.compile(rb'(?m)(^|%b) +(?=")' % between)
+        self._spaces = re.compile(rb'(?m)(^|%b) +(?=")' % between)
+
+    def bare(self, text: bytes) -> bytes:
+        """The text without the spaces that would hide a mark."""
+        return self._spaces.sub(rb"\1", text) if b' "' in text else text
 
 
 def _split_names(header: str, place: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> tuple[str, list[str]]:

@@ -14,6 +14,7 @@ from tempfit.wording import shown
 NO_NAME = "no name of a thermometer"
 LATEST = 1e12  # seconds: microseconds of it are whole numbers of 64 bits
 UNSTEADY = "unsteady"
+NO_READING = "no reading in its column"
 BROKEN = "cannot be split into as many cells as the header has"
 
 _MISSING, _TEXT, _BEYOND, _LOW = _KINDS = range(4)
@@ -33,7 +34,7 @@ def reasons_of(columns: Sequence[Wanted]) -> list[str]:
 def find_faults(
     columns: Sequence[Wanted],
     values: Mapping[str, NDArray[np.float64]],
-    texts: Mapping[str, NDArray[np.bool_]] | None = None,
+    texts: Mapping[str, NDArray[np.bool_]],
 ) -> NDArray[np.int16] | None:
     """(rows,) codes, 0 where the row can be used, else what is wrong with its first column that cannot be used, among
     `reasons_of`; None where every row can be used.
@@ -46,23 +47,29 @@ def find_faults(
         numbers, most = values[column.name], LATEST if column.is_time else LARGEST_VALUE
         if len(numbers) == 0 or (numbers.min() >= max(column.least, -most) and numbers.max() <= most):
             continue  # NaN is neither
-        bad = np.flatnonzero(~are_usable(numbers, column.least) | (np.abs(numbers) > most))
+        are_bad = ~are_usable(numbers, column.least) | (np.abs(numbers) > most)
+        is_text = texts.get(column.name)
+        if column.gaps:
+            are_bad &= ~np.isnan(numbers) if is_text is None else ~np.isnan(numbers) | is_text
+        bad = np.flatnonzero(are_bad)
         culprits = numbers[bad]
         kinds = np.full(len(bad), _LOW)
         kinds[np.abs(culprits) > most] = _BEYOND
         kinds[np.isnan(culprits)] = _MISSING
-        if texts is not None and column.name in texts:
-            kinds[texts[column.name][bad]] = _TEXT
-        if codes is None:
+        if is_text is not None:
+            kinds[is_text[bad]] = _TEXT
+        if codes is None and len(bad):
             codes = np.zeros(len(numbers), dtype=np.int16)
-        codes[bad] = np.where(codes[bad] == 0, 1 + len(_KINDS) * place + kinds, codes[bad])
+        if codes is not None:
+            codes[bad] = np.where(codes[bad] == 0, 1 + len(_KINDS) * place + kinds, codes[bad])
     return codes
 
 
 def fault_schema() -> Any:
     """The columns of a table of faults: a row for each sensor and reason, with the number of rows and the first.
 
-    thermometer: empty for rows of nobody. unit: of `row`, "row" (of Parquet, from 1) or "line" (of CSV).
+    thermometer: empty for rows of nobody. n: 0 of a wide table's sensor without any reading. unit: of `row`, "row" (of
+    Parquet, from 1) or "line" (of CSV).
     """
     import pyarrow as pa
 
@@ -81,14 +88,15 @@ def count_faults(
     file: str,
     unit: str,
 ) -> Any:
-    """The table of faults, as `fault_schema` says, of faulty rows in their order.
+    """The table of faults, as `fault_schema` says, of faulty rows in any order.
 
     names: Arrow's strings, sorted. sensors: (faulty rows,) their places among `names`, -1 for nobody. why: (faulty
     rows,) their places among `reasons`. rows: (faulty rows,) their numbers.
     """
     import pyarrow as pa
 
-    kinds = sensors.astype(np.int64) * len(reasons) + why
+    order = np.argsort(rows, kind="stable")
+    rows, kinds = rows[order], (sensors.astype(np.int64) * len(reasons) + why)[order]
     found, first, n = np.unique(kinds, return_index=True, return_counts=True)
     whose, which = np.divmod(found, len(reasons))
     texts = pa.array(["", *reasons], pa.string())

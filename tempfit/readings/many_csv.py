@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.readings.cells import Rows, is_blank, make_rows, split_header, without_broken
+from tempfit.readings.cells import Rows, is_blank, make_rows, make_rows_of_good_lines, split_header
 from tempfit.readings.columns import MISSING, NUMBER_RE2, are_missing, as_names, as_numpy
 from tempfit.readings.csv_text import MARKS, parse_slowly, told_mark
 from tempfit.readings.faults import find_faults
 from tempfit.readings.layout import Layout
 from tempfit.readings.lines import whole_lines
-from tempfit.readings.sensors import Block, Places
+from tempfit.readings.sensors import Block, Places, refuse_wrong_times
 from tempfit.readings.times import read_times
 
 _INFINITE = "(?i)^[+-]?inf(inity)?$"
@@ -35,11 +35,12 @@ def csv_blocks(pieces: Iterable[bytes], keys: str | None, place: str, layout: La
             header = header.looking_for(layout.wanted)
             n_lines = header.line
         broken: list[int] = []
-        if not layout.strict:
-            text, broken = without_broken(header, text)
-        rows = make_rows(header, text, n_lines)
+        if layout.strict:
+            rows = make_rows(header, text, n_lines)
+        else:
+            rows, broken = make_rows_of_good_lines(header, text, n_lines)
         mark = mark or (told_mark(rows) if config.decimal == "auto" else MARKS[config.decimal])
-        yield _block(rows, keys, layout, mark or ".", np.array(broken, dtype=np.int64) + n_lines + 1)
+        yield _block(rows, keys, layout, mark or ".", np.array(broken, dtype=np.int64))
 
 
 def _block(rows: Rows, keys: str | None, layout: Layout, mark: str, broken: Places) -> Block:
@@ -66,7 +67,7 @@ def _block(rows: Rows, keys: str | None, layout: Layout, mark: str, broken: Plac
         cells = columns[layout.time].combine_chunks()
         values[layout.time.name], texts[layout.time.name] = read_times(cells, mark)
     ragged = [row.number for row in skipped if not is_blank(row)]
-    told = columns[layout.by].combine_chunks() if layout.by and keys is None else keys
+    told = columns[layout.by].combine_chunks() if layout.by else keys
     return _checked(
         Block(
             layout=layout,
@@ -96,7 +97,7 @@ def _checked(block: Block, rows: Rows, mark: str) -> Block:
     layout = block.layout
     if not layout.strict:
         return block
-    is_nameless = layout.by is not None and not isinstance(block.keys, str) and are_missing(as_names(block.keys)).any()
+    is_nameless = layout.by is not None and are_missing(as_names(block.keys)).any()
     if (
         is_nameless
         or len(block.broken)
@@ -104,6 +105,7 @@ def _checked(block: Block, rows: Rows, mark: str) -> Block:
         or find_faults(layout.numbers, block.values, block.texts) is not None
     ):
         parse_slowly(rows, mark, layout.config)
+    refuse_wrong_times(block)
     return block
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tempfit.readings.columns import Columns, Wanted, as_names, refuse_unusable
 from tempfit.readings.layout import Layout
 from tempfit.readings.parquet import BUFFER_BYTES, find_in, holds, numbers_of, refusing_damage
-from tempfit.readings.sensors import Block
+from tempfit.readings.sensors import Block, refuse_wrong_times
 from tempfit.readings.times import read_times, seconds_of
 
 BLOCK_ROWS = 1_000_000  # of three columns
@@ -37,6 +37,7 @@ def parquet_blocks(
     Raises ReadingsError, naming `place`, for what is no such table, and, where rows that cannot be used are refused, at
     the first of them.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     options: dict[str, Any] = {
@@ -46,20 +47,25 @@ def parquet_blocks(
     }
     with refusing_damage(place):
         metadata = pq.read_metadata(file)
-        schema = metadata.schema.to_arrow_schema()
-        layout = layout.among([name.strip() for name in schema.names])
-        found = _find(schema, place, layout)
-        by = [found[layout.by.name]] if layout.by else []
-        parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=by, **options)
-        groups = list(range(metadata.num_row_groups) if row_groups is None else row_groups)
-        counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        n_before, n_rows, n_read = sum(counts[: groups[0]]) if groups else 0, sum(counts[group] for group in groups), 0
-        n_at_once = max(1, BLOCK_ROWS * MOST_COLUMNS // max(MOST_COLUMNS, len(found)))
-        for batch in parquet.iter_batches(n_at_once, groups, columns=list(found.values()), use_threads=True):
-            columns = {it: batch.column(found[it.name]) for it in layout.wanted}
-            yield _block(columns, keys, place, layout, n_before + n_read)
-            n_read += batch.num_rows
-            on_share(n_read / n_rows)
+    schema = metadata.schema.to_arrow_schema()
+    layout = layout.among([name.strip() for name in schema.names])
+    found = _find(schema, place, layout)
+    by = [found[layout.by.name]] if layout.by else []
+    groups = list(range(metadata.num_row_groups) if row_groups is None else row_groups)
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    n_before, n_rows, n_read = sum(counts[: groups[0]]) if groups else 0, sum(counts[group] for group in groups), 0
+    n_at_once = max(1, BLOCK_ROWS * MOST_COLUMNS // max(MOST_COLUMNS, len(found)))
+
+    def batches() -> Iterator[Any]:
+        with refusing_damage(place):
+            parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=by, **options)
+            yield from parquet.iter_batches(n_at_once, groups, columns=list(found.values()), use_threads=True)
+
+    for batch in batches() if n_rows else [pa.RecordBatch.from_pylist([], schema)]:
+        columns = {it: batch.column(found[it.name]) for it in layout.wanted}
+        yield _block(columns, keys, place, layout, n_before + n_read)
+        n_read += batch.num_rows
+        on_share(n_read / max(1, n_rows))
 
 
 def _find(schema: Any, place: str, layout: Layout) -> dict[str, str]:
@@ -84,11 +90,13 @@ def _block(columns: Mapping[Wanted, Any], keys: str | None, place: str, layout: 
         refuse_unusable(Columns(values, texts=named), place, layout.wanted, drop_missing=drop_missing, n_rows=n_before)
     if layout.time is not None:
         times = columns[layout.time]
-        is_text = str(times.type) in ("string", "large_string")
-        values[layout.time.name], texts[layout.time.name] = read_times(times) if is_text else seconds_of(times)
-    return Block(
+        if str(times.type) in ("string", "large_string"):
+            values[layout.time.name], texts[layout.time.name] = read_times(times)
+        else:
+            values[layout.time.name] = seconds_of(times)
+    block = Block(
         layout=layout,
-        keys=columns[layout.by] if layout.by and keys is None else keys,
+        keys=columns[layout.by] if layout.by else keys,
         values=values,
         texts=texts,
         number=partial(np.add, n_before + 1),
@@ -96,3 +104,5 @@ def _block(columns: Mapping[Wanted, Any], keys: str | None, place: str, layout: 
         unit="row",
         file=place,
     )
+    refuse_wrong_times(block)
+    return block

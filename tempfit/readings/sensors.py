@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tempfit.errors import ReadingsError
 from tempfit.readings.faults import BROKEN, NO_NAME, count_faults, find_faults, reasons_of
 from tempfit.readings.layout import Layout
 
@@ -68,6 +69,22 @@ class Block:
             [*reasons, BROKEN],
             file=self.file,
             unit=self.unit,
+        )
+
+
+def refuse_wrong_times(block: Block) -> None:
+    """Raise ReadingsError at the first row of which the time is wrong, where rows that cannot be used are refused."""
+    layout = block.layout
+    codes = find_faults([layout.time], block.values, block.texts) if layout.time and layout.strict else None
+    if codes is None or layout.time is None:
+        return
+    reasons = reasons_of([layout.time])
+    wrong = codes > (1 if layout.config.drop_missing else 0)  # the first reason is that it is missing
+    if wrong.any():
+        place = np.flatnonzero(wrong)[:1]
+        raise ReadingsError(
+            f"{block.file}: {block.unit} {block.number(place)[0]}, {reasons[codes[place[0]]]}; write it as "
+            "2024-05-31 12:30 or as a number of seconds, or remove the row"
         )
 
 

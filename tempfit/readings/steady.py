@@ -93,13 +93,12 @@ class SteadyGate:
 
     def _are_steady(self, rows: Series, clock: Places) -> NDArray[np.bool_]:
         """(rows,)."""
-        own = np.arange(len(clock))
         starts, ends = (np.repeat(some, np.diff(rows.starts)) for some in (rows.starts[:-1], rows.starts[1:]))
-        low = np.searchsorted(clock, clock - WINDOW)
-        high = np.searchsorted(clock, clock + WINDOW, side="right")
-        before, after = np.maximum(np.minimum(low, own - 1), starts), np.minimum(np.maximum(high, own + 2), ends)
+        low, now = np.searchsorted(clock, clock - WINDOW), np.searchsorted(clock, clock)
+        then, high = np.searchsorted(clock, clock, side="right"), np.searchsorted(clock, clock + WINDOW, side="right")
+        before, after = np.maximum(np.minimum(low, now - 1), starts), np.minimum(np.maximum(high, then + 1), ends)
         change, minutes = (
-            _means(values, own, after) - _means(values, before, own + 1)
+            _means(values, now, after) - _means(values, before, then)
             for values in (self._from_first(rows, self.reference), self._from_first(rows, self.time) / 60)
         )
         is_fast = np.abs(change) > self.rate * (1 + _ROUNDING) * minutes

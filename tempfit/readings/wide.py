@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tempfit.config import ReadingsConfig
 from tempfit.readings.columns import Wanted
-from tempfit.readings.faults import find_faults, reasons_of
+from tempfit.readings.faults import NO_READING, fault_schema, find_faults, reasons_of
 from tempfit.readings.sensors import Block, Series
 
 
@@ -56,14 +56,10 @@ def _faults_of(
     """Where a sensor has a reading that cannot be used, or that has no reference, and why; n_before: reasons that stand
     before the sensor's own."""
     own = find_faults([it], block.values, block.texts)
-    if own is None:
-        places = np.flatnonzero(whys)
-        return places, whys[places]
-    is_missing = np.isnan(block.values[it.name])
-    if it.name in block.texts:
-        is_missing &= ~block.texts[it.name]
-    codes = np.where(own > 0, own + n_before, whys)
-    places = np.flatnonzero((codes > 0) & ~is_missing)
+    codes = whys * ~np.isnan(block.values[it.name])
+    if own is not None:
+        codes = np.where(own > 0, own + n_before, codes)
+    places = np.flatnonzero(codes)
     return places, codes[places]
 
 
@@ -81,3 +77,19 @@ def by_column(rows: Series, sensors: Sequence[Wanted], config: ReadingsConfig) -
     )
     readings = np.concatenate([np.empty(0), *(rows.columns[name][has_reading[name]] for name in names)])
     return Series(found.names, found.starts, {**found.columns, config.x: readings}, found.rows)
+
+
+def still_silent(block: Block, silent: set[str] | None) -> set[str]:
+    """Those of the silent sensors (None: of all) that have nothing in a block, either."""
+    names = {it.name for it in block.layout.sensors} if silent is None else silent
+    nothing = np.zeros(0, dtype=bool)
+    return {name for name in names if np.isnan(block.values[name]).all() and not block.texts.get(name, nothing).any()}
+
+
+def faults_of_silent(silent: set[str], block: Block) -> Any:
+    """A table of faults that tells of sensors with no reading at all, of which no row is at fault."""
+    import pyarrow as pa
+
+    told = {"why": NO_READING, "n": 0, "file": block.file, "row": int(block.number(np.zeros(1, np.int64))[0])}
+    faults = [{"thermometer": name, **told, "unit": block.unit} for name in sorted(silent)]
+    return pa.Table.from_pylist(faults, fault_schema())

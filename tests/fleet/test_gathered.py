@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -125,3 +127,13 @@ def test_a_sensor_in_every_part_is_one_sensor(names: list[str]):
         for name, rows in part.items():
             whole.setdefault(name, []).append(rows)
     assert_same(unite([compress(rows_of(part)) for part in parts]), {n: np.concatenate(r) for n, r in whole.items()})
+
+
+def test_of_rows_that_nobody_can_use_the_faults_are_left():
+    nothing = rows_of({"a": np.empty((0, 3))}, [("a", "column 't_u': missing", 2, "a.csv", 3)])
+    gathered = compress(replace(nothing, names=pa.array([], pa.string()), starts=np.array([0])))
+    assert (len(gathered), gathered.n_rows) == (0, 2)
+    rows = {"b": readings_of(np.random.default_rng(1), 5)}
+    both = unite_all([gathered, compress(rows_of(rows))])
+    assert_same(both, rows)
+    assert call_roster(both).names.to_pylist() == ["a", "b"]

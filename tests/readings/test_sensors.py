@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-import itertools
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -14,45 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.config import FleetConfig, ReadingsConfig
+from tempfit.config import FleetConfig
 from tempfit.errors import ReadingsError
-from tempfit.readings.many import read_partition
 from tempfit.readings.paired import load_readings
-from tempfit.readings.partitions import find_partitions
 from tempfit.readings.sensors import SensorRows
 from tests.broken_inputs import parquet
+from tests.readings.fleets import by_sensor, faults_of, read_text
 
 TABLE = "sensor_id,t_u,t_c\nb, 1,2\na,3,4\n b ,5,6\n7,7,8\na,9,10\n"
 OF_EACH = {"7": [(7, 8)], "a": [(3, 4), (9, 10)], "b": [(1, 2), (5, 6)]}
 
 
-def by_sensor(blocks: list[SensorRows]) -> dict[str, list[tuple[float, float]]]:
-    found = defaultdict(list)
-    for block in blocks:
-        names = block.names.to_pylist()
-        assert names == sorted(set(names))
-        assert len(block.starts) == len(names) + 1
-        assert block.starts[-1] == len(block.t_u) == len(block.t_c)
-        pairs = list(zip(block.t_u.tolist(), block.t_c.tolist(), strict=True))
-        for name, (start, stop) in zip(names, itertools.pairwise(block.starts), strict=True):
-            found[name] += pairs[start:stop]
-    return dict(found)
-
-
-def faults(blocks: list[SensorRows]) -> list[tuple[str, str, int, int]]:
-    return [
-        (row["thermometer"], row["why"], row["n"], row["row"]) for block in blocks for row in block.faults.to_pylist()
-    ]
-
-
 def read(
     folder: Path, content: str | bytes, by: str = "sensor_id", strict: bool = False, **settings: object
 ) -> list[SensorRows]:
-    path = folder / "fleet"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    config, fleet = ReadingsConfig(**settings), FleetConfig(by=by, strict=strict)
-    partitions = find_partitions(path, fleet, config)
-    return [rows for partition in partitions for rows in read_partition(partition, config, fleet, lambda n_bytes: None)]
+    return read_text(folder, content, FleetConfig(by=by, strict=strict), **settings)
 
 
 def test_the_rows_of_each_sensor(tmp_path: Path) -> None:
@@ -76,28 +51,45 @@ def test_in_parquet_sensors_are_texts_integers_or_categories(tmp_path: Path) -> 
         read(tmp_path, parquet(serial=[1.5, 2.0, 3.0], **readings), "serial")
 
 
-@settings(max_examples=60, deadline=None)
+keys = st.sampled_from(["1", "2", "10", "é", "a b", "none", "007"])
+
+
+@settings(max_examples=40, deadline=None)
 @given(
-    sensors=st.lists(st.sampled_from(["1", "2", "10", "é", "a b", "none"]), min_size=1, max_size=60),
+    sensors=st.lists(keys, min_size=1, max_size=60),
     n_bytes=st.integers(8, 300),
     n_rows=st.integers(1, 20),
+    faulty=st.sets(st.integers(0, 59), max_size=6),
 )
-def test_blocks_of_any_size_hold_the_same(tmp_path_factory, sensors: list[str], n_bytes: int, n_rows: int) -> None:
+def test_blocks_of_any_size_hold_the_same(
+    tmp_path_factory, sensors: list[str], n_bytes: int, n_rows: int, faulty: set[int]
+) -> None:
+    """Rows of the same sensor anywhere; some of them without a reading."""
     folder = tmp_path_factory.mktemp("fleet")
-    t_u = np.arange(len(sensors)) + 0.5
-    expected: dict[str, list[tuple[float, float]]] = {name: [] for name in sensors}
-    for name, reading in zip(sensors, t_u.tolist(), strict=True):
-        expected[name].append((reading, -reading))
-    table = pa.table({"sensor_id": sensors, "t_u": t_u, "t_c": -t_u})
+    t_u = [None if k in faulty else k + 0.5 for k in range(len(sensors))]
+    t_c = [-float(k) for k in range(len(sensors))]
+    expected: dict[str, list[tuple[float, float]]] = {}
+    counted: dict[tuple[str, str], tuple[int, int]] = {}
+    for k, name in enumerate(sensors):
+        if t_u[k] is not None:
+            expected.setdefault(name, []).append((t_u[k], t_c[k]))
+        else:
+            n, first = counted.get((name, "column 't_u': missing"), (0, k + 1))
+            counted[name, "column 't_u': missing"] = (n + 1, first)
     stored = io.BytesIO()
-    pq.write_table(table, stored, row_group_size=7)
-    text = "sensor_id,t_u,t_c\n" + "".join(f"{a},{b},{-b}\n" for a, b in zip(sensors, t_u.tolist(), strict=True))
+    pq.write_table(pa.table({"sensor_id": sensors, "t_u": pa.array(t_u, pa.float64()), "t_c": t_c}), stored, 7)
+    rows = zip(sensors, t_u, t_c, strict=True)
+    text = "sensor_id,t_u,t_c\n" + "".join(f"{a},{'' if b is None else b},{c}\n" for a, b, c in rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tempfit.readings.many.CSV_BYTES", n_bytes)
+        patch.setattr("tempfit.readings.many.FEW_ROWS", n_rows)
+        patch.setattr("tempfit.readings.partitions.PARTITION_BYTES", 1)
         patch.setattr("tempfit.readings.partitions.PARTITION_ROWS", n_rows)
         patch.setattr("tempfit.readings.many_parquet.BLOCK_ROWS", n_rows)
-        assert by_sensor(read(folder, text)) == expected
-        assert by_sensor(read(folder, stored.getvalue())) == expected
+        for content, before in ((stored.getvalue(), 0), (text, 1)):  # before the first row
+            blocks = read(folder, content)
+            assert by_sensor(blocks) == expected
+            assert faults_of(blocks) == {key: (n, first + before) for key, (n, first) in counted.items()}
 
 
 def test_one_sensor_is_read_as_a_table_of_its_own(tmp_path: Path) -> None:
@@ -147,22 +139,68 @@ a,1,1e400,1
 a,,4,1
 b,3,inf,1
 b,2
+"b"x,1,2,1
+"a,1,2,1
+"b", "9",2,1
 """
 
 
 def test_a_row_that_cannot_be_used_counts_against_its_sensor(tmp_path: Path) -> None:
     blocks = read(tmp_path, FAULTY)
-    assert by_sensor(blocks) == {"a": [(7, 8)], "b": [(1, 2), (5, 6)]}
-    assert sum(block.n_rows for block in blocks) == 11
-    assert faults(blocks) == [
-        ("", "no name of a thermometer", 1, 9),
-        ("", "cannot be split into as many cells as the header has", 1, 13),
-        ("a", "column 't_u': missing", 2, 3),
-        ("a", "column 't_u': not a number", 1, 6),
-        ("a", "column 't_c': infinite or beyond ±1e+100", 1, 10),
-        ("b", "column 't_c': infinite or beyond ±1e+100", 1, 12),
-        ("c", "column 'u_c': not above 0", 1, 8),
-    ]
+    assert by_sensor(blocks) == {"a": [(7, 8)], "b": [(1, 2), (5, 6), (9, 2)]}
+    assert faults_of(blocks) == {
+        ("", "no name of a thermometer"): (1, 9),
+        ("", "cannot be split into as many cells as the header has"): (3, 13),
+        ("a", "column 't_u': missing"): (2, 3),
+        ("a", "column 't_u': not a number"): (1, 6),
+        ("a", "column 't_c': infinite or beyond ±1e+100"): (1, 10),
+        ("b", "column 't_c': infinite or beyond ±1e+100"): (1, 12),
+        ("c", "column 'u_c': not above 0"): (1, 8),
+    }
+    (faults,) = [block.faults for block in blocks]
+    assert set(faults["file"].to_pylist()) == {f"{tmp_path}/fleet"}
+    assert set(faults["unit"].to_pylist()) == {"line"}
+
+
+def test_faults_in_parquet(tmp_path: Path) -> None:
+    names = pa.array(["a", None, " ", "a", "a", "b"])
+    t_u = [1.0, 2.0, 3.0, float("nan"), float("inf"), 6.0]
+    blocks = read(tmp_path, parquet(sensor_id=names, t_u=t_u, t_c=[1.0, 1.0, 1.0, 1.0, 1.0, -2e100]))
+    assert by_sensor(blocks) == {"a": [(1, 1)]}
+    assert faults_of(blocks) == {
+        ("", "no name of a thermometer"): (2, 2),
+        ("a", "column 't_u': missing"): (1, 4),
+        ("a", "column 't_u': infinite or beyond ±1e+100"): (1, 5),
+        ("b", "column 't_c': infinite or beyond ±1e+100"): (1, 6),
+    }
+
+
+cells = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.sampled_from(
+        ["", "NA", "x", "1e400", "inf", "-nan", " 7 ", "+1.", ".5", "1,5", "1_0", "0x1", "TRUE", "٣", "'3"]
+    ),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(rows=st.lists(st.tuples(cells, cells), min_size=1, max_size=8), delimiter=st.sampled_from([",", ";", "\t"]))
+def test_a_row_is_used_if_it_would_be_alone(tmp_path_factory, rows, delimiter) -> None:
+    """Held to how a single thermometer's table is read, which refuses the first row that it cannot use."""
+    folder = tmp_path_factory.mktemp("fleet")
+    table = folder / "alone.csv"
+    expected = []
+    for row in rows:
+        row = [f'"{cell}"' if delimiter in cell else cell for cell in row]
+        filler = f"{delimiter}".join(["1.5", "2"])
+        table.write_text(f"t_u{delimiter}t_c\n{filler}\n{delimiter.join(row)}\n3{delimiter}4\n5{delimiter}5\n")
+        with contextlib.suppress(ReadingsError):
+            alone = load_readings(table)
+            expected.append((alone.t_u[1], alone.t_c[1]))
+    lines = [delimiter.join(["s", *(f'"{cell}"' if delimiter in cell else cell for cell in row)]) for row in rows]
+    first = delimiter.join(["s", "1.5", "2"])
+    text = "\n".join([delimiter.join(["sensor_id", "t_u", "t_c"]), first, *lines]) + "\n"
+    assert by_sensor(read(folder, text)) == {"s": [(1.5, 2.0), *expected]}
 
 
 def test_a_column_cannot_be_two_things(tmp_path: Path) -> None:

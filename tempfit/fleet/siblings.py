@@ -1,0 +1,101 @@
+"""How far each sensor lies from its siblings: by the fleet's median and spread, and what its own readings leave open.
+
+The spread τ between sensors is that of good ones, taken as normal, and found by medians, which odd ones hardly move.
+Half of a normal distribution lies within 1/1.4826 standard deviations. With the variance uᵢ² of each sensor's own
+figure beside the common τ², half of the distances dᵢ from the median lie within that many √(τ² + uᵢ²) where τ² is the
+median of (1.4826 dᵢ)² − uᵢ²; without uᵢ that is the median of absolute deviations, as it is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 10  # sensors that are a fleet to be compared with
+TO_SIGMA = 1.4826  # times the median of absolute deviations: the standard deviation of a normal distribution
+EFFICIENCY = 0.37  # of that median beside the standard deviation (Hampel et al., Robust Statistics, 1986, section 2.3)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """z: (members,), from the median, in standard deviations; NaN where there is nothing to compare, or nobody.
+
+    freedom: (members,), degrees of freedom of these standard deviations. spread: τ, in the unit compared.
+    """
+
+    z: Floats
+    freedom: Floats
+    spread: float
+
+    def p(self, *, two_sided: bool, below: Floats) -> Floats:
+        """(members,), the p-value, NaN where there is no z; 1 where it is not below (members,): only small ones count.
+
+        By Student's t, which takes longer than the normal distribution, whose p is never larger.
+        """
+        from scipy.special import ndtr, stdtr
+
+        sides = 2 if two_sided else 1
+        tail = -np.abs(self.z) if two_sided else -self.z
+        p = np.where(np.isnan(self.z), np.nan, 1.0)
+        near = np.flatnonzero(sides * ndtr(tail) < below)
+        p[near] = sides * stdtr(self.freedom[near], tail[near])
+        return p
+
+
+def compare(values: Floats, variances: Floats, freedom: Floats | float) -> Distances:
+    """Each value (members,) with the others; variances: of each by its own readings, with so many degrees of freedom.
+
+    Those of τ² + uᵢ² are Welch and Satterthwaite's (JCGM 100:2008, G.4.1) with what a median of so many sensors has, as
+    if all of the spread were τ.
+    """
+    known = np.isfinite(values) & np.isfinite(variances)
+    n = int(known.sum())
+    if n < FEWEST:
+        nothing = np.full(len(values), np.nan)
+        return Distances(nothing, nothing, np.nan)
+    distances = np.where(known, values, np.nan) - np.median(values[known])
+    spread = max(0.0, float(np.median(np.square(TO_SIGMA * distances[known]) - variances[known])))
+    total = spread + variances
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(distances == 0, 0.0, distances / np.sqrt(total))
+        own = np.where(total > 0, np.square(variances / total) / freedom, 0.0)
+    return Distances(z, 1 / (1 / (EFFICIENCY * n) + own), spread**0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Scatters:
+    """The standard deviations s (members,) of the residuals beside each other.
+
+    typical: s of the median sensor. prior_freedom: what the others' s say of one, in degrees of freedom: few where
+    sensors differ, infinitely many where all scatter alike.
+    """
+
+    distances: Distances
+    typical: float
+    prior_freedom: float
+
+
+def compare_scatters(s: Floats, freedom: Floats) -> Scatters:
+    """As `compare`, of cube roots: that of s² is nearly normal about 1 − 2/(9ν) times the cube root of σ², relative
+    variance 2/(9ν) (Wilson and Hilferty, The distribution of chi-square, Proc. Natl. Acad. Sci. 17, 1931).
+
+    Where good sensors differ, they do so by factors: what is normal is the logarithm. Between the two scales lies a
+    power (Box and Cox), by the square of the share of the sensor's own variance, which simulations bear out.
+    """
+    from scipy.special import boxcox
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        own = 2 / (9 * freedom)
+        roots = np.cbrt(np.square(s)) / (1 - own)
+        own = own / np.square(1 - own)
+        known = np.isfinite(roots)
+        middle = float(np.median(roots[known])) if known.any() else np.nan
+        found = compare(roots / middle, own, np.inf)
+        total = found.spread**2 + own
+        z = boxcox(roots / middle, np.square(own / total)) / np.sqrt(total)
+    prior = 2 / (9 * found.spread**2) if found.spread else np.inf
+    return Scatters(replace(found, z=z), middle**1.5, prior)
