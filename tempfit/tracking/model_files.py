@@ -36,7 +36,9 @@ def log_files(run: Run, write: Callable[..., None], step: int, *, again: bool) -
         write(Path(folder), **told)
         client.log_model_artifacts(logged.model_id, folder)
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=step)])
+    linked = client.get_run(run.run_id).outputs.model_outputs if again else []
+    if logged.model_id not in [output.model_id for output in linked]:  # MLflow fails on what it has already
+        client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=step)])
 
 
 def write_files(
