@@ -57,6 +57,8 @@ class Watcher:
     on_epochs: OnEpochs = lambda block: None
     on_computed: Callable[[Any], None] = lambda computed: None
     on_recorded: Callable[[int], None] = lambda n_recorded: None
+    on_rows: Callable[[int, float], None] = lambda n_rows, share: None
+    on_sensors: Callable[[int, int], None] = lambda n_sensors, n_all: None
     on_tracked: Callable[[Any], None] = lambda result: None
 
 
@@ -121,7 +123,7 @@ RETRIED: dict[str, Any] = {  # 7 to 11 s in all for a server that is started ane
 }
 
 
-def _again() -> bool:
+def is_again() -> bool:
     """Whether the task has been tried before."""
     return bool(task_run.run_count > 1)
 
@@ -129,13 +131,13 @@ def _again() -> bool:
 @task(task_run_name="start_run in MLflow", persist_result=False, **RETRIED)
 def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
     """Open the MLflow run."""
-    return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags, again=_again())
+    return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags, again=is_again())
 
 
 @task(task_run_name="track in MLflow", persist_result=False, **RETRIED)
 def track(run: runs.Run, result: Calibration, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the calibration into its MLflow run."""
-    return results.log_calibration(run, result, figures, again=_again())
+    return results.log_calibration(run, result, figures, again=is_again())
 
 
 @task(task_run_name="normalize for all", persist_result=False)
@@ -147,7 +149,7 @@ def normalize_all(data: Readings, grid: Grid) -> Plan:
 @task(task_run_name="start the sweep's run in MLflow", persist_result=False, **RETRIED)
 def start_sweep(plan: Plan, config: CalibrationConfig, title: str, tags: dict[str, str]) -> runs.Run:
     """Open the parent run."""
-    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), plan, config, title, tags, again=_again())
+    return sweeps.start_sweep(store.open_store(Path(config.mlruns)), plan, config, title, tags, again=is_again())
 
 
 @task(task_run_name="train all", persist_result=False)

@@ -6,13 +6,15 @@ import itertools
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from tempfit.config import CalibrationConfig
 from tempfit.errors import SettingsError
-from tempfit.settings import describe
+from tempfit.settings import Settings, describe
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 DECIDING = {"scaling", "model", "loss", "holdout", "folds"}  # whether other settings play a part
 SWITCHES = (  # settings that are off by default, at 0 or none, and then as if they were not there
@@ -84,14 +86,19 @@ def override(base: CalibrationConfig, given: Mapping[str, Any]) -> dict[str, Any
 
 
 def parse_config(values: Mapping[str, Any], *, source: str = "settings") -> CalibrationConfig:
-    """Validate `values` into a CalibrationConfig.
+    """`values` as a CalibrationConfig. Raises SettingsError as `parse_settings` does."""
+    return parse_settings(values, CalibrationConfig, source=source)
+
+
+def parse_settings(values: Mapping[str, Any], model: type[AnySettings], *, source: str = "settings") -> AnySettings:
+    """Validate `values` into settings.
 
     Raises SettingsError with one clause per bad value; `source` says where the values came from.
     """
     try:
-        return CalibrationConfig.model_validate(dict(values))
+        return model.model_validate(dict(values))
     except ValidationError as error:
-        raise SettingsError(f"{source}: {describe(error, CalibrationConfig.model_fields)}") from None
+        raise SettingsError(f"{source}: {describe(error, model.model_fields)}") from None
 
 
 def read_settings_file(path: str | Path) -> dict[str, Any]:

@@ -91,9 +91,9 @@ def _n_terms(record: Record) -> int:
 def _readings(record: Record) -> Iterator[str]:
     """How many there are, of what range, and which the fit did not see."""
     data, config, seen = record.data, record.config, record.validation
-    for name, (low, high) in {"data.t_u_range": data.t_u_range, "data.t_c_range": data.t_c_range}.items():
-        if low > high:
-            yield f"{name} is from {low:g} to {high:g}"
+    for name, ends in {"data.t_u_range": data.t_u_range, "data.t_c_range": data.t_c_range}.items():
+        if ends is not None and ends[0] > ends[1]:
+            yield f"{name} is from {ends[0]:g} to {ends[1]:g}"
     if record.n < _n_terms(record) or record.n > data.n:
         yield f"n is {record.n}, of {data.n} readings and {_n_terms(record)} terms"
     is_validated = bool(config.folds or config.holdout or config.holdout_rows)

@@ -48,7 +48,7 @@ def write_sum(record: Record, coefficients: Sequence[float | None]) -> str:
     sd = math.nan if optimum.observation_sd is None else optimum.observation_sd
     largest = max(abs(end - t0) for end in record.data.t_u_range)
     with np.errstate(over="ignore", invalid="ignore"):
-        is_rounding = np.abs(values) * np.float64(largest) ** powers < ROUNDING * max(map(abs, record.data.t_c_range))
+        is_rounding = np.abs(values) * np.float64(largest) ** powers < ROUNDING * _largest_reference(record)
     resolutions = find_resolutions(uncertainties, sd, largest)
     for power, value, resolution in zip(powers, np.where(is_rounding, 0.0, values), resolutions, strict=True):
         number = f"{abs(value):.{_digits(value, resolution, least=4 if power else 5)}g}"
@@ -56,6 +56,13 @@ def write_sum(record: Record, coefficients: Sequence[float | None]) -> str:
         terms.append(("−" if value < 0 else "+", f"{number}{reading}"))
     (sign, first), *others = terms
     return f"{y} = {'−' if sign == '−' else ''}{first}" + "".join(f" {sign} {term}" for sign, term in others)
+
+
+def _largest_reference(record: Record) -> float:
+    """By size."""
+    if record.data.t_c_range is not None:
+        return max(map(abs, record.data.t_c_range))
+    return 0.0 if record.evidence is None else record.evidence.largest
 
 
 def find_resolutions(uncertainties: NDArray[np.float64], observation_sd: float, largest: float) -> NDArray[np.float64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tempfit.calibration.calibration import Calibration
+import numpy as np
+
+from tempfit.calibration.judged import Judged
 from tempfit.wording import count, format_limit, format_ratio
 from tempfit.words import Outcome
 
@@ -11,13 +13,13 @@ MEAN_ALONE = 0.01  # relative: a mean squared error so near the variance of t_c 
 NO_GRADIENT = 1e-3  # of the first layer's largest gradient norm: with less, it has stopped learning
 
 
-def why(calibration: Calibration) -> str:
+def why(calibration: Judged) -> str:
     """One sentence: what the remedy does to the descent, and what came of it."""
     cause = _cause(calibration) if calibration.is_linear else _cause_in_a_network(calibration)
     return f"{cause}; {_result(calibration)}"
 
 
-def _result(calibration: Calibration) -> str:
+def _result(calibration: Judged) -> str:
     fit = calibration.fit
     match calibration.outcome:
         case Outcome.EXPLODES if fit.diverged_at is None:
@@ -39,15 +41,15 @@ def _result(calibration: Calibration) -> str:
             return f"it stays at {_error(calibration)}"
 
 
-def _error(calibration: Calibration) -> str:
+def _error(calibration: Judged) -> str:
     """The mean squared error beside the lowest; alone where the lowest is rounding."""
     error, lowest = calibration.mean_squared_error, calibration.exact.loss
     if calibration.setup.goal >= 1.01 * lowest:  # (the goal has to be above rounding)
-        return f"a mean squared error of {error:.3g} {calibration.readings.y_unit}²"
+        return f"a mean squared error of {error:.3g} {calibration.config.y_unit}²"
     return f"{format_ratio(error / lowest)} times the lowest mean squared error"
 
 
-def _cause(calibration: Calibration) -> str:
+def _cause(calibration: Judged) -> str:
     """What the settings do to the descent of a line or polynomial: the first that is seen to have mattered."""
     config, forecast, outcome = calibration.config, calibration.forecast, calibration.outcome
     limit, critical = forecast.critical_learning_rate, format_limit(forecast.critical_learning_rate)
@@ -77,7 +79,7 @@ def _cause(calibration: Calibration) -> str:
     return f"stable{slow}: below the critical {critical}, with condition number {format_ratio(condition)}"
 
 
-def _cause_of_over_correction(calibration: Calibration) -> str:
+def _cause_of_over_correction(calibration: Judged) -> str:
     """Why the learning rate is beyond the critical one: by itself, or by a penalty; and what did not help."""
     config, forecast = calibration.config, calibration.forecast
     critical, rate = forecast.critical_learning_rate, config.learning_rate
@@ -103,7 +105,7 @@ def _cause_of_over_correction(calibration: Calibration) -> str:
     return f"{over_corrects}, so every update over-corrects"
 
 
-def _cause_in_a_network(calibration: Calibration) -> str:
+def _cause_in_a_network(calibration: Judged) -> str:
     config, critical = calibration.config, calibration.forecast.critical_learning_rate
     too_large = config.optimizer == "sgd" and config.learning_rate >= critical
     if calibration.outcome is Outcome.EXPLODES and too_large:
@@ -112,7 +114,8 @@ def _cause_in_a_network(calibration: Calibration) -> str:
     if calibration.outcome is Outcome.EXPLODES:
         return "the network's curvature grew as it learned"
     norms = [norm for name, norm in calibration.series().items() if name.startswith("gradient_norm/")]
-    variance = float(calibration.readings.t_c[calibration.problem.mask].var())
+    evidence = calibration.problem.evidence
+    variance = float(np.square(evidence.targets[0, 1:]).sum() / evidence.n[0])
     knows_the_mean = abs(calibration.mean_squared_error - variance) < MEAN_ALONE * variance
     if knows_the_mean and norms[0][-1] <= NO_GRADIENT * norms[0].max():
         dead = "saturated" if config.activation in ("tanh", "sigmoid") else "dead"

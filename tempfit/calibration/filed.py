@@ -30,7 +30,7 @@ MOST_SHOWN = 30  # characters of a value
 class Filed:
     """A Record, and where it is filed.
 
-    name: of the run, or the file's. run_id, made_at: None of a file alone. tags: the run's.
+    name: of the run, or the file's. run_id, made_at: None of a file alone. tags: the run's. sensor: which of a fleet.
     """
 
     record: Record
@@ -38,6 +38,7 @@ class Filed:
     run_id: str | None = None
     made_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    sensor: str | None = None
 
     @property
     def versions(self) -> str | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tempfit.calibration.checks import Check, Consistency, Curvature, Descent, Footing, Names, Slope
+from tempfit.calibration.checks import Check, Consistency, Curvature, Descent, Footing, Names, Slope, without_rows
+from tempfit.calibration.judged import Judged
 from tempfit.calibration.outcome import Descents, objective
 from tempfit.config import CalibrationConfig
 from tempfit.descent.configs import Configs
@@ -17,6 +20,7 @@ from tempfit.descent.history import Fits
 from tempfit.descent.loop import train
 from tempfit.descent.quadratic import Quadratic
 from tempfit.descent.recording import ENDS
+from tempfit.descent.setup import Setup
 from tempfit.errors import SettingsError
 from tempfit.exact.basis import Basis, fit_basis, standard_basis
 from tempfit.exact.curve import Curve
@@ -25,7 +29,7 @@ from tempfit.exact.evidence import Evidence
 from tempfit.exact.goal import near
 from tempfit.exact.least_squares import LeastSquares, solve
 from tempfit.exact.matrices import transform
-from tempfit.exact.problem import needs_rows
+from tempfit.exact.problem import Problem, needs_rows
 from tempfit.words import Outcome, Verdict
 
 
@@ -35,7 +39,8 @@ class Calibrations:
 
     evidence: what was trained on. config: of all. basis: the terms trained in, design: the evidence in these. fits: how
     they ended. exact: the least-squares solutions. alike: whether residuals are like their neighbours', where somebody
-    looked at a member's rows (autocorrelation).
+    looked at a member's rows (autocorrelation). known_outcome: `Outcome.code`, where it was told already, of fits of
+    which the states that tell it are not kept.
     """
 
     evidence: Evidence
@@ -45,6 +50,7 @@ class Calibrations:
     fits: Fits
     exact: LeastSquares
     alike: NDArray[np.bool_] | bool = False
+    known_outcome: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return self.evidence.members
@@ -63,6 +69,8 @@ class Calibrations:
     @cached_property
     def outcome(self) -> NDArray[np.int8]:
         """`Outcome.code`: how near each fit came to the lowest mean squared error."""
+        if self.known_outcome is not None:
+            return self.known_outcome
         config, fits, lowest = self.config, self.fits, self.exact.loss
         plain = config.optimizer == "sgd" and config.clip_norm is None
         too_large = config.learning_rate >= self.quadratic.critical_learning_rate
@@ -93,7 +101,7 @@ class Calibrations:
         """What gradient descent found, with its uncertainty; NaN where it exploded."""
         params = transform(self.exact.basis.change_to(self.basis), self.fits.params)
         params = np.where(self.exploded[:, None], np.nan, params)
-        if np.isinf(self.exact.degrees_of_freedom).all():  # as stated
+        if self.is_stated:
             return self.exact.moved(params, self.exact.observation_sd)
         with np.errstate(divide="ignore", invalid="ignore"):
             widened = self.rmse * np.sqrt(self.exact.n / self.exact.residual_freedom)
@@ -112,7 +120,7 @@ class Calibrations:
             "slope": Slope(self.footing),
             "curvature": Curvature(self.footing, self.alike),
         }
-        if np.isinf(self.exact.degrees_of_freedom).all():
+        if self.is_stated:
             judged["consistency"] = Consistency(self.exact)
         condition = self.quadratic.condition_number
         return judged | {"descent": Descent(self.curve.params, self.exact, condition, self.config)}
@@ -127,6 +135,41 @@ class Calibrations:
         """The checks of one member in words."""
         return tuple(check.tell(member, names) for check in self.checks.values())
 
+    @property
+    def is_stated(self) -> bool:
+        """Whether uncertainties are made from those stated, and not from the residuals."""
+        return bool(np.isinf(self.exact.degrees_of_freedom).all())
+
+    def __getitem__(self, member: int) -> Judged:
+        """One member's, as it would be alone, but for the checks that need its rows: those say that they were not
+        made."""
+        names = Names(self.config.x, self.config.y, self.config.y_unit)
+        of_readings = [check.tell(member, names) for name, check in self.checks.items() if name != "descent"]
+        one = slice(member, member + 1)
+        evidence, exact = self.evidence[one], self.exact[member]
+        problem = Problem(
+            evidence=evidence,
+            judged=evidence,
+            standard=exact.basis,
+            basis=self.basis[member],
+            design=self.design[one],
+            rows=self.design[one],
+            held_out=(),
+            folds=(),
+            mask=np.empty(0, dtype=bool),
+            exact=exact,
+            best=exact,
+            points=None,
+            robust=None,
+            start=None,
+            t_u_range=exact.t_u_range,
+            is_stated=self.is_stated,
+            is_single_accepted=self.config.accept_single_reading,
+        )
+        checks = without_rows(of_readings, Footing(evidence, self.basis.n_terms), is_stated=self.is_stated)
+        outcome = Outcome.of(self.outcome[member])
+        return Judged(Setup(problem, self.config), self.fits[member], checks, known_outcome=outcome)
+
 
 def calibrate_members(
     evidence: Evidence, config: CalibrationConfig, *, alike: NDArray[np.bool_] | bool = False
@@ -140,13 +183,39 @@ def calibrate_members(
     """
     if needs_rows(config) or config.holdout or config.holdout_rows is not None or config.folds:
         raise SettingsError("many thermometers at once are fitted by the squared loss, without a network or a hold-out")
+    posed = _pose(evidence, config)
+    goals = near(posed.exact.loss, evidence.mean_square)
+    fits = train(posed.design, Configs(config, evidence.members), keep=ENDS, goals=goals)
+    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, alike)
+
+
+def recall_members(
+    evidence: Evidence,
+    config: CalibrationConfig,
+    outcome: NDArray[np.int8],
+    find_fits: Callable[[Design], Fits],
+) -> Calibrations:
+    """What `calibrate_members` made of the evidence, from how the fits ended, without training them again.
+
+    outcome: (members,), as it was told. find_fits: how they ended, of the compressed evidence trained on.
+    """
+    posed = _pose(evidence, config)
+    fits = find_fits(posed.design)
+    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, known_outcome=outcome)
+
+
+class _Posed(NamedTuple):
+    evidence: Evidence
+    basis: Basis
+    design: Design
+    exact: LeastSquares
+
+
+def _pose(evidence: Evidence, config: CalibrationConfig) -> _Posed:
     stated = config.uncertainty_from == "stated"
     if config.uncertainty_from == "auto":
         stated = not np.isnan(evidence.variance).any()
     evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
     standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
     exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
-    design = compressed(evidence, basis)
-    goals = near(exact.loss, evidence.mean_square)
-    fits = train(design, Configs(config, evidence.members), keep=ENDS, goals=goals)
-    return Calibrations(evidence, config, basis, design, fits, exact, alike)
+    return _Posed(evidence, basis, compressed(evidence, basis), exact)

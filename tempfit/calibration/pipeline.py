@@ -23,7 +23,7 @@ def judge(
     """
     if reading_checks is None:
         reading_checks = check_readings(readings, setup.problem) if setup.config.model != "mlp" else ()
-    return Calibration(readings, setup, trained.fit, reading_checks, trained.validation)
+    return Calibration(setup, trained.fit, reading_checks, trained.validation, readings=readings)
 
 
 def calibrate(

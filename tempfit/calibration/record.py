@@ -115,7 +115,10 @@ class ValidationRecord(Part):
 
 
 class DataRecord(Part):
-    """The readings: all of them, those held out, too. weighted_by: columns of uncertainties that were used."""
+    """The readings: all of them, those held out, too. weighted_by: columns of uncertainties that were used.
+
+    sha256: of their values; of a sensor of a fleet, of the fleet's. t_c_range: None where evidence alone was kept.
+    """
 
     source: str
     sha256: Sha256
@@ -123,7 +126,7 @@ class DataRecord(Part):
     n_dropped: Count
     weighted_by: tuple[Literal["u_c", "u_u"], ...]
     t_u_range: Range
-    t_c_range: Range
+    t_c_range: Range | None
 
 
 class EvidenceRecord(Part):

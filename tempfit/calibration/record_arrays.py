@@ -33,7 +33,7 @@ def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterato
     yield "thermometer", pa.array(thermometers, pa.string())
     yield "status", _words(fits.status, Status)
     yield "outcome", _words(calibrations.outcome, Outcome)
-    yield "model", pa.DictionaryArray.from_arrays(np.zeros(members, np.int8), [config.model])
+    yield "model", same(config.model, members)
     if curve.is_line:
         yield "w", curve.w
         yield "b", curve.b
@@ -69,6 +69,7 @@ def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterato
     yield "evidence_factor", evidence.factor
     yield "evidence_variance", evidence.variance
     yield "evidence_mean_variance", evidence.mean_variance
+    yield "config", same(config.model_dump_json(), members)
 
 
 def _uncertainty(curve: Curve) -> Iterator[tuple[str, Any]]:
@@ -100,6 +101,11 @@ def _checks(calibrations: Calibrations) -> pa.Array:
     }
     each = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
     return pa.ListArray.from_arrays(np.arange(members + 1, dtype=np.int32) * n_checks, each)
+
+
+def same(text: str, members: int) -> pa.DictionaryArray:
+    """What all members have."""
+    return pa.DictionaryArray.from_arrays(np.zeros(members, np.int8), [text])
 
 
 def _words(codes: NDArray[np.int8], kind: type[Word]) -> pa.DictionaryArray:

@@ -7,6 +7,7 @@ import numpy as np
 from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.checks import Check
 from tempfit.calibration.explain import why
+from tempfit.calibration.judged import Judged
 from tempfit.calibration.parts import CurveRecord, Source, UncertaintyRecord, number, numbers
 from tempfit.calibration.record import (
     SCHEMA,
@@ -28,13 +29,19 @@ from tempfit.readings.paired import Readings
 
 def record_of(calibration: Calibration) -> Record:
     """The calibration as it is kept."""
+    readings = calibration.readings
+    return make_record(calibration, _writable(readings.thermometer), _data(readings))
+
+
+def make_record(calibration: Judged, thermometer: str, data: DataRecord) -> Record:
+    """What was judged as the Record of `thermometer`, by readings of which no more than `data` has to be known."""
     fit, forecast, config = calibration.fit, calibration.forecast, calibration.config
     is_linear, curve = calibration.is_linear, calibration.curve
     source: Source = "stated" if calibration.problem.is_stated else "residuals"
     exact = _exact(calibration, source)
     return Record(
         schema_=SCHEMA,
-        thermometer=_writable(calibration.readings.thermometer),
+        thermometer=thermometer,
         status=calibration.status,
         outcome=calibration.outcome,
         why=why(calibration),
@@ -66,7 +73,7 @@ def record_of(calibration: Calibration) -> Record:
         overflow_epoch=forecast.overflow_epoch,
         advice=forecast.advice,
         validation=_validation(calibration),
-        data=_data(calibration.readings),
+        data=data,
         config=config,
         evidence=_evidence(calibration.problem.evidence),
     )
@@ -77,20 +84,20 @@ def _writable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _grown(calibration: Calibration) -> float | None:
+def _grown(calibration: Judged) -> float | None:
     if not calibration.exploded or calibration.fit.diverged_at is not None:
         return None
     return number(calibration.objective[-1] / calibration.objective[0])
 
 
-def _scaled(calibration: Calibration) -> ScaledRecord:
+def _scaled(calibration: Judged) -> ScaledRecord:
     scaling, is_line = calibration.problem.basis.scaling, calibration.config.model == "line"
     params = tuple(calibration.fit.params.tolist()) if calibration.is_linear else None
     w, b = params if params is not None and is_line else (None, None)
     return ScaledRecord(w=w, b=b, params=params, factor=scaling.factor, center=scaling.center)
 
 
-def _exact(calibration: Calibration, source: Source) -> ExactRecord:
+def _exact(calibration: Judged, source: Source) -> ExactRecord:
     exact = calibration.exact
     coefficients = numbers(exact.coefficients)
     w, b = coefficients if exact.is_line else (None, None)
@@ -104,7 +111,7 @@ def _exact(calibration: Calibration, source: Source) -> ExactRecord:
     )
 
 
-def _optimum(calibration: Calibration, exact: ExactRecord) -> OptimumRecord:
+def _optimum(calibration: Judged, exact: ExactRecord) -> OptimumRecord:
     best = calibration.problem.best
     if best is calibration.exact:
         told = exact.uncertainty
@@ -125,7 +132,7 @@ def _check(check: Check) -> CheckRecord:
     )
 
 
-def _robust(calibration: Calibration) -> RobustRecord | None:
+def _robust(calibration: Judged) -> RobustRecord | None:
     robust = calibration.problem.robust
     if robust is None or not calibration.is_linear:
         return None
@@ -147,7 +154,7 @@ def _scale(scale: Scale) -> ScaleRecord:
     )
 
 
-def _validation(calibration: Calibration) -> ValidationRecord | None:
+def _validation(calibration: Judged) -> ValidationRecord | None:
     seen = calibration.validation
     if seen is None:
         return None

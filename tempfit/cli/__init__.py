@@ -17,6 +17,7 @@ from tempfit.cli import (  # each registers its commands
     calibrate,
     compare,
     export,
+    fleet,
     forecast,
     predict,
     report,
@@ -27,7 +28,19 @@ from tempfit.cli.shared import EXIT_FAILURE, EXIT_INPUT, app, show_text, stderr
 from tempfit.cli.usage import describe_usage
 from tempfit.errors import InputError, ServiceError
 
-__all__ = ["app", "calibrate", "compare", "export", "forecast", "main", "predict", "report", "services", "sweep"]
+__all__ = [
+    "app",
+    "calibrate",
+    "compare",
+    "export",
+    "fleet",
+    "forecast",
+    "main",
+    "predict",
+    "report",
+    "services",
+    "sweep",
+]
 
 QUIET = {  # unless the user says otherwise
     "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # failures are told in a line of ours

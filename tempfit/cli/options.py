@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from tempfit.choices import idle_settings, override, parse_config, read_settings_file
+from tempfit.choices import idle_settings, override, parse_config, parse_settings, read_settings_file
 from tempfit.cli.spelling import option_of, spell_options
 from tempfit.config import (
     CalibrationConfig,
@@ -37,52 +37,75 @@ PANELS: dict[str, type[Settings]] = {
 }
 
 
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
 METAVARS = {"hidden": "WIDTHS", "holdout_rows": "ROWS", "mlruns": "FOLDER"}
 FIRST = ("x", "y", "x_unit", "model", "scaling", "learning_rate", "n_epochs", "mlruns")  # what everybody needs
 
 
 def takes_settings(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace the parameter `config` of a command by one option per setting, and `--config FILE`.
+    """Replace the parameters of a command that are settings by one option per setting, and `--config FILE`.
 
-    The command is called with the validated CalibrationConfig; options win over the file, the file over the defaults.
+    They are `config`, a CalibrationConfig, and others by their annotations: a FleetConfig. The command is called with
+    them validated; options win over the file, the file over the defaults.
     Options are texts here: the settings themselves say what they take, and what is wrong, in a file as well.
     """
+    signature = inspect.signature(command, eval_str=True)
+    others = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if name != "config" and isinstance(parameter.annotation, type) and issubclass(parameter.annotation, Settings)
+    }
 
     def with_options(config_file: Path | None, **arguments: Any) -> Any:
-        given = {name: arguments.pop(name) for name in CalibrationConfig.model_fields}
-        given = {name: value for name, value in given.items() if value is not None}
+        file = {} if config_file is None else read_settings_file(config_file)
+        settings: dict[str, Any] = {}
+        for name, model in others.items():
+            told = {key: file.pop(key) for key in model.model_fields if key in file}
+            parse_settings(told, model, source=str(config_file))
+            settings[name] = _parse({**told, **_given(arguments, model)}, model)
+        given = _given(arguments, CalibrationConfig)
         if config_file is not None:
-            file = parse_config(read_settings_file(config_file), source=str(config_file))
-            given = override(file, given)
-        return command(config=parse_options(given), **arguments)
+            given = override(parse_config(file, source=str(config_file)), given)
+        return command(config=parse_options(given), **settings, **arguments)
 
-    signature = inspect.signature(command, eval_str=True)
-    own = [parameter for name, parameter in signature.parameters.items() if name != "config"]
+    own = [parameter for name, parameter in signature.parameters.items() if name not in {"config", *others}]
     arguments = [parameter for parameter in own if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
     options = [parameter for parameter in own if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
     file_option = typer.Option("--config", metavar="FILE", help="Settings in a TOML file, by the names of the options.")
     config_file = _keyword("config_file", Annotated[Path | None, file_option])
     fields = CalibrationConfig.model_fields
-    first = [_parameter(name, fields[name], None) for name in FIRST]
-    others = [
+    first = [_parameter(name, field, None) for model in others.values() for name, field in model.model_fields.items()]
+    first += [_parameter(name, fields[name], None) for name in FIRST]
+    rest = [
         _parameter(name, field, panel)
         for panel, model in PANELS.items()
         for name, field in fields.items()
         if name in model.__annotations__ and name not in FIRST  # its own, not those it inherits
     ]
-    parameters = [*arguments, *first, *options, config_file, *others]
+    parameters = [*arguments, *first, *options, config_file, *rest]
     with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     with_options.__doc__, with_options.__name__ = command.__doc__, command.__name__
     return with_options
 
 
+def _given(arguments: dict[str, Any], model: type[Settings]) -> dict[str, Any]:
+    """The options of a model's settings that were given, taken out of the arguments."""
+    options = {name: arguments.pop(name) for name in model.model_fields}
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def parse_options(values: Mapping[str, Any]) -> CalibrationConfig:
-    """The settings given as options. Raises SettingsError, which names the option."""
+    """A calibration's settings given as options. Raises SettingsError, which names the option."""
+    return _parse(values, CalibrationConfig)
+
+
+def _parse(values: Mapping[str, Any], model: type[AnySettings]) -> AnySettings:
     try:
-        return CalibrationConfig.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(describe(error, CalibrationConfig.model_fields, option_of)) from None
+        raise SettingsError(describe(error, model.model_fields, option_of)) from None
 
 
 def _parameter(name: str, field: FieldInfo, panel: str | None) -> inspect.Parameter:

@@ -28,6 +28,7 @@ from tempfit.wording import printable
 if TYPE_CHECKING:
     from flows.calibrate import CalibrateResult
     from flows.delivery import Delivery
+    from flows.fleet import FleetResult
     from flows.services.prefect_server import PrefectServer
     from flows.sweep import SweepResult
     from tempfit.calibration.filed import Filed
@@ -113,7 +114,9 @@ def say_json(values: Mapping[str, Any]) -> None:
     print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text))
 
 
-def recorded(delivery: Delivery[Any, CalibrateResult] | Delivery[Any, SweepResult]) -> dict[str, Any]:
+def recorded(
+    delivery: Delivery[Any, CalibrateResult] | Delivery[Any, SweepResult] | Delivery[Any, FleetResult],
+) -> dict[str, Any]:
     """Of a delivery as JSON: where it is recorded, and what is not."""
     result, failure = delivery.result, delivery.failure
     return {

@@ -77,6 +77,17 @@ class Evidence:
         """The evidence of some members: a slice, positions, or a mask."""
         return Evidence(*(getattr(self, name)[members] for name in self.__dataclass_fields__))
 
+    @classmethod
+    def of_nobody(cls, degree: int) -> Evidence:
+        """Without any member."""
+        none, size = np.empty(0), degree + 2
+        return cls(none, none, none, none, none, none, np.empty((0, size, size)), none, none)
+
+    def put(self, members: NDArray[np.int64], others: Evidence) -> None:
+        """Put others' evidence in the place of these members'."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[members] = getattr(others, name)
+
 
 def gather(
     t_u: NDArray[np.float64],
@@ -84,20 +95,26 @@ def gather(
     u_c: NDArray[np.float64] | None = None,
     *,
     degree: int = CURVATURE,
+    counts: NDArray[np.int64] | None = None,
 ) -> Evidence:
     """The evidence of readings t_u and references t_c, (members, rows) float64 each.
 
     u_c: (members, rows), standard uncertainties of t_c, which weigh the rows; None where all weigh the same.
+    counts: (members,), at least 1, how many of a member's rows there are: the rows behind fill the rectangle with
+    numbers that the member has, and say nothing. None where all are there. For at most `BLOCK_ELEMENTS` rows.
     """
     members, n_rows = t_u.shape
+    if counts is not None and (counts == n_rows).all():
+        counts = None
     given = [t_u, t_c] if u_c is None else [t_u, t_c, u_c]
     few_rows = min(n_rows, BLOCK_ELEMENTS)
     few_members = max(1, BLOCK_ELEMENTS // few_rows)
     of_members = []
     for first in range(0, members, few_members):
-        some = [column[first : first + few_members] for column in given]
-        blocks = ([column[:, k : k + few_rows] for column in some] for k in range(0, n_rows, few_rows))
-        of_members.append(merge([_gather(degree, *block) for block in blocks]))
+        some = slice(first, first + few_members)
+        n = None if counts is None else counts[some]
+        blocks = ([column[some, k : k + few_rows] for column in given] for k in range(0, n_rows, few_rows))
+        of_members.append(merge([_gather(degree, n, *block) for block in blocks]))
     return concatenate(of_members)
 
 
@@ -110,17 +127,25 @@ def concatenate(parts: Sequence[Evidence]) -> Evidence:
 
 
 def _gather(
-    degree: int, t_u: NDArray[np.float64], t_c: NDArray[np.float64], u_c: NDArray[np.float64] | None = None
+    degree: int,
+    counts: NDArray[np.int64] | None,
+    t_u: NDArray[np.float64],
+    t_c: NDArray[np.float64],
+    u_c: NDArray[np.float64] | None = None,
 ) -> Evidence:
     members, n_rows = t_u.shape
     low, high = t_u.min(axis=1), t_u.max(axis=1)
     center, scale = _frame(low, high)
+    n = np.full(members, float(n_rows)) if counts is None else counts.astype(np.float64)
+    there = None if counts is None else (np.arange(n_rows) < counts[:, None]).astype(np.float64)
     unknown = np.full(members, np.nan)
-    variance, mean_variance, root_weights = unknown, unknown, None
+    variance, mean_variance, root_weights = unknown, unknown, there
     if u_c is not None:
         variances = np.square(u_c)
-        variance, mean_variance = 1 / (1 / variances).mean(axis=1), variances.mean(axis=1)
-        root_weights = np.sqrt(variance)[:, None] / u_c
+        some = True if there is None else there > 0
+        variance = 1 / np.mean(1 / variances, axis=1, where=some)
+        mean_variance = np.mean(variances, axis=1, where=some)
+        root_weights = np.sqrt(variance)[:, None] / u_c * (1.0 if there is None else there)
     z = (t_u - center[:, None]) / scale[:, None]
     columns = np.empty((degree + 2, members, n_rows))
     columns[0] = 1.0 if root_weights is None else root_weights
@@ -128,7 +153,7 @@ def _gather(
         np.multiply(columns[power - 1], z, out=columns[power])
     columns[-1] = t_c if root_weights is None else t_c * root_weights
     return Evidence(
-        n=np.full(members, float(n_rows)),
+        n=n,
         low=low,
         high=high,
         largest=np.abs(t_c).max(axis=1),

@@ -201,9 +201,8 @@ def _is_stated(config: CalibrationConfig, is_weighted: bool) -> bool:
 def _evidence(
     t_u: NDArray[np.float64], t_c: NDArray[np.float64], u_c: NDArray[np.float64] | None, config: CalibrationConfig
 ) -> Evidence:
-    """Of one member; with one power of the reading more than the model has, to tell a bend."""
-    n_terms = config.degree + 1 if config.model == "polynomial" else 2
-    return gather(t_u[None], t_c[None], None if u_c is None else u_c[None], degree=n_terms)
+    """Of one member."""
+    return gather(t_u[None], t_c[None], None if u_c is None else u_c[None], degree=evidence_degree(config))
 
 
 def _start(
@@ -264,6 +263,11 @@ def _refuse_too_few(t_u: NDArray[np.float64], readings: Readings, config: Calibr
         f"{readings.source}: {len(t_u)} readings{held_out}, {n_different} of them different, do not carry {what} and "
         f"its uncertainty: that takes {n_terms + 1}, {n_terms} of them different"
     )
+
+
+def evidence_degree(config: ModelConfig) -> int:
+    """The highest power of the reading that evidence has to carry: one more than the model's, to tell a bend."""
+    return config.degree + 1 if config.model == "polynomial" else 2
 
 
 def needs_rows(config: TrainingConfig) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tempfit.config import ReadingsConfig
 from tempfit.errors import ReadingsError
@@ -23,13 +26,22 @@ _ROWS_AT_ONCE = 4096  # as Python's objects
 
 @dataclass(frozen=True)
 class Header:
-    """What the first line of a table says: how many columns, and by name, where the wanted ones are that are there."""
+    """What the first line of a table says: the columns' names, and by name, where the wanted ones are that are there.
+
+    line: its number.
+    """
 
     source: str
     delimiter: str
-    n_columns: int
+    names: Sequence[str]
+    line: int
     positions: Mapping[str, int]
     wanted: Sequence[Wanted]
+
+    def looking_for(self, wanted: Sequence[Wanted]) -> Header:
+        """The same with other columns wanted. Raises ReadingsError."""
+        positions = find_columns(self.names, wanted, f"{self.source}: line {self.line}")
+        return replace(self, positions=positions, wanted=[column for column in wanted if column.name in positions])
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +67,7 @@ class Rows:
         import pyarrow.csv as pa_csv
 
         header = self.header
-        names = [str(position) for position in range(header.n_columns)]
+        names = [str(position) for position in range(len(header.names))]
         wanted = {names[header.positions[it.name]]: pa.string() if it.is_text else kind for it in header.wanted}
         return pa_csv.read_csv(
             pa.BufferReader(self.text or b"\n"),
@@ -112,6 +124,13 @@ class Rows:
         row = next(islice(_LINE.finditer(self.text), number - 1, None))
         return self.line + self.text.count(b"\n", 0, row.start()) + 1
 
+    def lines(self) -> NDArray[np.int64]:
+        """The line of each row, as `line_of`: of all rows."""
+        text = np.frombuffer(self.text, np.uint8)
+        ends = np.append(np.flatnonzero(text == ord("\n")), len(text))
+        lengths = np.diff(ends, prepend=-1) - 1
+        return self.line + 1 + np.flatnonzero(lengths > 0)
+
     def _refuse_ragged(self, row: Any) -> NoReturn:
         n = row.actual_columns
         counts = f"{n} {'cell' if n == 1 else 'cells'} where the header has {row.expected_columns}"
@@ -128,17 +147,21 @@ def is_blank(row: Any) -> bool:
 
 def open_rows(text: bytes, n_lines: int, source: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> Rows:
     """The rows of text that begins with a header, after so many lines. Raises ReadingsError."""
+    header, rows = split_header(text, n_lines, source, config, wanted)
+    return make_rows(header, rows, header.line)
+
+
+def split_header(
+    text: bytes, n_lines: int, source: str, config: ReadingsConfig, wanted: Sequence[Wanted]
+) -> tuple[Header, bytes]:
+    """What the header says that text begins with, after so many lines, and the text below it. Raises ReadingsError."""
     first = _FIRST_LINE.search(text)
     if first is None:
         raise ReadingsError(f"{source}: the file is empty; expected a header with the columns' names, then rows")
     line = n_lines + text.count(b"\n", 0, first.start()) + 1
-    place = f"{source}: line {line}"
     told = text[text.rfind(b"\n", 0, first.start()) + 1 : first.end()].decode()
-    delimiter, names = _split_header(told, place, config, wanted)
-    positions = find_columns(names, wanted, place)
-    found = [column for column in wanted if column.name in positions]
-    header = Header(source, delimiter, len(names), positions, found)
-    return make_rows(header, text[first.end() + 1 :], line)
+    delimiter, names = _split_names(told, f"{source}: line {line}", config, wanted)
+    return Header(source, delimiter, names, line, {}, ()).looking_for(wanted), text[first.end() + 1 :]
 
 
 def make_rows(header: Header, text: bytes, n_lines: int) -> Rows:
@@ -149,18 +172,16 @@ def make_rows(header: Header, text: bytes, n_lines: int) -> Rows:
     """
     if b'"' not in text:
         return Rows(header, text, n_lines)
-    delimiter = re.escape(header.delimiter).encode()
-    quoted, plain = rb' *+"(?:[^"\n]|"")*+', rb'(?! *")[^%b\n]*+' % delimiter
-    cell = rb'(?:%b"(?=[%b\n]|\Z)|%b)' % (quoted, delimiter, plain)
-    broken = re.search(rb"(?m)^(?!%b(?:%b%b)*+(?=\n|\Z))" % (cell, delimiter, cell), text)
+    cells = _Cells(header.delimiter)
+    broken = cells.broken.search(text)
     rows = text[: broken.start()] if broken else text
-    rows = re.sub(rb'(?m)(^|%b) +(?=")' % delimiter, rb"\1", rows)
+    rows = cells.spaces.sub(rb"\1", rows)
     if broken is None:
         return Rows(header, rows, n_lines)
     before = rows.count(b"\n")
     wrong = _LINE.match(text, broken.start())
     assert wrong is not None
-    opened = re.match(rb"(?:%b%b)*+%b" % (cell, delimiter, quoted), wrong[0])
+    opened = cells.opened.match(wrong[0])
     line = f"{header.source}: line {n_lines + before + 1}"
     if opened is not None and opened.end() < len(wrong[0]):
         why = printable(f"""'{header.delimiter}' expected after '"'""")
@@ -169,7 +190,36 @@ def make_rows(header: Header, text: bytes, n_lines: int) -> Rows:
     return Rows(header, rows, n_lines, fault)
 
 
-def _split_header(header: str, place: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> tuple[str, list[str]]:
+def without_broken(header: Header, text: bytes) -> tuple[bytes, list[int]]:
+    """The text with nothing on the lines whose quotation marks are wrong, and how many lines are before each."""
+    if b'"' not in text:
+        return text, []
+    found = [match.start() for match in _Cells(header.delimiter).broken.finditer(text)]
+    kept: list[bytes] = []
+    n_before: list[int] = []
+    start = 0
+    for place in found:
+        n_before.append((n_before[-1] if n_before else 0) + text.count(b"\n", start, place))
+        kept.append(text[start:place])
+        end = text.find(b"\n", place)
+        start = end if end >= 0 else len(text)
+    return b"".join([*kept, text[start:]]), n_before
+
+
+class _Cells:
+    """What quotation marks may do in the cells of a line. broken: the start of a line where they do something else.
+    opened: its cells up to the one that is wrong, with that. spaces: those that hide a mark."""
+
+    def __init__(self, delimiter: str):
+        between = re.escape(delimiter).encode()
+        quoted, plain = rb' *+"(?:[^"\n]|"")*+', rb'(?! *")[^%b\n]*+' % between
+        cell = rb'(?:%b"(?=[%b\n]|\Z)|%b)' % (quoted, between, plain)
+        self.broken = re.compile(rb"(?m)^(?!%b(?:%b%b)*+(?=\n|\Z))" % (cell, between, cell))
+        self.opened = re.compile(rb"(?:%b%b)*+%b" % (cell, between, quoted))
+        self.spaces = re.compile(rb'(?m)(^|%b) +(?=")' % between)
+
+
+def _split_names(header: str, place: str, config: ReadingsConfig, wanted: Sequence[Wanted]) -> tuple[str, list[str]]:
     """The delimiter that brings out the columns that are looked for, else most columns; and the columns' names."""
     required = {column.name for column in wanted if column.required}
     delimiters = _DELIMITERS.values() if config.delimiter == "auto" else [_DELIMITERS[config.delimiter]]

@@ -30,6 +30,9 @@ MISSING = [
 NUMBER = {  # possessive quantifiers: the grammar needs no backtracking, and without it matching takes half the time
     mark: re.compile(rf"[+-]?+(?:[0-9]++(?:[{mark}][0-9]*+)?+|[{mark}][0-9]++)(?:[eE][+-]?+[0-9]++)?+") for mark in ".,"
 }
+NUMBER_RE2 = {mark: rf"^[+-]?(?:[0-9]+(?:[{mark}][0-9]*)?|[{mark}][0-9]+)(?:[eE][+-]?[0-9]+)?$" for mark in ".,"}
+"""The same for Arrow, whose search never goes back."""
+
 THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:([,.'  ])[0-9]{3})(?:\1[0-9]{3})*(?:[,.][0-9]*)?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
@@ -39,7 +42,7 @@ class Wanted:
     """A column to read; one that is not required is read where the table has it.
 
     options: that choose another. least: of a standard uncertainty, the smallest value that can be used. is_text: it
-    holds names, not numbers.
+    holds names, not numbers, or times if is_time. gaps: a missing value is nothing to refuse.
     """
 
     name: str
@@ -47,6 +50,8 @@ class Wanted:
     options: str = "`x` and `y`"
     least: float = -np.inf
     is_text: bool = False
+    is_time: bool = False
+    gaps: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,16 +179,16 @@ def _is_number(item: Any) -> bool:
 
 
 def as_numpy(column: Any) -> NDArray[np.float64]:
-    """Arrow's column of float64, NaN where it is null. (Its own `to_numpy` would import pandas.)"""
-    parts = [np.empty(0)]
-    for chunk in column.chunks:
+    """Arrow's column, or a part of one, of float64, NaN where it is null. (Its own `to_numpy` would import pandas.)"""
+    parts = []
+    for chunk in getattr(column, "chunks", [column]):
         valid, numbers = chunk.buffers()
         rows = slice(chunk.offset, chunk.offset + len(chunk))
         parts.append(np.frombuffer(numbers, np.float64)[rows])
         if chunk.null_count:
             bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[rows]
             parts[-1] = np.where(bits, parts[-1], np.nan)
-    return np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
 def as_names(column: Any) -> Any:
@@ -216,9 +221,10 @@ def refuse_unusable(
     drop_missing: a missing value is none of them. n_rows: what of the table comes before.
     """
     least = {column.name: column.least for column in wanted}
+    may_miss = {column.name: drop_missing or column.gaps for column in wanted}
     usable = {name: ~are_missing(text) | drop_missing for name, text in columns.texts.items()}
     for name, values in columns.values.items():
-        usable[name] = are_usable(values, least[name]) | (np.isnan(values) & drop_missing)
+        usable[name] = are_usable(values, least[name]) | (np.isnan(values) & may_miss[name])
     all_usable = np.logical_and.reduce(list(usable.values()))
     if all_usable.all():
         return

@@ -29,7 +29,7 @@ from tempfit.readings.columns import (
 from tempfit.readings.lines import whole_lines
 from tempfit.wording import shown
 
-_MARKS = {"point": ".", "comma": ","}
+MARKS = {"point": ".", "comma": ","}
 
 
 def parse_csv(
@@ -49,11 +49,11 @@ def parse_csv(
             header = rows.header
         else:
             rows = make_rows(header, text, n_lines)
-        mark = mark or (_told_mark(rows) if config.decimal == "auto" else _MARKS[config.decimal])
+        mark = mark or (told_mark(rows) if config.decimal == "auto" else MARKS[config.decimal])
         yield parse_fast(rows, mark or ".", config) or parse_slowly(rows, mark or ".", config)
 
 
-def _told_mark(rows: Rows) -> str | None:
+def told_mark(rows: Rows) -> str | None:
     """The decimal mark as the first number with a mark has it; None where no number has one.
 
     `1,234` may also be 1234 with a separator of thousands, unless semicolons separate the columns, which is done
@@ -106,7 +106,7 @@ def parse_slowly(rows: Rows, mark: str, config: ReadingsConfig) -> Columns:
     kept: list[tuple[float | str, ...]] = []
     for number, cells in rows.cells():
         row = tuple(_read_cell(rows, number, it, cell, mark) for it, cell in zip(wanted, cells, strict=True))
-        missing = [k for k, value in enumerate(row) if value != value or value == ""]
+        missing = [k for k, value in enumerate(row) if not wanted[k].gaps and (value != value or value == "")]
         if missing and not config.drop_missing:
             raise _fault(rows, number, wanted[missing[0]], why_unusable(np.nan, -np.inf, cells[missing[0]]))
         if missing:

@@ -18,6 +18,7 @@ from tempfit.readings.tables import name_of, read_table
 from tempfit.wording import printable, shown
 
 MIN_ROWS = 3  # a line has two parameters; the third reading is the first that says anything about its uncertainty
+SAME = 1e-14  # of the largest reading: the standard deviation of readings that count as the same
 SMALL_FILE = 64 * 1024  # bytes, of one that is read at once, before anything heavy is loaded
 
 LEAST_UNCERTAINTIES = {"u_c": 1e-100, "u_u": 0.0}
@@ -145,7 +146,7 @@ class Readings:
     def _refuse_identical(self, place: str) -> None:
         largest = float(np.abs(self.t_u).max())
         spread = float((self.t_u / largest).std()) * largest if largest else 0.0  # squares of raw values may underflow
-        if spread <= max(1e-14 * largest, 1 / LARGEST_VALUE):
+        if spread <= max(SAME * largest, 1 / LARGEST_VALUE):
             raise ReadingsError(
                 f"{place}: column {shown(self.x)}: all {self.n} values are (nearly) the same, {self.t_u[0]:g}; "
                 "a line needs readings at different temperatures"

@@ -34,9 +34,9 @@ def parse_parquet(
     import pyarrow.parquet as pq
 
     n_bytes, n_rows = file.seek(0, SEEK_END), 0
-    with _refusing_damage(source):
+    with refusing_damage(source):
         parquet = pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER_BYTES)
-        names = _find(parquet.schema_arrow, source, wanted)
+        names = find_in(parquet.schema_arrow, source, wanted)
         found = [column for column in wanted if column.name in names]
         for batch in parquet.iter_batches(n_rows_at_once, columns=list(names.values())):
             table = pa.Table.from_batches([batch])
@@ -49,7 +49,7 @@ def parse_parquet(
 
 
 @contextmanager
-def _refusing_damage(place: str) -> Iterator[None]:
+def refusing_damage(place: str) -> Iterator[None]:
     """Arrow's errors as ReadingsError."""
     import pyarrow as pa
 
@@ -62,7 +62,7 @@ def _refusing_damage(place: str) -> Iterator[None]:
         raise ReadingsError(f"{place}: damaged or incomplete Parquet file ({reason}); write or copy it again") from None
 
 
-def _find(schema: Any, place: str, wanted: Sequence[Wanted]) -> dict[str, str]:
+def find_in(schema: Any, place: str, wanted: Sequence[Wanted]) -> dict[str, str]:
     """Name → name in the file, which may have spaces around it, of the wanted columns. Raises ReadingsError."""
     positions = find_columns([name.strip() for name in schema.names], wanted, place)
     for column in wanted:
@@ -71,17 +71,27 @@ def _find(schema: Any, place: str, wanted: Sequence[Wanted]) -> dict[str, str]:
     return {name: schema.names[position] for name, position in positions.items()}
 
 
-def _refuse_type(field: Any, column: Wanted, place: str) -> None:
-    import pyarrow as pa
+def holds(kind: Any, column: Wanted) -> bool:
+    """Whether a column of this type holds what is looked for."""
+    import pyarrow.types as of
 
-    kind, what, instead = field.type, "numbers", "a numeric type"
-    if column.is_text:
+    numbers, texts = (of.is_integer, of.is_floating, of.is_decimal), (of.is_string, of.is_large_string)
+    kinds: Sequence[Callable[[Any], bool]] = numbers
+    if column.is_time:
+        kinds = (*numbers, *texts, of.is_timestamp, of.is_date)
+    elif column.is_text:
+        kind = kind.value_type if of.is_dictionary(kind) else kind
+        kinds = (of.is_integer, *texts)
+    return any(is_of(kind) for is_of in kinds)
+
+
+def _refuse_type(field: Any, column: Wanted, place: str) -> None:
+    what, instead = "numbers", "a numeric type"
+    if column.is_time:
+        what, instead = "times", "timestamps, ISO 8601 text or seconds"
+    elif column.is_text:
         what, instead = "names", "text or integers"
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        fits = any(is_of(kind) for is_of in (pa.types.is_integer, pa.types.is_string, pa.types.is_large_string))
-    else:
-        fits = any(is_of(kind) for is_of in (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal))
-    if not fits:
+    if not holds(field.type, column):
         raise ReadingsError(
             f"{place}: column {shown(field.name)} holds {shown(str(field.type))}, not {what}; store it as {instead}"
         )
@@ -90,14 +100,14 @@ def _refuse_type(field: Any, column: Wanted, place: str) -> None:
 def _columns(columns: dict[Wanted, Any], place: str, config: ReadingsConfig, n_rows: int) -> Columns:
     """A block's columns as numbers and names, checked; n_rows: what of the table comes before."""
     read = Columns(
-        {it.name: _numbers(column) for it, column in columns.items() if not it.is_text},
+        {it.name: numbers_of(column) for it, column in columns.items() if not it.is_text},
         texts={it.name: as_names(column) for it, column in columns.items() if it.is_text},
     )
     refuse_unusable(read, place, list(columns), drop_missing=config.drop_missing, n_rows=n_rows)
     return read.without_missing()
 
 
-def _numbers(column: Any) -> NDArray[np.float64]:
+def numbers_of(column: Any) -> NDArray[np.float64]:
     """A numeric column as float64, NaN where it is null."""
     import pyarrow as pa
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
@@ -12,9 +14,8 @@ from tempfit.readings.paired import Readings
 from tempfit.tracking.store import Store
 
 
-def log_data(store: Store, run_id: str, readings: Readings) -> None:
+def log_data(store: Store, run_id: str, dataset: DatasetInput) -> None:
     """Tell the run what readings it is of."""
-    dataset = _describe_data(readings)
     try:
         store.client.log_inputs(run_id, datasets=[dataset])
     except MlflowException as error:  # two runs that bring the same new data set at once; it is there the second time
@@ -23,24 +24,30 @@ def log_data(store: Store, run_id: str, readings: Readings) -> None:
         store.client.log_inputs(run_id, datasets=[dataset])
 
 
-def _describe_data(readings: Readings) -> DatasetInput:
-    schema = {
-        "mlflow_colspec": [
-            {"type": "double", "name": readings.x, "required": True},
-            {"type": "double", "name": readings.y, "required": True},
-        ]
-    }
+def describe_data(readings: Readings) -> DatasetInput:
+    """The readings of one thermometer."""
     profile = {  # t_u and t_c from lowest to highest: the range that a line is drawn over when runs are compared
         "num_rows": readings.n,
         "num_elements": 2 * readings.n,
         "t_u": [float(readings.t_u.min()), float(readings.t_u.max())],
         "t_c": [float(readings.t_c.min()), float(readings.t_c.max())],
     }
+    return describe(readings.source, readings.sha256, readings.x, readings.y, profile)
+
+
+def describe(source: str, sha256: str, x: str, y: str, profile: Mapping[str, Any]) -> DatasetInput:
+    """Readings of any number of thermometers, in columns x and y; profile: what MLflow shows of them."""
+    schema = {
+        "mlflow_colspec": [
+            {"type": "double", "name": x, "required": True},
+            {"type": "double", "name": y, "required": True},
+        ]
+    }
     dataset = Dataset(
-        name=Path(readings.source).name,
-        digest=readings.sha256[:36],  # what MLflow's column holds; the whole is in the tag data_sha256
+        name=Path(source).name,
+        digest=sha256[:36],  # what MLflow's column holds; the whole is in the tag data_sha256
         source_type="local",
-        source=json.dumps({"uri": readings.source}),
+        source=json.dumps({"uri": source}),
         schema=json.dumps(schema),
         profile=json.dumps(profile),
     )

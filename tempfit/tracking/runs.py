@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.entities import Param, RunTag
+from mlflow.entities import DatasetInput, Param, RunTag
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 
@@ -18,7 +18,7 @@ from tempfit.errors import ServiceError, SettingsError
 from tempfit.readings.paired import Readings
 from tempfit.system import leases
 from tempfit.system.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
-from tempfit.tracking.datasets import log_data
+from tempfit.tracking.datasets import describe_data, log_data
 from tempfit.tracking.failures import FAILURES, told_as
 from tempfit.tracking.provenance import identity, provenance, versions
 from tempfit.tracking.store import RunEnding, Store, end_run
@@ -53,25 +53,42 @@ def start_run(
     params: Mapping[str, Any] | None = None,
     again: bool = False,
 ) -> Run:
+    """Open the run of a thermometer's readings, as `open_run` does.
+
+    label, params: of the run where it is more than one configuration; the config's own when None.
+    """
+    name = f"{readings.thermometer}, {label or config.label}"
+    told = settings_in_play(config) if params is None else params
+    tags, dataset = {**identity(readings), **tags}, describe_data(readings)
+    return open_run(store, config.experiment, name, told, tags, dataset, again=again)
+
+
+def open_run(
+    store: Store,
+    experiment: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    dataset: DatasetInput,
+    *,
+    again: bool = False,
+) -> Run:
     """Open a run with its parameters, data set and tags; it is RUNNING until `ended` ends it.
 
-    label, params: of the run where it is more than one configuration; the config's own when None. again: an earlier
-    attempt failed; a run with these tags that it may have begun is gone on with.
+    again: an earlier attempt failed; a run with these tags that it may have begun is gone on with.
     Raises ServiceError when the tracking store cannot take it.
     """
     what = f"cannot start a run at {store.uri}"
     with told_as(what):
-        experiment_id = _ensure_experiment(store, config.experiment)
-        name = f"{readings.thermometer}, {label or config.label}"
+        experiment_id = _ensure_experiment(store, experiment)
         begun = _find_begun(store, experiment_id, tags) if again else None
         if begun is None:
-            told = {**provenance(), **identity(readings), **tags}
-            begun = store.client.create_run(experiment_id, run_name=name, tags=told)
+            begun = store.client.create_run(experiment_id, run_name=name, tags={**provenance(), **tags})
         run_id = begun.info.run_id
         run = Run(store, run_id, experiment_id, name, begun.info.start_time, leases.hold(store.running, run_id))
     with _failed_unless_done(run), told_as(what), store.whole():
-        store.client.log_batch(run_id, params=as_params(settings_in_play(config) if params is None else params))
-        log_data(store, run_id, readings)
+        store.client.log_batch(run_id, params=as_params(params))
+        log_data(store, run_id, dataset)
     return run
 
 

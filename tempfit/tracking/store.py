@@ -23,7 +23,7 @@ from tempfit.tracking.database import connect, database_to_read, database_uri, e
 from tempfit.tracking.failures import be_brief, told_as
 
 PARENT_TAG = "mlflow.parentRunId"  # the run that a run is nested under in the UI
-KIND_TAG, SWEEP = "tempfit.kind", "sweep"  # of a run that holds others together, and is no calibration itself
+KIND_TAG, SWEEP, FLEET = "tempfit.kind", "sweep", "fleet"  # of a run that is of many, and no calibration itself
 BEST_TAG, AXIS_PARAM = "best_run", "grid."  # of a sweep: the best of what it tried; before the name of what was varied
 SERVER_PATIENCE = 5  # seconds until a tracking server must accept a connection
 

@@ -14,41 +14,54 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tempfit.config import ReadingsConfig
+from tempfit.config import FleetConfig, ReadingsConfig
 from tempfit.errors import ReadingsError
+from tempfit.readings.many import read_partition
 from tempfit.readings.paired import load_readings
-from tempfit.readings.sensors import SensorBlock, read_sensors
+from tempfit.readings.partitions import find_partitions
+from tempfit.readings.sensors import SensorRows
 from tests.broken_inputs import parquet
 
 TABLE = "sensor_id,t_u,t_c\nb, 1,2\na,3,4\n b ,5,6\n7,7,8\na,9,10\n"
 OF_EACH = {"7": [(7, 8)], "a": [(3, 4), (9, 10)], "b": [(1, 2), (5, 6)]}
 
 
-def by_sensor(blocks: list[SensorBlock]) -> dict[str, list[tuple[float, float]]]:
+def by_sensor(blocks: list[SensorRows]) -> dict[str, list[tuple[float, float]]]:
     found = defaultdict(list)
     for block in blocks:
-        assert block.names == sorted(set(block.names))
-        assert len(block.starts) == len(block.names) + 1
+        names = block.names.to_pylist()
+        assert names == sorted(set(names))
+        assert len(block.starts) == len(names) + 1
         assert block.starts[-1] == len(block.t_u) == len(block.t_c)
         pairs = list(zip(block.t_u.tolist(), block.t_c.tolist(), strict=True))
-        for name, (start, stop) in zip(block.names, itertools.pairwise(block.starts), strict=True):
+        for name, (start, stop) in zip(names, itertools.pairwise(block.starts), strict=True):
             found[name] += pairs[start:stop]
     return dict(found)
 
 
-def read(folder: Path, content: str | bytes, sensor: str = "sensor_id", **settings: object) -> list[SensorBlock]:
+def faults(blocks: list[SensorRows]) -> list[tuple[str, str, int, int]]:
+    return [
+        (row["thermometer"], row["why"], row["n"], row["row"]) for block in blocks for row in block.faults.to_pylist()
+    ]
+
+
+def read(
+    folder: Path, content: str | bytes, by: str = "sensor_id", strict: bool = False, **settings: object
+) -> list[SensorRows]:
     path = folder / "fleet"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return list(read_sensors(path, ReadingsConfig(**settings), sensor))
+    config, fleet = ReadingsConfig(**settings), FleetConfig(by=by, strict=strict)
+    partitions = find_partitions(path, fleet, config)
+    return [rows for partition in partitions for rows in read_partition(partition, config, fleet, lambda n_bytes: None)]
 
 
 def test_the_rows_of_each_sensor(tmp_path: Path) -> None:
     (block,) = read(tmp_path, TABLE)
-    assert block.names == ["7", "a", "b"]
+    assert block.names.to_pylist() == ["7", "a", "b"]
     assert block.starts.tolist() == [0, 1, 3, 5]
     assert block.t_u.tolist() == [7, 3, 9, 1, 5]
     assert block.t_c.tolist() == [8, 4, 10, 2, 6]
-    assert (block.u_c, block.u_u, block.n_dropped) == (None, None, 0)
+    assert (block.u_c, block.u_u, block.n_rows, block.faults.num_rows) == (None, None, 5, 0)
     quoted = TABLE.replace("b", '"b"').replace(",7,", ",+7,")
     assert by_sensor(read(tmp_path, quoted.replace(' "b" ', ' "b"'))) == OF_EACH
 
@@ -57,7 +70,7 @@ def test_in_parquet_sensors_are_texts_integers_or_categories(tmp_path: Path) -> 
     readings = {"t_u": [1.0, 2.0, 3.0], "t_c": [4.0, 5.0, 6.0]}
     expected = {"10": [(1, 4), (3, 6)], "9": [(2, 5)]}
     texts = pa.array([" 10", "9", "10 "])
-    for names in (pa.array([10, 9, 10]), texts, texts.dictionary_encode()):
+    for names in (pa.array([10, 9, 10]), texts, texts.dictionary_encode(), texts.cast(pa.large_string())):
         assert by_sensor(read(tmp_path, parquet(serial=names, **readings), "serial")) == expected
     with pytest.raises(ReadingsError, match="column 'serial' holds 'double', not names; store it as text or integers"):
         read(tmp_path, parquet(serial=[1.5, 2.0, 3.0], **readings), "serial")
@@ -77,11 +90,12 @@ def test_blocks_of_any_size_hold_the_same(tmp_path_factory, sensors: list[str], 
         expected[name].append((reading, -reading))
     table = pa.table({"sensor_id": sensors, "t_u": t_u, "t_c": -t_u})
     stored = io.BytesIO()
-    pq.write_table(table, stored)
+    pq.write_table(table, stored, row_group_size=7)
     text = "sensor_id,t_u,t_c\n" + "".join(f"{a},{b},{-b}\n" for a, b in zip(sensors, t_u.tolist(), strict=True))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tempfit.readings.tables.BLOCK_BYTES", n_bytes)
-        patch.setattr("tempfit.readings.tables.BLOCK_ROWS", n_rows)
+        patch.setattr("tempfit.readings.many.CSV_BYTES", n_bytes)
+        patch.setattr("tempfit.readings.partitions.PARTITION_ROWS", n_rows)
+        patch.setattr("tempfit.readings.many_parquet.BLOCK_ROWS", n_rows)
         assert by_sensor(read(folder, text)) == expected
         assert by_sensor(read(folder, stored.getvalue())) == expected
 
@@ -94,7 +108,7 @@ def test_one_sensor_is_read_as_a_table_of_its_own(tmp_path: Path) -> None:
     alone = load_readings(tmp_path / "alone.csv")
     text = "logger,t_u,t_c,u_c\n" + "".join(f"640248,{x!r},{y!r},0.1\n640249,0,0,1\n" for x, y in rows)
     (block,) = read(tmp_path, text, "logger")
-    assert block.names == ["640248", "640249"]
+    assert block.names.to_pylist() == ["640248", "640249"]
     assert block.t_u[: block.starts[1]].tolist() == alone.t_u.tolist()
     assert block.t_c[: block.starts[1]].tolist() == alone.t_c.tolist()
     assert block.u_c is not None
@@ -105,27 +119,50 @@ def test_one_sensor_is_read_as_a_table_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("t_u,t_c\n1,2\n", "fleet: line 1: no column 'sensor_id'; the columns are 't_u, t_c'; choose with `sensor`"),
+        ("t_u,t_c\n1,2\n", "fleet: line 1: no column 'sensor_id'; the columns are 't_u, t_c'; choose with `by`"),
         (TABLE.replace("\na,", "\n ,", 1), "fleet: line 3, column 'sensor_id': the value is missing; fill it in, or"),
         (TABLE.replace("9", "warm"), "fleet: line 6, column 't_u': 'warm' is not a number; correct or remove the row"),
-        ("sensor_id,t_u,t_c,u_u\na,1,2,0.1\n", "fleet: the readings' uncertainties (u_u) are there without"),
+        (TABLE.replace("9", "1e400"), "fleet: line 6, column 't_u': '1e400' is beyond ±1e+100; correct or remove"),
+        (TABLE.replace(",9", ""), "fleet: line 6 has 2 cells where the header has 3; check for missing or surplus"),
         (parquet(sensor_id=["a", None], t_u=[1, 2], t_c=[1, 2]), "fleet: row 2, column 'sensor_id': the value is mis"),
         (parquet(sensor_id=["a", ""], t_u=[1, 2], t_c=[1, 2]), "fleet: row 2, column 'sensor_id': the value is mis"),
     ],
 )
-def test_refusals_say_where(tmp_path: Path, content: str | bytes, message: str) -> None:
+def test_strict_refusals_say_where(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ReadingsError) as caught:
-        read(tmp_path, content)
+        read(tmp_path, content, strict=True)
     assert str(caught.value).removeprefix(f"{tmp_path}/").startswith(message)
 
 
-def test_rows_without_a_name_or_a_value_are_dropped_where_asked(tmp_path: Path) -> None:
-    table = TABLE.replace("\na,", "\n ,", 1).replace("9", "NA")
-    stored = parquet(sensor_id=["b", "", "b", "7", None, "a"], t_u=[1, 3, 5, 7, 9, None], t_c=[2, 4, 6, 8, 10, 12])
-    for content, n_dropped in ((table, 2), (table.replace("NA", " NA "), 2), (stored, 3)):
-        (block,) = read(tmp_path, content, drop_missing=True)
-        assert by_sensor([block]) == {"7": [(7, 8)], "b": [(1, 2), (5, 6)]}
-        assert block.n_dropped == n_dropped
+FAULTY = """sensor_id,t_u,t_c,u_c
+b,1,2,1
+a,,4,1
+
+b,5,6,1
+a,warm,10,1
+a,7,8,1
+c,1,2,0
+,1,2,1
+a,1,1e400,1
+a,,4,1
+b,3,inf,1
+b,2
+"""
+
+
+def test_a_row_that_cannot_be_used_counts_against_its_sensor(tmp_path: Path) -> None:
+    blocks = read(tmp_path, FAULTY)
+    assert by_sensor(blocks) == {"a": [(7, 8)], "b": [(1, 2), (5, 6)]}
+    assert sum(block.n_rows for block in blocks) == 11
+    assert faults(blocks) == [
+        ("", "no name of a thermometer", 1, 9),
+        ("", "cannot be split into as many cells as the header has", 1, 13),
+        ("a", "column 't_u': missing", 2, 3),
+        ("a", "column 't_u': not a number", 1, 6),
+        ("a", "column 't_c': infinite or beyond ±1e+100", 1, 10),
+        ("b", "column 't_c': infinite or beyond ±1e+100", 1, 12),
+        ("c", "column 'u_c': not above 0", 1, 8),
+    ]
 
 
 def test_a_column_cannot_be_two_things(tmp_path: Path) -> None:

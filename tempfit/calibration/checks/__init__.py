@@ -11,6 +11,7 @@ problem; `Descent` judges the fit itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tempfit.calibration.checks.check import Check, Names, is_usable, unchecked
 from tempfit.calibration.checks.descent import Descent
@@ -39,7 +40,10 @@ __all__ = [
     "Slope",
     "check_readings",
     "is_usable",
+    "without_rows",
 ]
+
+NEED_ROWS = ("outliers", "influence", "autocorrelation", "heteroscedasticity")
 
 
 def check_readings(readings: Readings, problem: Problem) -> tuple[Check, ...]:
@@ -69,9 +73,22 @@ def _untestable(footing: Footing, problem: Problem, single: Check | None) -> lis
     single: what `find_single` found.
     """
     why = footing.why_untestable(0)
-    names = ("curvature", "outliers", "influence", "autocorrelation", "heteroscedasticity")
+    names = ("curvature", *NEED_ROWS)
     checks = [single if single and name == single.name else unchecked(name, why) for name in names]
-    if footing.is_perfect[0] and not problem.is_stated:
-        sentence = f"{why}: their scatter tells nothing of the uncertainty"
-        checks.append(Check("scatter", "", math.nan, None, Verdict.DOUBTFUL, sentence))
-    return checks
+    return checks + _scatter(footing, is_stated=problem.is_stated)
+
+
+def _scatter(footing: Footing, *, is_stated: bool) -> list[Check]:
+    """Of a perfect fit, what its uncertainty would be made of."""
+    if not footing.is_perfect[0] or is_stated:
+        return []
+    sentence = f"{footing.why_untestable(0)}: their scatter tells nothing of the uncertainty"
+    return [Check("scatter", "", math.nan, None, Verdict.DOUBTFUL, sentence)]
+
+
+def without_rows(told: Sequence[Check], footing: Footing, *, is_stated: bool) -> tuple[Check, ...]:
+    """The checks of one member that evidence carries (`told`: slope, curvature, consistency), and in their places those
+    that need rows, which were not kept."""
+    why = footing.why_untestable(0) if footing.is_untestable[0] else "its rows were not kept"
+    missing = [unchecked(name, why) for name in NEED_ROWS]
+    return (*told[:2], *missing, *_scatter(footing, is_stated=is_stated), *told[2:])

@@ -1,0 +1,76 @@
+"""Who is in a fleet: every sensor that was seen, and why some of them cannot be calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tempfit.exact.evidence import Evidence
+from tempfit.fleet.gathered import Gathered
+from tempfit.readings.columns import LARGEST_VALUE
+from tempfit.readings.paired import MIN_ROWS, SAME
+
+REASONS = (  # of codes from 1 on: as `Readings` refuses them
+    f"fewer than {MIN_ROWS} usable readings",
+    "all readings are (nearly) the same",
+    f"no reference is larger than {1 / LARGEST_VALUE:g}",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Roster:
+    """All sensors of a fleet, (sensors,) each, in the order of their names.
+
+    names: Arrow's strings, distinct. position: where the sensor's evidence is; -1 where no reading of it can be used.
+    why_not: codes: 0 where it can be calibrated, else one of `REASONS`, from 1 on. n_left_out: rows that were not used.
+    """
+
+    names: pa.StringArray
+    position: NDArray[np.int64]
+    why_not: NDArray[np.int8]
+    n_left_out: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def is_calibrated(self) -> NDArray[np.bool_]:
+        """(sensors,)."""
+        return self.why_not == 0
+
+    def reasons(self, sensors: slice) -> pa.DictionaryArray:
+        """Why these sensors are not calibrated; null where they are."""
+        codes = pa.array(self.why_not[sensors] - 1, mask=self.is_calibrated[sensors])
+        return pa.DictionaryArray.from_arrays(codes, list(REASONS))
+
+
+def call_roster(gathered: Gathered) -> Roster:
+    """Everybody in what was gathered: rows without a name of a sensor are nobody's."""
+    left_out = gathered.faults.group_by("thermometer").aggregate([("n", "sum")])
+    left_out = left_out.filter(pc.not_equal(left_out["thermometer"], ""))
+    blamed: pa.StringArray = left_out["thermometer"].combine_chunks()
+    others = blamed.filter(pc.invert(pc.is_in(blamed, gathered.names)))
+    names, position = gathered.names, np.arange(len(gathered))
+    if len(others):
+        names = pa.concat_arrays([names, others])
+        order = pc.sort_indices(names).to_numpy()
+        names, position = names.take(pa.array(order)), order.astype(np.int64)
+        position[position >= len(gathered)] = -1
+    why_not = np.where(position < 0, np.int8(1), _why_not(gathered.evidence)[position] if len(gathered) else np.int8(1))
+    n_left_out = np.zeros(len(names), dtype=np.int64)
+    n_left_out[pc.index_in(blamed, names).to_numpy()] = left_out["n_sum"].to_numpy()
+    return Roster(names, position, why_not.astype(np.int8), n_left_out)
+
+
+def _why_not(evidence: Evidence) -> NDArray[np.int8]:
+    """(members,), codes as in `Roster`."""
+    largest = np.maximum(np.abs(evidence.low), np.abs(evidence.high))
+    spread = evidence.factor[:, 1, 1] / np.sqrt(evidence.n) * evidence.scale
+    is_same = spread <= np.maximum(SAME * largest, 1 / LARGEST_VALUE)
+    vanishes = (evidence.largest > 0) & (evidence.largest < 1 / LARGEST_VALUE)
+    return np.select([evidence.n < MIN_ROWS, is_same, vanishes], [1, 2, 3], 0).astype(np.int8)

@@ -1,0 +1,69 @@
+"""The table of a fleet's calibrations: a row a sensor, written block by block when all of them are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tempfit.calibration.record_arrays import same
+from tempfit.fleet.calibrating import Trained, with_gaps
+from tempfit.fleet.ingesting import Ingested
+from tempfit.fleet.judging import FleetJudgement
+from tempfit.fleet.roster import Roster
+from tempfit.system.files import whole_file
+
+
+def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: FleetJudgement) -> None:
+    """Write the table, whole or not at all, sorted by thermometer.
+
+    Its columns are those of a table of Records, null where a sensor is not calibrated; `fleet_not_calibrated` says why,
+    and the other `fleet_…` how the sensor stands beside the others. The columns `data_…` are of the fleet's readings,
+    but for the number of rows that were dropped. Raises SettingsError where it cannot be written.
+    """
+    roster = ingested.roster
+    judged = pa.table(judgement.columns())
+    with whole_file(path) as file:
+        writer = None
+        for sensors, rows in _rows(trained, roster):
+            is_there = roster.is_calibrated[sensors]
+            n_before = int(roster.is_calibrated[: sensors.start].sum())
+            some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
+            added = {
+                "thermometer": roster.names[sensors],
+                "data_source": same(ingested.source, rows.num_rows),
+                "data_sha256": same(ingested.sha256, rows.num_rows),
+                "data_n_dropped": pa.array(roster.n_left_out[sensors]),
+                "fleet_not_calibrated": roster.reasons(sensors),
+                **dict(zip(some.column_names, some.columns, strict=True)),
+            }
+            if "data_sha256" in rows.column_names:  # of each by itself
+                del added["data_sha256"]
+            rows = _with(rows, added)
+            if writer is None:
+                writer = pq.ParquetWriter(file, rows.schema, write_page_checksum=True)
+            writer.write_table(rows)
+        if writer is not None:
+            writer.close()
+
+
+def _with(rows: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
+    """The rows with these columns, in the place of those that have their names."""
+    for name, column in columns.items():
+        place = rows.schema.get_field_index(name)
+        rows = rows.append_column(name, column) if place < 0 else rows.set_column(place, name, column)
+    return rows
+
+
+def _rows(trained: Trained, roster: Roster) -> Iterator[tuple[slice, pa.Table]]:
+    """The rows of some sensors, and which these are in the roster."""
+    first = 0
+    with pa.OSFile(str(trained.rows), "rb") as file:
+        reader = pa.ipc.open_file(file)
+        for k in range(reader.num_record_batches):
+            rows = pa.Table.from_batches([reader.get_batch(k)])
+            yield slice(first, first + rows.num_rows), rows
+            first += rows.num_rows

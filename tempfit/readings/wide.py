@@ -1,0 +1,83 @@
+"""Wide tables, a column for each sensor beside the reference: their rows, and the readings of each sensor in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tempfit.config import ReadingsConfig
+from tempfit.readings.columns import Wanted
+from tempfit.readings.faults import find_faults, reasons_of
+from tempfit.readings.sensors import Block, Series
+
+
+def by_row(block: Block, *, numbered: bool) -> tuple[Series, Any]:
+    """The rows of a block as those of one series, but for those of which the reference cannot be used: the columns of
+    sensors are NaN where there is no reading that can be used. And the table of the faults of all sensors.
+
+    A cell with nothing in it is no reading, and no fault. numbered: rows keep their numbers.
+    """
+    import pyarrow as pa
+
+    layout = block.layout
+    common = [it for it in layout.numbers if it not in layout.sensors] + ([layout.time] if layout.time else [])
+    of_rows = find_faults(common, block.values, block.texts)
+    whys = np.zeros(block.n_rows, dtype=np.int64) if of_rows is None else of_rows.astype(np.int64)
+    sensors = sorted(layout.sensors, key=lambda it: it.name)
+    reasons = reasons_of([*common, *sensors])
+    kept = slice(None) if of_rows is None else np.flatnonzero(of_rows == 0)
+    columns = {it.name: block.values[it.name][kept] for it in common}
+    faults = [_faults_of(it, block, whys, len(reasons_of([*common, *sensors[:k]])) - 1) for k, it in enumerate(sensors)]
+    for it, (places, _) in zip(sensors, faults, strict=True):
+        readings = block.values[it.name]
+        if len(places):
+            readings = readings.copy()
+            readings[places] = np.nan
+        columns[it.name] = readings[kept]
+    rows = block.number(np.arange(block.n_rows))[kept] if numbered else None
+    n_rows = len(next(iter(columns.values())))
+    counted = block.count_faults(
+        pa.array([it.name for it in sensors], pa.string()),
+        np.repeat(np.arange(len(sensors)), [len(places) for places, _ in faults]),
+        np.concatenate([np.empty(0, dtype=np.int64), *(why for _, why in faults)]),
+        np.concatenate([np.empty(0, dtype=np.int64), *(places for places, _ in faults)]),
+        reasons,
+    )
+    names = pa.array([""] if n_rows else [], pa.string())
+    return Series(names, np.arange(len(names) + 1) * n_rows, columns, rows), counted
+
+
+def _faults_of(
+    it: Wanted, block: Block, whys: NDArray[np.int64], n_before: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where a sensor has a reading that cannot be used, or that has no reference, and why; n_before: reasons that stand
+    before the sensor's own."""
+    own = find_faults([it], block.values, block.texts)
+    if own is None:
+        places = np.flatnonzero(whys)
+        return places, whys[places]
+    is_missing = np.isnan(block.values[it.name])
+    if it.name in block.texts:
+        is_missing &= ~block.texts[it.name]
+    codes = np.where(own > 0, own + n_before, whys)
+    places = np.flatnonzero((codes > 0) & ~is_missing)
+    return places, codes[places]
+
+
+def by_column(rows: Series, sensors: Sequence[Wanted], config: ReadingsConfig) -> Series:
+    """The readings of each sensor in the rows of a wide table, sensor by sensor."""
+    import pyarrow as pa
+
+    names = sorted(it.name for it in sensors)
+    has_reading = {name: ~np.isnan(rows.columns[name]) for name in names}
+    counts = np.array([np.count_nonzero(has_reading[name]) for name in names], dtype=np.int64)
+    places = np.concatenate([np.empty(0, dtype=np.int64), *(np.flatnonzero(has_reading[name]) for name in names)])
+    common = {name: column for name, column in rows.columns.items() if name not in has_reading}
+    found = Series(pa.array(names, pa.string()), np.array([0]), common, rows.rows).at(
+        places, pa.array(names, pa.string()), counts
+    )
+    readings = np.concatenate([np.empty(0), *(rows.columns[name][has_reading[name]] for name in names)])
+    return Series(found.names, found.starts, {**found.columns, config.x: readings}, found.rows)
