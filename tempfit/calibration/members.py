@@ -187,7 +187,7 @@ def calibrate_members(
     posed = _pose(evidence, config)
     goals = near(posed.exact.loss, evidence.mean_square)
     fits = train(posed.design, Configs(config, evidence.members), keep=ENDS, goals=goals)
-    return Calibrations(evidence, config, posed.basis, posed.design, fits, posed.exact, alike)
+    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, alike)
 
 
 def recall_members(
@@ -203,10 +203,11 @@ def recall_members(
     evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
     posed = _pose(evidence, config)
     fits = find_fits(posed.design)
-    return Calibrations(evidence, config, posed.basis, posed.design, fits, posed.exact, known_outcome=outcome)
+    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, known_outcome=outcome)
 
 
 class _Posed(NamedTuple):
+    evidence: Evidence
     basis: Basis
     design: Design
     exact: LeastSquares
@@ -218,4 +219,4 @@ def _pose(evidence: Evidence, config: CalibrationConfig) -> _Posed:
         stated = not np.isnan(evidence.variance).any()
     standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
     exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
-    return _Posed(basis, compressed(evidence, basis), exact)
+    return _Posed(evidence, basis, compressed(evidence, basis), exact)
