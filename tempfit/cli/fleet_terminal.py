@@ -50,8 +50,8 @@ class FleetTerminal:
 
     def show(self, delivery: Delivery[Fleet, FleetResult], mlruns: str) -> None:
         """The summary, and where to look further, if anywhere; mlruns: the folder that was to keep the run."""
-        result, fleet = delivery.result, delivery.computed
-        lines = fleet_summary(fleet.summary, fleet.config.y_unit)
+        result = delivery.result
+        lines = fleet_summary(delivery.computed.summary)
         if result is not None:
             table = artifact_place(result.run, result.artifacts, FLEET_FILE, result.url)
             figures = [name for name in sorted(result.artifacts) if name.startswith("figures/")]

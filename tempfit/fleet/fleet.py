@@ -63,4 +63,4 @@ def judge_and_file(
     judgement = judge_fleet(trained.figures, settings.fdr)
     table = folder / FLEET_FILE
     write_fleet(table, ingested, trained, judgement)
-    return Fleet(ingested, settings, config, table, judgement, sum_up(ingested, judgement, FleetTable(table)))
+    return Fleet(ingested, settings, config, table, judgement, sum_up(ingested, config, judgement, FleetTable(table)))

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tempfit.config import ReadingsConfig
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import SIBLINGS, FleetJudgement
 from tempfit.fleet.lookup import FleetTable
@@ -25,7 +26,7 @@ SHOWN = ("thermometer", "w", "b", "n", "uncertainty_observation_sd", "fleet_w_z"
 class FleetSummary:
     """A fleet in plain numbers.
 
-    source, sha256, n_rows: what was read. left_out: rows that were not used, by reason. n_sensors: that were seen.
+    source, sha256, y_unit, n_rows: what was read. left_out: rows that were not used, by reason. n_sensors: that were seen.
     n_calibrated; not_calibrated: the others, by reason. n_diverged: of those calibrated. n_usable: by their own checks.
     failing: of how many a check fails, by its name. fdr, n_accused, accused: at which rate how many are accused of
     anything, and of what. is_compared: whether there were siblings enough. spread: of w, b and s, quantiles. readings:
@@ -34,6 +35,7 @@ class FleetSummary:
 
     source: str
     sha256: str
+    y_unit: str
     n_rows: int
     left_out: dict[str, int]
     n_sensors: int
@@ -69,9 +71,9 @@ class FleetSummary:
         return {name: float(value) for name, value in (counts | middle).items()}
 
 
-def sum_up(ingested: Ingested, judgement: FleetJudgement, table: FleetTable) -> FleetSummary:
+def sum_up(ingested: Ingested, config: ReadingsConfig, judgement: FleetJudgement, table: FleetTable) -> FleetSummary:
     """The summary of a fleet, from its table."""
-    is_line = "w" in table.names
+    is_line = "w" in table.columns
     names = [
         "status",
         "outcome",
@@ -107,6 +109,7 @@ def sum_up(ingested: Ingested, judgement: FleetJudgement, table: FleetTable) -> 
     return FleetSummary(
         source=ingested.source,
         sha256=ingested.sha256,
+        y_unit=config.y_unit,
         n_rows=ingested.gathered.n_rows,
         left_out=_left_out(ingested.gathered.faults),
         n_sensors=len(roster),
@@ -148,7 +151,7 @@ def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
 
 def _worst(table: FleetTable) -> tuple[dict[str, Any], ...]:
     """The sensors accused that are most certainly odd, those first."""
-    columns = [name for name in (*SHOWN, "fleet_accused_by", "fleet_p") if name in table.names]
+    columns = [name for name in (*SHOWN, "fleet_accused_by", "fleet_p") if name in table.columns]
     found = [row for block in table.blocks(columns) for row in _accused(block)]
     found.sort(key=lambda row: (row["fleet_p"], -_farthest(row)))
     return tuple(found[:WORST])

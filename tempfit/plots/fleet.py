@@ -32,9 +32,9 @@ Floats = NDArray[np.float64]
 def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, Curve]) -> dict[str, bytes]:
     """Every figure as PNG by its file's name. rows, curves: of the worst sensors, by name."""
     table = FleetTable(fleet.table)
-    is_line = "w" in table.names
+    is_line = "w" in table.columns
     names = [*COLUMNS, *(("w", "b") if is_line else ())]
-    blocks = [block.to_pandas() for block in table.blocks([name for name in names if name in table.names])]
+    blocks = [block.to_pandas() for block in table.blocks([name for name in names if name in table.columns])]
     columns = {name: np.concatenate([block[name].to_numpy() for block in blocks]) for name in names}
     s = columns.pop("uncertainty_observation_sd").astype(float)
     kept = np.isfinite(s)

@@ -10,7 +10,7 @@ from tempfit.wording import count, printable
 LABELS = {"w": "w", "b": "b", "s": "s (scatter)"}
 
 
-def fleet_summary(summary: FleetSummary, y_unit: str) -> list[tuple[str, str]]:
+def fleet_summary(summary: FleetSummary) -> list[tuple[str, str]]:
     """As (label, text) lines."""
     fewest, most = summary.readings
     each = f"{fewest:,} each" if fewest == most else f"{fewest:,} to {most:,} each"
@@ -25,7 +25,7 @@ def fleet_summary(summary: FleetSummary, y_unit: str) -> list[tuple[str, str]]:
     lines.append(("usable", f"{summary.n_usable:,} by their own checks, each tested as if it were alone"))
     lines += [("do not use", f"{count(n, 'sensor')}: {check} fails") for check, n in summary.failing.items()]
     for name, quantiles in summary.spread.items():
-        unit = f" {y_unit}" if name != "w" else ""
+        unit = f" {summary.y_unit}" if name != "w" else ""
         low, middle, high = (f"{value:.5g}" for value in quantiles.values())
         lines.append((LABELS[name], f"median {middle}{unit}, 5 % below {low}, 5 % above {high}"))
     lines.append(("odd", describe_accused(summary)))
