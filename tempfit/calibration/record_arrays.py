@@ -34,10 +34,11 @@ def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterato
     yield "status", _words(fits.status, Status)
     yield "outcome", _words(calibrations.outcome, Outcome)
     yield "model", same(config.model, members)
+    coefficients = curve.coefficients
     if curve.is_line:
-        yield "w", curve.w
-        yield "b", curve.b
-    yield "coefficients", curve.coefficients
+        yield "w", coefficients[:, 0]
+        yield "b", coefficients[:, 1]
+    yield "coefficients", coefficients
     yield "loss", fits.loss
     yield "rmse", calibrations.rmse
     yield "n", evidence.n.astype(np.int64)
@@ -83,9 +84,9 @@ def _uncertainty(curve: Curve) -> Iterator[tuple[str, Any]]:
     yield "uncertainty_coefficients", uncertainties
     yield "uncertainty_observation_sd", curve.observation_sd
     yield "uncertainty_degrees_of_freedom", curve.degrees_of_freedom
-    freedoms, places = np.unique(curve.degrees_of_freedom, return_inverse=True)
-    factors = [float(curve.moved(curve.params[:0], np.nan, freedom).coverage_factor()) for freedom in freedoms]
-    yield "uncertainty_coverage_factor", np.array(factors)[places]
+    freedom = pa.array(curve.degrees_of_freedom).dictionary_encode()  # of a few different ones, each is looked up once
+    factors = [curve.moved(curve.params[:0], np.nan, each.as_py()).coverage_factor() for each in freedom.dictionary]
+    yield "uncertainty_coverage_factor", np.array(factors)[freedom.indices]
 
 
 def _checks(calibrations: Calibrations) -> pa.Array:
@@ -119,4 +120,5 @@ def _array(values: NDArray[Any]) -> pa.Array:
         return pa.ListArray.from_arrays(offsets, _array(values.reshape(-1, *values.shape[2:])))
     if values.dtype != np.float64:
         return pa.array(values)
-    return pa.array(values, mask=~np.isfinite(values))
+    is_none = ~np.isfinite(values)
+    return pa.array(values, mask=is_none if is_none.any() else None)  # (without a mask, nothing is copied)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.descent.configs import Configs
-from tempfit.descent.history import Block, Ending, Fits, History, gradient_norm, log_spaced
+from tempfit.descent.history import Block, Ending, Fits, History, log_spaced
 from tempfit.descent.stopping import Stop
 from tempfit.words import Status
 
@@ -36,10 +36,9 @@ class Ends:
         −1 where not even the first one is: what the last block ended with was not finite.
         """
         never, members = len(block.loss), block.members
-        with np.errstate(invalid="ignore", over="ignore"):
-            norm = gradient_norm(block.gradient)  # (states, members)
+        with np.errstate(invalid="ignore"):
             close = _first(block.loss <= self.goals[members])
-        not_finite = _first(~(np.isfinite(block.loss) & np.isfinite(norm)))
+        not_finite = _first(~(np.isfinite(block.loss) & np.isfinite(block.gradient).all(axis=-1)))
         converged = _first(self.stop.reached(block))
         exhausted = self.n_epochs[members] - block.first  # state n_epochs is the last one
         diverged = np.where(not_finite < never, not_finite - 1, never)

@@ -37,7 +37,7 @@ class OrthogonalResidual:
 
     def reached(self, block: Block) -> NDArray[np.bool_]:
         members = block.members
-        columns, tolerance = self.columns[:, members].T, self.tolerance[members]
+        columns, tolerance = self.columns.take(members, axis=1).T, self.tolerance[members]
         with np.errstate(over="ignore", invalid="ignore"):
             residual = np.sqrt(2 * block.loss)
             summands = self.targets[members] + (columns * np.abs(block.params)).sum(axis=-1)

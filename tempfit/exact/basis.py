@@ -47,9 +47,13 @@ class Basis:
     def features(self, t_u: NDArray[Any]) -> NDArray[np.float64]:
         """Readings (...,) in raw units → (..., terms), the value of every term; of several members (members, rows)."""
         t_un = self.scaling.apply(np.asarray(t_u, dtype=np.float64))
-        terms = np.vander(t_un.reshape(-1), self.n_terms).reshape(*t_un.shape, self.n_terms)
-        features: NDArray[np.float64] = terms if self._is_powers else terms @ self.matrix
-        return features
+        powers = [np.ones_like(t_un)]
+        for _ in range(self.n_terms - 1):
+            powers.append(powers[-1] * t_un)
+        terms = np.moveaxis(np.stack(powers[::-1]), 0, -1)
+        if self._is_powers:
+            return terms
+        return terms @ self.matrix if self.matrix.ndim == 2 else product(terms, self.matrix)
 
     @cached_property
     def _is_powers(self) -> bool:

@@ -137,12 +137,21 @@ class Curve:
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperature at t_u, any shape (of several members' curves, (members, rows), as for all of readings)."""
-        features = self.basis.features(np.asarray(t_u))
-        return features @ self.params if self.params.ndim == 1 else transform(features, self.params)
+        return self.value_at(self.basis.features(np.asarray(t_u)))
+
+    def value_at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(…,), the temperature at terms x (…, terms)."""
+        return x @ self.params if self.params.ndim == 1 else transform(x, self.params)
+
+    def variance_at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(…,), of the curve at terms x (…, terms), without what the references have in common."""
+        covariance = self.params_covariance
+        spread = x @ covariance if covariance.ndim == 2 else product(x, covariance)
+        return np.einsum("...i,...i->...", spread, x)
 
     def u_mean(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """Standard uncertainty of the curve at t_u, any shape: sqrt(xᵀ C x), x being the terms at t_u, and u_common."""
-        return self._with_common(self._variance(self.basis.features(np.asarray(t_u))))
+        return self._with_common(self.variance_at(self.basis.features(np.asarray(t_u))))
 
     def u_prediction(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """Standard uncertainty of a single new observation at t_u: the curve's and the observation's together."""
@@ -188,7 +197,7 @@ class Curve:
         (ww, wb), _ = self.params_covariance
         with np.errstate(divide="ignore", invalid="ignore"):
             z = (np.asarray(t_c, dtype=np.float64) - b) / w  # the scaled reading
-            variance = self._variance(np.stack([z, np.ones_like(z)], axis=-1))
+            variance = self.variance_at(np.stack([z, np.ones_like(z)], axis=-1))
             u = np.hypot(self._with_common(variance), self.observation_sd)
             k = self.coverage_factor(u)
             # (w d)² = k² u²(z + d), for the distance d from z to an end: a d² - 2 h d - (k u)² = 0
@@ -214,10 +223,6 @@ class Curve:
         low, high = self.t_u_range
         values = np.asarray(t_u)
         return np.asarray((values < along(low, values)) | (values > along(high, values)))
-
-    def _variance(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(…,), of the curve at terms x (…, terms), without u_common."""
-        return np.einsum("...i,...i->...", x @ self.params_covariance, x)
 
     def _with_common(self, variance: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.sqrt(variance + self.u_common**2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from tempfit.calibration.checks.check import Check, chosen
 from tempfit.calibration.checks.footing import ROUNDED
 from tempfit.config import CalibrationConfig
 from tempfit.exact.curve import Curve
+from tempfit.exact.matrices import transform
 from tempfit.words import Verdict
 
 NEAR, FAR = 0.1, 1.0  # standard uncertainties of the exact line: descent that arrived, and that did not
@@ -37,12 +38,13 @@ class Descent:
     @cached_property
     def figure(self) -> NDArray[np.float64]:
         """(members,), the largest distance within the readings; inf where it exploded."""
-        best = replace(self.best, u_common=0.0)  # what the references have in common is no leeway
+        best = self.best
         low, high = best.t_u_range
-        t_u = np.linspace(low, high, 2 if best.is_line else PLACES, axis=-1)
-        off = np.abs((best.basis.features(t_u) @ (self.params - best.params)[..., None])[..., 0])
-        rounding = np.minimum(ROUNDED * self.condition, MOST_ROUNDING) * np.abs(best.predict(t_u)).max(axis=-1)
-        leeway = np.maximum(best.u_mean(t_u), np.maximum(rounding, np.finfo(float).tiny)[..., None])
+        x = best.basis.features(np.linspace(low, high, 2 if best.is_line else PLACES, axis=-1))
+        off = np.abs(transform(x, self.params - best.params))
+        rounding = np.minimum(ROUNDED * self.condition, MOST_ROUNDING) * np.abs(best.value_at(x)).max(axis=-1)
+        u = np.sqrt(best.variance_at(x))  # what the references have in common is no leeway
+        leeway = np.maximum(u, np.maximum(rounding, np.finfo(float).tiny)[..., None])
         figure = np.atleast_1d((off / leeway).max(axis=-1))
         return np.where(np.isnan(figure) & self.is_exploded, np.inf, figure)
 

@@ -124,11 +124,13 @@ class Curvature:
             made = solve_upper(factor[:, :n_terms, :n_terms], factor[:, :n_terms, n_terms, None])[..., 0]
         made = np.where(self.is_unseen[:, None], 0.0, made)
         if n_terms == 2:
-            z = np.stack([-np.ones(len(factor)), np.ones(len(factor)), np.clip(made[:, 1] / 2, -1, 1)], axis=1)
+            z = np.stack([-np.ones(len(factor)), np.ones(len(factor)), np.clip(made[:, 1] / 2, -1, 1)]).T
         else:
             z = np.broadcast_to(np.cos(np.linspace(0, np.pi, GRID)), (len(factor), GRID))
-        lower = sum(made[:, power, None] * z**power for power in range(n_terms))
-        return np.abs(z**n_terms - lower).max(axis=1)
+        left = np.ones_like(z)
+        for power in reversed(range(n_terms)):
+            left = left * z - made[:, power, None]
+        return np.abs(left).max(axis=1)
 
     @cached_property
     def deviation(self) -> NDArray[np.float64]:
