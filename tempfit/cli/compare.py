@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempfit.cli.help import Command
+from tempfit.cli.opening import MOST
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
-MOST = 10_000  # runs of one comparison
 DIGITS = {"loss": 6, "rmse": 4, "w": 4, "b": 5, "validation_loss": 6}  # as in a calibration's summary
 HEADINGS = {  # of results; `loss` alone is the setting
     "loss": "final loss",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from tempfit.cli.opening import open_fleet
+from tempfit.cli.opening import MOST, open_fleet
 from tempfit.cli.shared import say_json, show_lines, stderr, stdout
 from tempfit.cli.tables import NAME_WIDTH, Column, show_table
 from tempfit.config import FleetConfig
@@ -70,7 +70,8 @@ def show(comparison: FleetComparison, rows: int) -> None:
         ("changed", f"{n_changed:,} by more than the uncertainties of both; a share of {share}"),
     ]
     if n_changed > len(sensors):
-        lines.append(("left out", f"{n_changed - len(sensors):,} of them; --rows {n_changed} shows them all"))
+        more = f"--rows {n_changed} shows them all" if n_changed <= MOST else f"--rows {MOST} shows the first"
+        lines.append(("left out", f"{n_changed - len(sensors):,} of them; {more}"))
     for name in ("appeared", "disappeared"):
         names = getattr(comparison, name)
         if len(names):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tempfit.fleet.lookup import FleetTable
     from tempfit.tracking.store import Store
 
+MOST = 10_000  # runs, or sensors of a fleet, that one comparison shows
 RunName = Annotated[
     str,
     typer.Argument(

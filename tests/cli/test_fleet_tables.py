@@ -19,6 +19,7 @@ from tempfit.export import ENTRIES
 from tempfit.fleet.curves import load_curves
 from tempfit.fleet.lookup import FleetTable
 from tempfit.fleet.predicting import FleetPredictor
+from tempfit.tracking.store import FLEET, KIND_TAG, open_store
 from tests.cli.test_commands import run
 from tests.conftest import THERMOMETER
 from tests.fleet.tables import WHY, random_fleet, write_fleet
@@ -238,3 +239,22 @@ def test_fleets_are_compared_with_fleets(here, capsys, mlruns):
         code, out, err = run(capsys, "compare", *arguments)
         assert (code, out) == (2, "")
         assert words in err
+
+
+def test_a_fleet_is_named_by_its_run(here, capsys, mlruns):
+    path = here[0]
+    store = open_store(mlruns)
+    run_id = store.client.create_run("0", tags={KIND_TAG: FLEET}, run_name="the fleet").info.run_id
+    where = ["--mlruns", str(mlruns)]
+    code, _, err = run(capsys, "report", run_id, "--sensor", "s00002", *where)
+    assert (code, err.partition(" ")[0]) == (2, "error:")
+    assert f"run {run_id[:8]} (running) keeps no fleet.parquet" in err
+    store.client.log_artifact(run_id, str(path))
+    code, out, _ = run(capsys, "export", run_id, "--format", "json", "--sensor", "s00002", *where)
+    assert (code, json.loads(out)["run_id"], json.loads(out)["name"]) == (0, run_id, "s00002")
+    code, _, err = run(capsys, "export", "the fleet", "--format", "json", *where)
+    assert (code, "the fleet: these are the calibrations of 61 sensors" in err) == (2, True)
+    code, out, _ = run(capsys, "compare", run_id[:8], str(path), *where)
+    assert (code, out.startswith("compared  60 sensors of the fleet and ")) == (0, True)
+    code, out, _ = run(capsys, "export", run_id, "--format", "home-assistant", "--all", *where)
+    assert (code, out.count(f"# run: the fleet, sensor s00002 ({run_id})")) == (0, 1)
