@@ -8,16 +8,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
-from tempfit.plots.fleet import draw_fleet
 
-from flows.tasks import RETRIED, is_again, watcher
+from flows.tasks import RETRIED, artifact_key, is_again, publish_page, watcher
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.fleet import fleet, ingesting
 from tempfit.fleet.calibrating import Trained
 from tempfit.fleet.engine import Threads
 from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.ingesting import Ingested
+from tempfit.fleet.lookup import FLEET_FILE
+from tempfit.fleet.worst import look_at_worst
+from tempfit.plots.canvas import to_small_png
+from tempfit.plots.fleet import draw_fleet
+from tempfit.report.fleet import fleet_summary
+from tempfit.report.summary import to_page, to_table
 from tempfit.tracking import fleets, runs, store
+from tempfit.tracking.ui import ui_address
 
 
 @contextmanager
@@ -57,11 +63,25 @@ def judge(
 
 @task(task_run_name="visualize: the fleet, the worst, uncertainties", persist_result=False)
 def visualize(judged: Fleet) -> dict[str, bytes]:
-    """Draw the figures."""
-    return draw_fleet(judged)
+    """Draw the figures; the rows of the worst are read again for that."""
+    return draw_fleet(judged, *look_at_worst(judged, Threads()))
 
 
 @task(task_run_name="track the fleet in MLflow", persist_result=False, **RETRIED)
 def track(run: runs.Run, judged: Fleet, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the fleet into its MLflow run."""
-    return fleets.log_fleet(run, judged, figures, again=is_again())
+    return fleets.log_fleet(run, judged, figures, _page(judged), again=is_again())
+
+
+def _page(judged: Fleet) -> str:
+    """What came of it, in Markdown."""
+    return f"**{judged.summary.headline()}**\n\n{to_table(fleet_summary(judged.summary))}"
+
+
+def publish(judged: Fleet, picture: bytes, run: runs.Run) -> None:
+    """The fleet as an artifact on Prefect's page of the flow run."""
+    ui = ui_address(run.store)
+    links = {"the run in MLflow": run.url(ui), "the table": run.url(ui, FLEET_FILE)}
+    headline, table = judged.summary.headline(), to_table(fleet_summary(judged.summary))
+    page = to_page(headline, to_small_png(picture), "what the sensors have in common, and which differ", table, links)
+    publish_page(page, artifact_key("fleet", judged.ingested.source), headline)

@@ -175,7 +175,7 @@ def publish_sweep(result: Sweep, picture: bytes, links: dict[str, str]) -> None:
     """The sweep's table as an artifact on Prefect's page of the flow run."""
     table = sweep_table.to_markdown(result, most=20)
     page = summary.to_page(result.headline(), to_small_png(picture), "the loss of all configurations", table, links)
-    _publish(page, artifact_key("sweep", result.readings.source), result.headline())
+    publish_page(page, artifact_key("sweep", result.readings.source), result.headline())
 
 
 def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:
@@ -184,7 +184,7 @@ def publish(result: Calibration, picture: bytes, run: runs.Run) -> None:
     links = {"the run in MLflow": run.url(ui), "the picture in full": run.url(ui, "figures/line.png")}
     record = record_of(result)
     page = summary.to_markdown(record, to_small_png(picture), links)  # Prefect keeps every version of every page
-    _publish(page, artifact_key("calibration", result.readings.source), summary.describe_status(record))
+    publish_page(page, artifact_key("calibration", result.readings.source), summary.describe_status(record))
 
 
 def artifact_key(kind: str, source: str) -> str:
@@ -197,7 +197,9 @@ def artifact_key(kind: str, source: str) -> str:
     return "-".join(part for part in (kind, name, digest) if part)
 
 
-def _publish(page: str, key: str, description: str) -> None:
-    """Asked once less: where the server fails, the flow run's end cannot be told either, and that is tried again."""
+def publish_page(page: str, key: str, description: str) -> None:
+    """A page as an artifact of the flow run.
+
+    Asked once less: where the server fails, the flow run's end cannot be told either, and that is tried again."""
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: max(0, PREFECT_CLIENT_MAX_RETRIES.value() - 1)}):
         create_markdown_artifact(page, key=key, description=description)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from tempfit.exact.design import Design, compressed
 from tempfit.exact.evidence import Evidence
 from tempfit.exact.goal import near
 from tempfit.exact.least_squares import LeastSquares, solve
+from tempfit.exact.matrices import transform
 from tempfit.exact.problem import Problem, needs_rows
 from tempfit.words import Outcome, Verdict
 
@@ -62,7 +63,7 @@ class Calibrations:
     @cached_property
     def rmse(self) -> NDArray[np.float64]:
         """Root of the mean squared residual, of mean weight, in the unit of t_c."""
-        residual = (self.design.features @ self.fits.params[..., None])[..., 0] - self.design.targets
+        residual = transform(self.design.features, self.fits.params) - self.design.targets
         return np.hypot.reduce(residual, axis=1) / np.sqrt(self.evidence.n)  # (squares of a diverged fit's overflow)
 
     @cached_property
@@ -98,7 +99,7 @@ class Calibrations:
     @cached_property
     def curve(self) -> Curve:
         """What gradient descent found, with its uncertainty; NaN where it exploded."""
-        params = (self.exact.basis.change_to(self.basis) @ self.fits.params[..., None])[..., 0]
+        params = transform(self.exact.basis.change_to(self.basis), self.fits.params)
         params = np.where(self.exploded[:, None], np.nan, params)
         if self.is_stated:
             return self.exact.moved(params, self.exact.observation_sd)
@@ -182,10 +183,11 @@ def calibrate_members(
     """
     if needs_rows(config) or config.holdout or config.holdout_rows is not None or config.folds:
         raise SettingsError("many thermometers at once are fitted by the squared loss, without a network or a hold-out")
+    evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
     posed = _pose(evidence, config)
     goals = near(posed.exact.loss, evidence.mean_square)
     fits = train(posed.design, Configs(config, evidence.members), keep=ENDS, goals=goals)
-    return Calibrations(evidence, config, posed.basis, posed.design, fits, posed.exact, alike)
+    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, alike)
 
 
 def recall_members(
@@ -198,12 +200,14 @@ def recall_members(
 
     outcome: (members,), as it was told. find_fits: how they ended, of the compressed evidence trained on.
     """
+    evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
     posed = _pose(evidence, config)
     fits = find_fits(posed.design)
-    return Calibrations(evidence, config, posed.basis, posed.design, fits, posed.exact, known_outcome=outcome)
+    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, known_outcome=outcome)
 
 
 class _Posed(NamedTuple):
+    evidence: Evidence
     basis: Basis
     design: Design
     exact: LeastSquares
@@ -215,4 +219,4 @@ def _pose(evidence: Evidence, config: CalibrationConfig) -> _Posed:
         stated = not np.isnan(evidence.variance).any()
     standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
     exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
-    return _Posed(basis, compressed(evidence, basis), exact)
+    return _Posed(evidence, basis, compressed(evidence, basis), exact)

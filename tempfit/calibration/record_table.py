@@ -24,6 +24,7 @@ from tempfit.calibration.contradictions import contradiction
 from tempfit.calibration.filed import damaged, describe_fault
 from tempfit.calibration.parts import Part
 from tempfit.calibration.record import Record
+from tempfit.calibration.table_file import TableWriter
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError
 from tempfit.system.files import whole_file
@@ -95,8 +96,8 @@ def _flat(values: dict[str, Any] | None, model: type[BaseModel], place: str = ""
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """Write the table, whole or not at all. Raises SettingsError where it cannot be written."""
-    with whole_file(path) as file:
-        pq.write_table(make_table(records), file, write_page_checksum=True)
+    with whole_file(path) as file, TableWriter(file) as writer:
+        writer.write(make_table(records))
 
 
 def read_records(path: Path) -> list[Record]:

@@ -89,7 +89,14 @@ class Ending:
     @classmethod
     def empty(cls, members: int, n_params: int) -> Self:
         updates, loss = np.zeros(members, dtype=np.int_), np.full(members, np.nan)
-        return cls(updates, np.full((members, n_params), np.nan), loss, np.full((members, n_params), np.nan))
+        vectors = (np.full((members, n_params), np.nan, order="F") for _ in range(2))
+        return cls(updates, next(vectors), loss, next(vectors))
+
+    @classmethod
+    def of(cls, block: Block, state: int) -> Self:
+        """A state of the block, whose members are all of the batch; copied, so that the block can go."""
+        updates = np.full(len(block.members), block.first + state)
+        return cls(updates, block.params[state].copy("K"), block.loss[state].copy(), block.gradient[state].copy("K"))
 
     def take(self, block: Block, states: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
         """Overwrite some members' by states of the block, those of its columns."""

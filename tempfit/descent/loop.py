@@ -28,7 +28,7 @@ from tempfit.errors import SettingsError
 from tempfit.exact.design import Design
 
 GROWN = 10.0  # times its start: a loss that has grown so far is on its way to overflow
-FIRST_BLOCK, LAST_BLOCK = 8, 1024  # epochs between looks at the states; doubled from the first to the last
+FIRST_BLOCK, LAST_BLOCK = 2, 1024  # epochs between looks at the states; doubled from the first to the last
 BLOCK_ELEMENTS = 4_000_000  # residuals (or params) kept until the block ends: 32 MB of float64
 THREADED_ELEMENTS = 100_000  # residuals per epoch from which a second thread is of use
 AUTO_CUDA_ELEMENTS = 1_000_000  # below this many residuals per epoch a CPU is faster than a GPU's launches
@@ -149,9 +149,9 @@ class _Batch:
         return Block(
             first=self.n_epochs - n_epochs,
             members=self.members,
-            loss=_to_numpy(self.loss.value(torch.stack(residuals)[..., 0])),
-            params=_to_numpy(torch.stack(states)[..., 0]),
-            gradient=_to_numpy(torch.stack(gradients)[..., 0]),
+            loss=_to_numpy(self.loss.value(_stack(residuals))),
+            params=_to_numpy(_stack(states)),
+            gradient=_to_numpy(_stack(gradients)),
         )
 
     def gradient(self, params: Tensor) -> tuple[Tensor, Tensor]:
@@ -200,6 +200,11 @@ class _Batch:
         self.l1, self.l2, self.clip_norm = self.l1[keep], self.l2[keep], self.clip_norm[keep]
         self.loss = self.loss.select(keep)
         self.optimizer.keep(keep)
+
+
+def _stack(states: list[Tensor]) -> Tensor:
+    """(states, members, …) of some (members, …, 1); in memory, members are neighbours, along whom all are looked at."""
+    return torch.stack(states)[..., 0].mT.contiguous().mT
 
 
 def _to_numpy(tensor: Tensor) -> NDArray[np.float64]:

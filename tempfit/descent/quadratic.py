@@ -20,9 +20,9 @@ from tempfit.exact.goal import near
 class Quadratic:
     """The loss with its L2 penalty around its optimum, along the eigenvectors of its Hessian.
 
-    design: compressed, of lines or polynomials. config: what all members are trained by. Arrays over terms stand in the
-    order of the eigenvalues. Raises SettingsError when the Hessian is beyond what numbers can say, as that of high raw
-    powers can be.
+    design: `compressed`, of lines or polynomials. config: what all members are trained by. Arrays over terms stand in
+    the order of the eigenvalues. Raises SettingsError when the Hessian is beyond what numbers can say, as that of high
+    raw powers can be.
     """
 
     design: Design
@@ -37,7 +37,7 @@ class Quadratic:
         if np.isfinite(self.design.features).all():
             curvature = 1.0 if self.config.loss == "huber" else 2.0
             with np.errstate(over="ignore"):
-                eigenvalues = curvature * self._singular**2 / self._n + 2 * self.config.l2
+                eigenvalues = curvature * np.square(self._singular) / self._n + 2 * self.config.l2
             if np.isfinite(eigenvalues).all():
                 return np.maximum(eigenvalues, np.finfo(np.float64).tiny)
         raise SettingsError(
@@ -77,13 +77,13 @@ class Quadratic:
     @cached_property
     def floor(self) -> NDArray[np.float64]:
         """(members,), the mean squared error of exact least squares, which no parameters can lower."""
-        left, _, _ = self._axes
-        rest = self.design.targets - (left @ self._target[..., None])[..., 0]
-        return np.square(rest).sum(axis=1) / self.design.n_readings
+        return np.square(self.design.targets[:, self._n_terms :]).sum(axis=1) / self.design.n_readings
 
     @cached_property
     def minimum(self) -> NDArray[np.float64]:
         """(members,), of the loss with its penalty."""
+        if self.config.l2 == 0:
+            return self.floor
         optimum = 2 / self._n * self._singular * self._target / self.eigenvalues
         return self.floor + np.square(self.resting).sum(axis=1) + self.config.l2 * np.square(optimum).sum(axis=1)
 
@@ -102,6 +102,10 @@ class Quadratic:
     def _n(self) -> NDArray[np.float64]:
         return self.design.n_readings[:, None]
 
+    @property
+    def _n_terms(self) -> int:
+        return self.design.features.shape[-1]
+
     @cached_property
     def _axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Singular vectors and values: left (members, rows, terms), singular (members, terms), and the eigenvectors as
@@ -109,9 +113,9 @@ class Quadratic:
         left, singular, right = np.linalg.svd(self.design.features, full_matrices=False)
         return left[..., ::-1], singular[:, ::-1], right[:, ::-1].mT
 
-    @property
+    @cached_property
     def _singular(self) -> NDArray[np.float64]:
-        return self._axes[1]
+        return _singular_values(self.design.features[:, :2]) if self._n_terms == 2 else self._axes[1]
 
     @cached_property
     def _target(self) -> NDArray[np.float64]:
@@ -129,3 +133,14 @@ class Quadratic:
     def _residual(self) -> NDArray[np.float64]:
         """(members, terms), at the start."""
         return self._singular * self._start - self._target
+
+
+def _singular_values(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(members, 2), ascending, of matrices (members, 2, 2) with a zero: what LAPACK takes one by one (there: dlas2).
+
+    The larger is half of √((a + d)² + (b − c)²) + √((a − d)² + (b + c)²), and both have the product |ad − bc|, of which
+    one half is 0, so that no digit cancels.
+    """
+    (a, b), (c, d) = np.moveaxis(matrix, 0, -1)
+    largest = (np.hypot(a + d, b - c) + np.hypot(a - d, b + c)) / 2
+    return np.stack([np.abs(a / largest * d - b / largest * c), largest], axis=1)

@@ -54,7 +54,7 @@ class Ends:
         near = (close <= seen) & (self.close_at[members] == 0)
         self.close_at[members[near]] = block.first + close[near] + 1
         if block.first == 0:
-            self.first.take(block, np.zeros_like(seen), np.arange(len(members)))
+            self.first = Ending.of(block, 0)
         before = self.quarter_left[members] - block.first
         there = np.flatnonzero((before >= 0) & (before <= seen))
         self.before.take(block, before[there], there)

@@ -28,22 +28,22 @@ class OrthogonalResidual:
     """
 
     def __init__(self, tolerance: NDArray[np.float64], rounding: float, design: Design, n_params: int):
-        root, features = np.sqrt(2 / design.n_readings)[:, None], design.features[..., :n_params]
-        columns = np.sqrt(np.einsum("mrt,mrt->mt", features, features)) * root
-        targets = np.sqrt(np.einsum("mr,mr->m", design.targets, design.targets))[:, None] * root
-        self.columns = np.broadcast_to(columns, (len(tolerance), n_params))
-        self.targets = np.broadcast_to(targets, (len(tolerance), 1))
-        self.tolerance, self.rounding = tolerance[:, None], rounding
+        root, features = np.sqrt(2 / design.n_readings), design.features[..., :n_params]
+        columns = np.sqrt(np.einsum("mrt,mrt->tm", features, features)) * root
+        targets = np.sqrt(np.einsum("mr,mr->m", design.targets, design.targets)) * root
+        self.columns = np.broadcast_to(columns, (n_params, len(tolerance)))
+        self.targets = np.broadcast_to(targets, len(tolerance))
+        self.tolerance, self.rounding = tolerance, rounding
 
     def reached(self, block: Block) -> NDArray[np.bool_]:
         members = block.members
-        columns, tolerance = self.columns[members], self.tolerance[members]
+        columns, tolerance = self.columns[:, members].T, self.tolerance[members]
         with np.errstate(over="ignore", invalid="ignore"):
-            residual = np.sqrt(2 * block.loss)[..., None]
-            summands = self.targets[members] + (columns * np.abs(block.params)).sum(axis=-1, keepdims=True)
-            least = columns * np.maximum(tolerance * residual, self.rounding * summands)
+            residual = np.sqrt(2 * block.loss)
+            summands = self.targets[members] + (columns * np.abs(block.params)).sum(axis=-1)
+            least = columns * np.maximum(tolerance * residual, self.rounding * summands)[..., None]
             small: NDArray[np.bool_] = (np.abs(block.gradient) <= least).all(axis=-1)
-        return small & (tolerance[:, 0] > 0)
+        return small & (tolerance > 0)
 
 
 class ShorterGradient:

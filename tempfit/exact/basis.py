@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from tempfit.config import CalibrationConfig
 from tempfit.exact.evidence import Evidence
+from tempfit.exact.matrices import product, solve_upper, transform
 from tempfit.exact.scaling import Scaling, fit_scaling
 
 
@@ -49,30 +51,36 @@ class Basis:
         features: NDArray[np.float64] = terms if self._is_powers else terms @ self.matrix
         return features
 
-    @property
+    @cached_property
     def _is_powers(self) -> bool:
         return bool((self.matrix == np.eye(self.n_terms)).all())
 
-    @property
+    @cached_property
     def fold(self) -> NDArray[np.float64]:
         """(terms, terms) matrix that takes parameters to the coefficients of raw powers, and their covariance C to
         `fold C foldᵀ`."""
         with np.errstate(over="ignore", invalid="ignore"):  # powers of extreme readings
-            return _substitution(self.scaling.after(Scaling(center=self.origin)), self.n_terms) @ self.matrix
+            return self._made_of(_substitution(self.scaling.after(Scaling(center=self.origin)), self.n_terms))
 
     def to_raw(self, params: NDArray[Any]) -> NDArray[Any]:
         """Parameters (..., terms) as coefficients of raw powers (..., terms); not finite where float64 cannot say."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return (params[..., None, :] @ self.fold.mT)[..., 0, :]
+            return transform(self.fold, params)
 
     def to_powers(self, params: NDArray[Any]) -> NDArray[Any]:
         """Parameters (..., terms) as coefficients of the powers of t_un (..., terms)."""
-        return (params[..., None, :] @ self.matrix.mT)[..., 0, :]
+        return transform(self.matrix, params)
 
     def change_to(self, other: Basis) -> NDArray[np.float64]:
         """(terms, terms), M with `other.features = self.features @ M`, hence `params_self = M @ params_other`."""
-        substitution = _substitution(other.scaling.after(self.scaling), self.n_terms)
-        return np.asarray(np.linalg.solve(self.matrix, substitution @ other.matrix), dtype=np.float64)
+        change = other._made_of(_substitution(other.scaling.after(self.scaling), self.n_terms))
+        if self._is_powers:
+            return change
+        return solve_upper(self.matrix[..., ::-1, ::-1], change[..., ::-1, :])[..., ::-1, :]
+
+    def _made_of(self, substitution: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Powers of t_un as sums of other terms → these terms as sums of those; both (terms, terms)."""
+        return substitution if self._is_powers else product(substitution, self.matrix)
 
 
 def fit_basis(evidence: Evidence, config: CalibrationConfig) -> Basis:
@@ -80,7 +88,7 @@ def fit_basis(evidence: Evidence, config: CalibrationConfig) -> Basis:
     n_terms = config.degree + 1 if config.model == "polynomial" else 2
     if n_terms > 2 and config.scaling == "standardize":
         return _orthogonal_terms(evidence, n_terms, config.t0)
-    eye = np.tile(np.eye(n_terms), (evidence.members, 1, 1))
+    eye = np.broadcast_to(np.eye(n_terms), (evidence.members, n_terms, n_terms))
     return Basis(fit_scaling(evidence, config), eye, config.t0)
 
 
@@ -96,7 +104,7 @@ def _orthogonal_terms(evidence: Evidence, n_terms: int, origin: float) -> Basis:
     From the constant upwards, so that each term has its own degree; with positive leading coefficients.
     """
     triangle = evidence.factor[:, :n_terms, :n_terms] / np.sqrt(evidence.n)[:, None, None]
-    matrix = np.asarray(np.linalg.inv(triangle)[:, ::-1, ::-1], dtype=np.float64, order="C")
+    matrix = solve_upper(triangle, np.eye(n_terms))[:, ::-1, ::-1]
     return Basis(Scaling(1 / evidence.scale, evidence.center), matrix, origin)
 
 
@@ -106,7 +114,7 @@ def _substitution(scaling: Scaling, n_terms: int) -> NDArray[np.float64]:
     Powers stand in descending order, as in numpy.vander. Of several members' scalings, (members, terms, terms).
     """
     factor, center = np.asarray(scaling.factor, dtype=np.float64), np.asarray(scaling.center, dtype=np.float64)
-    matrix = np.zeros((*np.broadcast_shapes(factor.shape, center.shape), n_terms, n_terms))
+    matrix = np.zeros((*np.broadcast_shapes(factor.shape, center.shape), n_terms, n_terms), order="F")
     with np.errstate(over="ignore", invalid="ignore"):  # high powers of extreme readings are beyond float64
         for power in range(n_terms):
             for k in range(power + 1):  # the term of t**k in (factor * (t - center))**power

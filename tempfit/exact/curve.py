@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.errors import SettingsError
 from tempfit.exact.basis import Basis
+from tempfit.exact.matrices import product, transform
 from tempfit.exact.scaling import along
 
 
@@ -84,7 +85,7 @@ class Curve:
         """(terms, terms), of `coefficients`, with what the references have in common."""
         fold = self.basis.fold
         with np.errstate(over="ignore", invalid="ignore"):  # not finite where float64 cannot say
-            covariance: NDArray[np.float64] = fold @ self.params_covariance @ fold.mT
+            covariance = product(product(fold, self.params_covariance), fold.mT)
         covariance[..., -1, -1] += self.u_common**2
         return covariance
 
@@ -137,7 +138,7 @@ class Curve:
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperature at t_u, any shape (of several members' curves, (members, rows), as for all of readings)."""
         features = self.basis.features(np.asarray(t_u))
-        return features @ self.params if self.params.ndim == 1 else (features @ self.params[..., None])[..., 0]
+        return features @ self.params if self.params.ndim == 1 else transform(features, self.params)
 
     def u_mean(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """Standard uncertainty of the curve at t_u, any shape: sqrt(xᵀ C x), x being the terms at t_u, and u_common."""

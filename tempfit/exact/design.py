@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tempfit.exact.basis import Basis
 from tempfit.exact.evidence import Evidence
+from tempfit.exact.matrices import product
 from tempfit.exact.scaling import Scaling
 
 
@@ -46,9 +47,9 @@ def compressed(evidence: Evidence, basis: Basis) -> Design:
     """
     n_terms = basis.n_terms
     frame = Basis(Scaling(1 / evidence.scale, evidence.center), np.eye(n_terms))
-    features = np.zeros((evidence.members, n_terms + 1, n_terms))
-    features[:, :-1] = evidence.factor[:, :n_terms, n_terms - 1 :: -1] @ frame.change_to(basis)
-    targets = np.empty((evidence.members, n_terms + 1))
+    features = np.zeros((evidence.members, n_terms + 1, n_terms), order="F")
+    features[:, :-1] = product(evidence.factor[:, :n_terms, n_terms - 1 :: -1], frame.change_to(basis))
+    targets = np.empty((evidence.members, n_terms + 1), order="F")
     targets[:, :-1] = evidence.targets[:, :n_terms]
     targets[:, -1] = np.sqrt(evidence.rss(n_terms))
     return Design(features, targets, evidence.n)

@@ -222,7 +222,7 @@ def _change(part: Evidence, center: NDArray[np.float64], scale: NDArray[np.float
 def _triangle(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """R of the QR decomposition of columns (columns, members, rows), which are used up: (members, columns, columns)."""
     n_columns, members, _ = columns.shape
-    factor = np.zeros((members, n_columns, n_columns))
+    factor = np.zeros((members, n_columns, n_columns), order="F")
     for j, column in enumerate(columns):
         norm = np.sqrt(np.einsum("mr,mr->m", column, column))
         factor[:, j, j] = norm

@@ -11,6 +11,7 @@ from tempfit.exact.basis import Basis
 from tempfit.exact.curve import Curve
 from tempfit.exact.design import compressed
 from tempfit.exact.evidence import Evidence
+from tempfit.exact.matrices import product, solve_upper, transform
 
 ROUNDED = 1e-14  # of the norm of t_c: what a constant leaves of references that are all the same
 
@@ -57,7 +58,7 @@ def solve(
     """
     n, n_terms = evidence.n, standard.n_terms
     design = compressed(evidence, standard)
-    inverse = np.linalg.inv(design.features[:, :-1])
+    inverse = solve_upper(design.features[:, :-1, ::-1], np.eye(n_terms))[:, ::-1]
     rss, explained = evidence.rss(n_terms), evidence.targets[:, 1:n_terms]
     freedom = n - n_terms
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,8 +71,8 @@ def solve(
         r_squared = np.where(tss > (ROUNDED * norm) ** 2, 1 - rss / tss, np.nan)
     return LeastSquares(
         basis=standard,
-        params=(inverse @ design.targets[:, :-1, None])[..., 0],
-        cofactor=inverse @ inverse.mT / spread[:, None, None],
+        params=transform(inverse, design.targets[:, :-1]),
+        cofactor=product(inverse, inverse.mT) / spread[:, None, None],
         observation_sd=sd * np.sqrt(spread),
         degrees_of_freedom=np.full(len(n), np.inf) if stated else freedom,
         u_common=u_common,

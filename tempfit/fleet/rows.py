@@ -54,13 +54,13 @@ def read_row(table: FleetTable, thermometer: str) -> Filed:
     """One sensor's Record, and where it is filed.
 
     It is what calibrating that sensor alone gives, but for the checks that need its rows, unless the fleet was
-    calibrated by these. Raises RunsError as
-    `FleetTable.row` does, and for a row that contradicts itself, in one line with the column.
+    calibrated by these. Raises RunsError as `FleetTable.row` does, and for a row that contradicts itself, in one line
+    with the column.
     """
     place = f"{table}, sensor {thermometer}"
     if "why" in table.columns:  # calibrated by rows, one by one, and written with every sentence
-        record = as_row_record(table.row(thermometer, COLUMNS.names), place)
-        return Filed(record, place, table.run_id, table.made_at, table.tags, sensor=thermometer)
+        whole = as_row_record(table.row(thermometer, COLUMNS.names), place)
+        return Filed(whole, place, table.run_id, table.made_at, table.tags, sensor=thermometer)
     is_line = "w" in table.columns
     compared = [name for name in (*EXACTLY, *TO_ROUNDING, "usable") if is_line or name not in ("w", "b")]
     row = table.row(thermometer, ["config", "checks", *FOUND, *EVIDENCE, *DATA, *compared])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tempfit.calibration.record_arrays import same
+from tempfit.calibration.table_file import TableWriter
 from tempfit.fleet.calibrating import Trained, with_gaps
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
@@ -26,8 +25,7 @@ def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: Fle
     """
     roster = ingested.roster
     judged = pa.table(judgement.columns())
-    with whole_file(path) as file:
-        writer = None
+    with whole_file(path) as file, TableWriter(file) as writer:
         for sensors, rows in _rows(trained, roster):
             is_there = roster.is_calibrated[sensors]
             n_before = int(roster.is_calibrated[: sensors.start].sum())
@@ -42,26 +40,13 @@ def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: Fle
             }
             if "data_sha256" in rows.column_names:  # of each by itself
                 del added["data_sha256"]
-            rows = _with(rows, added)
-            if writer is None:
-                writer = pq.ParquetWriter(file, rows.schema, write_page_checksum=True)
-            writer.write_table(rows)
-        if writer is not None:
-            writer.close()
-
-
-def _with(rows: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
-    """The rows with these columns, in the place of those that have their names."""
-    for name, column in columns.items():
-        place = rows.schema.get_field_index(name)
-        rows = rows.append_column(name, column) if place < 0 else rows.set_column(place, name, column)
-    return rows
+            writer.write(pa.table(dict(zip(rows.column_names, rows.columns, strict=True)) | added))
 
 
 def _rows(trained: Trained, roster: Roster) -> Iterator[tuple[slice, pa.Table]]:
     """The rows of some sensors, and which these are in the roster."""
     first = 0
-    with pa.OSFile(str(trained.rows), "rb") as file:
+    with pa.memory_map(str(trained.rows)) as file:
         reader = pa.ipc.open_file(file)
         for k in range(reader.num_record_batches):
             rows = pa.Table.from_batches([reader.get_batch(k)])

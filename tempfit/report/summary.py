@@ -169,9 +169,14 @@ def describe_distance(record: Record) -> str:
 
 def to_markdown(record: Record, picture: bytes, links: dict[str, str]) -> str:
     """A page for Prefect's artifact view: summary, picture, advice, links (title → URL)."""
-    rows = "\n".join(f"| {label} | {_cell(text)} |" for label, text in summary(record))
-    body = f"| | |\n|---|---|\n{rows}\n\n{record.advice}"
+    body = f"{to_table(summary(record))}\n\n{record.advice}"
     return to_page(headline(record), picture, "the fitted line over the readings", body, links)
+
+
+def to_table(lines: Sequence[tuple[str, str]]) -> str:
+    """Labels and their texts as a table in Markdown."""
+    rows = "\n".join(f"| {label} | {_cell(text)} |" for label, text in lines)
+    return f"| | |\n|---|---|\n{rows}"
 
 
 def to_page(headline: str, picture: bytes, what: str, body: str, links: dict[str, str]) -> str:

@@ -35,14 +35,13 @@ def describe_data(readings: Readings) -> DatasetInput:
     return describe(readings.source, readings.sha256, readings.x, readings.y, profile)
 
 
-def describe(source: str, sha256: str, x: str, y: str, profile: Mapping[str, Any]) -> DatasetInput:
-    """Readings of any number of thermometers, in columns x and y; profile: what MLflow shows of them."""
-    schema = {
-        "mlflow_colspec": [
-            {"type": "double", "name": x, "required": True},
-            {"type": "double", "name": y, "required": True},
-        ]
-    }
+def describe(
+    source: str, sha256: str, x: str, y: str, profile: Mapping[str, Any], sensor: str | None = None
+) -> DatasetInput:
+    """Readings of any number of thermometers, in columns x and y; profile: what MLflow shows of them; sensor: the
+    column that says whose they are, if there is one."""
+    columns = {**({sensor: "string"} if sensor else {}), x: "double", y: "double"}
+    schema = {"mlflow_colspec": [{"type": kind, "name": name, "required": True} for name, kind in columns.items()]}
     dataset = Dataset(
         name=Path(source).name,
         digest=sha256[:36],  # what MLflow's column holds; the whole is in the tag data_sha256

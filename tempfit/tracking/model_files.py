@@ -36,7 +36,11 @@ def log_files(run: Run, write: Callable[..., None], step: int, *, again: bool) -
         write(Path(folder), **told)
         client.log_model_artifacts(logged.model_id, folder)
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=step)])
+    outputs = client.get_run(run.run_id).outputs if again else None
+    if outputs is None or logged.model_id not in [
+        output.model_id for output in outputs.model_outputs
+    ]:  # MLflow fails on what it has already
+        client.log_outputs(run.run_id, models=[LoggedModelOutput(logged.model_id, step=step)])
 
 
 def write_files(

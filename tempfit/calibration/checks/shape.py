@@ -18,6 +18,7 @@ from tempfit.calibration.checks.footing import Footing
 from tempfit.calibration.significance import DOUBT, REFUSE, f_tail, least_seen
 from tempfit.config import MOST_DEGREE
 from tempfit.exact.least_squares import LeastSquares
+from tempfit.exact.matrices import solve_upper
 from tempfit.words import Verdict
 
 INSIGNIFICANT = 0.05  # p-value from which on the reading tells nothing of the temperature
@@ -119,9 +120,9 @@ class Curvature:
         That power less what the lower ones make of it is a polynomial; a parabola is largest at an end or its vertex.
         """
         factor, n_terms = self.footing.evidence.factor, self.footing.n_terms
-        made = np.zeros((len(factor), n_terms))
-        seen = ~self.is_unseen
-        made[seen] = np.linalg.solve(factor[seen, :n_terms, :n_terms], factor[seen, :n_terms, n_terms, None])[..., 0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            made = solve_upper(factor[:, :n_terms, :n_terms], factor[:, :n_terms, n_terms, None])[..., 0]
+        made = np.where(self.is_unseen[:, None], 0.0, made)
         if n_terms == 2:
             z = np.stack([-np.ones(len(factor)), np.ones(len(factor)), np.clip(made[:, 1] / 2, -1, 1)], axis=1)
         else:
