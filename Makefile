@@ -28,7 +28,7 @@ test: $(INSTALLED)  ## the tests that need no service of their own, in one proce
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes, and what takes long by nature
-	$(BIN)/python -m pytest -m integration tests/integration tests/flows --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m integration tests/integration tests/flows
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m integration --ignore tests/integration --ignore tests/flows --numprocesses auto --maxprocesses 4
 
 check: $(INSTALLED)  ## lint, format, types, direction of imports

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tempfit.cli.help import Command
+from tempfit.cli.opening import MOST
 from tempfit.cli.shared import (
     DEFAULT_MLRUNS,
     Mlruns,
@@ -26,7 +27,7 @@ from tempfit.cli.shared import (
     write_figure,
 )
 from tempfit.cli.tables import NAME_WIDTH, Column, fits, show_table
-from tempfit.config import TrackingConfig
+from tempfit.config import FleetConfig, TrackingConfig
 from tempfit.errors import SettingsError
 from tempfit.wording import count
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tempfit.tracking.store import Store
 
 DEFAULT_LAST, DEFAULT_ROWS = 5, 20
-MOST = 10_000  # runs of one comparison
 DIGITS = {"loss": 6, "rmse": 4, "w": 4, "b": 5, "validation_loss": 6}  # as in a calibration's summary
 HEADINGS = {  # of results; `loss` alone is the setting
     "loss": "final loss",
@@ -53,7 +53,10 @@ ORDERED_BY = {  # where it is not the loss: what, and why
 def compare(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Ids of runs, the first 4 digits of them or more, or exact names."),
+        typer.Argument(
+            metavar="RUN",
+            help="Ids of runs, the first 4 digits of them or more, or exact names; of two fleets, or their tables.",
+        ),
     ] = None,
     last: Annotated[
         int | None,
@@ -73,7 +76,11 @@ def compare(
     rows: Annotated[
         int | None,
         typer.Option(
-            help="Show the best N runs of the sweep.", min=1, max=MOST, metavar="N", show_default=str(DEFAULT_ROWS)
+            help="Show the best N runs of the sweep, or N sensors of a fleet.",
+            min=1,
+            max=MOST,
+            metavar="N",
+            show_default=str(DEFAULT_ROWS),
         ),
     ] = None,
     experiment: Annotated[
@@ -87,16 +94,37 @@ def compare(
     figure: Annotated[
         Path | None, typer.Option(help="Draw loss curves and lines over each other.", metavar="FILE.png")
     ] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            help="Of two fleets: share of unchanged sensors among those changed that is expected at most.",
+            min=0,
+            max=1,
+            metavar="NUMBER",
+            show_default=str(FleetConfig().fdr),
+        ),
+    ] = None,
     mlruns: Mlruns = DEFAULT_MLRUNS,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
 ) -> None:
-    """Show what differs between runs, and what came of it, the best first."""
+    """Show what differs between runs, and what came of it, the best first; of two fleets, which sensors changed."""
     if bool(runs) + (last is not None) + (best is not None) + (sweep is not None) > 1:
         raise SettingsError("choose the runs in one way: by RUN, --last, --best or --sweep")
-    if rows is not None and sweep is None:
-        raise SettingsError("--rows is for --sweep; --last and --best say themselves how many runs to show")
     if figure is not None:
         check_figure(figure)
+    if runs is not None:
+        from tempfit.cli.compare_fleets import compare_fleets, find_fleets
+
+        fleets = find_fleets(runs, mlruns, experiment)
+        if fleets is not None:
+            if figure is not None:
+                raise SettingsError("--figure: draws runs of one thermometer; leave it out for fleets")
+            compare_fleets(*fleets, fdr, rows or DEFAULT_ROWS, as_json=as_json)
+            return
+    if fdr is not None:
+        raise SettingsError("--fdr is for two fleets: name their runs, or their tables")
+    if rows is not None and sweep is None:
+        raise SettingsError("--rows is for --sweep; --last and --best say themselves how many runs to show")
     with stderr.status("reading the runs …"), redirect_stdout(sys.stderr):  # what libraries print is no result
         from tempfit.tracking.queries import load_loss_curves
         from tempfit.tracking.store import open_existing_store

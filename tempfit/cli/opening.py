@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tempfit.fleet.lookup import FleetTable
     from tempfit.tracking.store import Store
 
+MOST = 10_000  # runs, or sensors of a fleet, that one comparison shows
 RunName = Annotated[
     str,
     typer.Argument(
@@ -54,9 +55,12 @@ def open_record(name: str, mlruns: str, sensor: str | None = None, instead: str 
     return load_record(store, name), store
 
 
-def open_fleet(name: str, mlruns: str) -> tuple[FleetTable | None, Store | None]:
+def open_fleet(name: str, mlruns: str, experiment: str | None = None) -> tuple[FleetTable | None, Store | None]:
     """The table of a fleet's run, or in a file; None of what is no fleet. Raises RunsError where there is no such
-    run."""
+    run.
+
+    experiment: where to look for the run; None for everywhere.
+    """
     if name.endswith(".json"):
         return None, None
     if name.endswith(".parquet"):
@@ -67,7 +71,7 @@ def open_fleet(name: str, mlruns: str) -> tuple[FleetTable | None, Store | None]
     from tempfit.tracking.store import open_existing_store
 
     store = open_existing_store(Path(mlruns))
-    return find_fleet(store, name), store
+    return find_fleet(store, name, experiment), store
 
 
 def open_curves(name: str, mlruns: str, option: str) -> FleetCurves:

@@ -26,7 +26,7 @@ SHOWN = ("thermometer", "w", "b", "n", "uncertainty_observation_sd", "fleet_w_z"
 class FleetSummary:
     """A fleet in plain numbers.
 
-    source, sha256, y_unit, n_rows: what was read. left_out: rows that were not used, by reason. n_sensors: that were seen.
+    source, sha256, y_unit, n_rows: what was read. left_out: rows not used, by reason. n_sensors: who was seen.
     n_calibrated; not_calibrated: the others, by reason. n_diverged: of those calibrated. n_usable: by their own checks.
     failing: of how many a check fails, by its name. fdr, n_accused, accused: at which rate how many are accused of
     anything, and of what. is_compared: whether there were siblings enough. spread: of w, b and s, quantiles. readings:
@@ -163,7 +163,8 @@ def _accused(block: pa.Table) -> list[dict[str, Any]]:
     accused = block.filter(is_accused)
     z = [pc.negate(pc.abs(accused[f"fleet_{name}_z"])) for name in SIBLINGS]
     accused = accused.append_column("near", pc.fill_null(pc.min_element_wise(*z), 0.0))
-    return accused.sort_by([("fleet_p", "ascending"), ("near", "ascending")]).slice(0, WORST).to_pylist()
+    first = accused.sort_by([("fleet_p", "ascending"), ("near", "ascending")]).slice(0, WORST)
+    return first.drop_columns("near").to_pylist()
 
 
 def _farthest(row: dict[str, Any]) -> float:

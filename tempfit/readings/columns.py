@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -85,15 +86,16 @@ def find_columns(names: Sequence[str], wanted: Sequence[Wanted], place: str) -> 
 
     Raises ReadingsError when a required one is missing, or one is there more than once.
     """
-    found = {}
+    found, times = {}, Counter(names)
+    places = {name: place for place, name in reversed(list(enumerate(names)))}
     for column in wanted:
-        if column.name in names:
-            found[column.name] = names.index(column.name)
+        if column.name in places:
+            found[column.name] = places[column.name]
         elif column.required:
             raise ReadingsError(f"{place}: no column {shown(column.name)}; {_what_there_is(column, names)}")
-        if names.count(column.name) > 1:
-            times = f"is there {names.count(column.name)} times"
-            raise ReadingsError(f"{place}: column {shown(column.name)} {times}; rename or remove the others")
+        if times[column.name] > 1:
+            often = f"is there {times[column.name]} times"
+            raise ReadingsError(f"{place}: column {shown(column.name)} {often}; rename or remove the others")
     return found
 
 

@@ -70,7 +70,7 @@ def parquet_blocks(
 
 def _find(schema: Any, place: str, layout: Layout) -> dict[str, str]:
     """Name → name in the file of the columns that are read; in a wide table, those of sensors may hold anything."""
-    found = find_in(schema, place, [it for it in layout.wanted if layout.strict or it not in layout.sensors])
+    found = find_in(schema, place, [it for it in layout.wanted if layout.strict or not it.gaps])
     names = {name.strip(): name for name in schema.names}
     return found | {it.name: names[it.name] for it in layout.sensors}
 

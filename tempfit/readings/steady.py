@@ -83,11 +83,10 @@ class SteadyGate:
         if (back := np.flatnonzero(steps < 0)).size:
             place = back[np.argmin(rows.rows[back])] if rows.rows is not None else back[0]
             name = rows.names[np.searchsorted(rows.starts, place, side="right") - 1].as_py()
-            whose = f" of {shown(name)}" if name else ""
             where = f"{self.place}: {self.unit} {rows.rows[place]}" if rows.rows is not None else self.place
             raise ReadingsError(
-                f"{where}, column {shown(self.time)}: the time{whose} goes back, so that nobody can say how fast the "
-                "reference changes; sort the table by its times"
+                f"{where}, column {shown(self.time)}: the time of {shown(name)} goes back, so that nobody can say how "
+                "fast the reference changes; sort the table by its times"
             )
         return np.cumsum(np.minimum(steps, _FAR))
 

@@ -15,22 +15,23 @@ from tempfit.readings.sensors import Block, Series
 
 
 def by_row(block: Block, *, numbered: bool) -> tuple[Series, Any]:
-    """The rows of a block as those of one series, but for those of which the reference cannot be used: the columns of
-    sensors are NaN where there is no reading that can be used. And the table of the faults of all sensors.
+    """The rows of a block of which the reference can be used, as those of one series, named as the reference: the
+    columns of sensors are NaN where there is no reading that can be used. And the table of the faults of all sensors.
 
     A cell with nothing in it is no reading, and no fault. numbered: rows keep their numbers.
     """
     import pyarrow as pa
 
     layout = block.layout
-    common = [it for it in layout.numbers if it not in layout.sensors] + ([layout.time] if layout.time else [])
+    common = [it for it in layout.numbers if not it.gaps] + ([layout.time] if layout.time else [])
     of_rows = find_faults(common, block.values, block.texts)
     whys = np.zeros(block.n_rows, dtype=np.int64) if of_rows is None else of_rows.astype(np.int64)
     sensors = sorted(layout.sensors, key=lambda it: it.name)
     reasons = reasons_of([*common, *sensors])
     kept = slice(None) if of_rows is None else np.flatnonzero(of_rows == 0)
     columns = {it.name: block.values[it.name][kept] for it in common}
-    faults = [_faults_of(it, block, whys, len(reasons_of([*common, *sensors[:k]])) - 1) for k, it in enumerate(sensors)]
+    n_common, n_each = len(reasons_of(common)) - 1, len(reasons_of(sensors[:1])) - 1
+    faults = [_faults_of(it, block, whys, n_common + n_each * k) for k, it in enumerate(sensors)]
     for it, (places, _) in zip(sensors, faults, strict=True):
         readings = block.values[it.name]
         if len(places):
@@ -46,7 +47,7 @@ def by_row(block: Block, *, numbered: bool) -> tuple[Series, Any]:
         np.concatenate([np.empty(0, dtype=np.int64), *(places for places, _ in faults)]),
         reasons,
     )
-    names = pa.array([""] if n_rows else [], pa.string())
+    names = pa.array([layout.config.y] if n_rows else [], pa.string())
     return Series(names, np.arange(len(names) + 1) * n_rows, columns, rows), counted
 
 

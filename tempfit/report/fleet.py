@@ -15,6 +15,7 @@ def fleet_summary(summary: FleetSummary) -> list[tuple[str, str]]:
     fewest, most = summary.readings
     each = f"{fewest:,} each" if fewest == most else f"{fewest:,} to {most:,} each"
     lines = [
+        ("fleet", summary.headline()),
         ("readings", f"{summary.n_rows:,} rows from {printable(summary.source)} (sha256 {summary.sha256[:12]}…)"),
         ("sensors", f"{summary.n_calibrated:,} of {summary.n_sensors:,} calibrated, of {each} that can be used"),
     ]

@@ -164,12 +164,12 @@ def load_record(store: Store, name: str) -> Filed:
         )
 
 
-def find_fleet(store: Store, name: str) -> FleetTable | None:
+def find_fleet(store: Store, name: str, experiment: str | None = None) -> FleetTable | None:
     """The table of the fleet whose run is named as in `find_runs`; None where that is no fleet's run."""
     with _service(store):
         if name.startswith("models:/"):
             return None
-        run = find_run(store, name, experiment_ids(store, None))
+        run = find_run(store, name, experiment_ids(store, experiment))
         if run.data.tags.get(KIND_TAG) != FLEET:
             return None
         if not any(file.path == FLEET_FILE for file in store.client.list_artifacts(run.info.run_id)):

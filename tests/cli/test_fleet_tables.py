@@ -19,6 +19,7 @@ from tempfit.export import ENTRIES
 from tempfit.fleet.curves import load_curves
 from tempfit.fleet.lookup import FleetTable
 from tempfit.fleet.predicting import FleetPredictor
+from tempfit.tracking.store import FLEET, KIND_TAG, open_store
 from tests.cli.test_commands import run
 from tests.conftest import THERMOMETER
 from tests.fleet.tables import WHY, random_fleet, write_fleet
@@ -198,3 +199,62 @@ def test_a_file_for_each_sensor(tmp_path, capsys, monkeypatch):
     assert "static inline double thermometer_4_7_t_c(double t_u)" in Path("headers/4.7.h").read_text()
     code, out, _ = run(capsys, "export", "fleet.parquet", "--format", "c-header", "--sensor", "4.7")
     assert out.replace("\n", "") == Path("headers/4.7.h").read_text().replace("\n", "")
+
+
+def test_who_changed_between_two_fleets(here, capsys):
+    path, names, t_u, t_c = here
+    moved = np.where(np.arange(60)[:, None] == 7, 1.5, 0.0)
+    write_fleet(Path("after.parquet"), ["new", *names[1:]], t_u, t_c + moved)
+    code, out, err = run(capsys, "compare", str(path), "after.parquet")
+    assert (code, err) == (0, "")
+    heading, worst, _, *lines = out.splitlines()
+    assert heading.split() == ["sensor", "Δw", "u(Δw)", "Δb", "u(Δb)", "largest", "ΔT", "E_n", "p", "q"]
+    assert worst.split()[0] == names[7]
+    assert worst.split()[5] == "+1.5"
+    assert lines == [
+        f"compared     59 sensors of {path} and after.parquet",
+        "changed      1 by more than the uncertainties of both; a share of 0.01 of these would be there by chance, at "
+        "most, on average",
+        "appeared     1 (new)",
+        "disappeared  1 (s00000)",
+    ]
+    code, out, err = run(capsys, "compare", str(path), "after.parquet", "--json", "--rows", "2", "--fdr", "0.5")
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (told["n_compared"], told["n_changed"], told["n_not_compared"]) == (59, 1, 0)
+    assert (told["appeared"], told["disappeared"], told["fdr"]) == (["new"], ["s00000"], 0.5)
+    assert [sensor["changed"] for sensor in told["sensors"]] == [True, False]
+    assert told["sensors"][0]["db"] == pytest.approx(1.5, abs=1e-9)
+
+
+def test_fleets_are_compared_with_fleets(here, capsys, mlruns):
+    path = str(here[0])
+    for arguments, words in [
+        ((path, path, path), "3 fleets: name two, the earlier one first"),
+        ((path, "one.json"), "is a fleet, others are not"),
+        ((path,), "1 fleet: name two"),
+        ((path, path, "--figure", "a.png"), "--figure: draws runs of one thermometer"),
+        (("--fdr", "0.1", "--mlruns", str(mlruns)), "--fdr is for two fleets"),
+    ]:
+        code, out, err = run(capsys, "compare", *arguments)
+        assert (code, out) == (2, "")
+        assert words in err
+
+
+def test_a_fleet_is_named_by_its_run(here, capsys, mlruns):
+    path = here[0]
+    store = open_store(mlruns)
+    run_id = store.client.create_run("0", tags={KIND_TAG: FLEET}, run_name="the fleet").info.run_id
+    where = ["--mlruns", str(mlruns)]
+    code, _, err = run(capsys, "report", run_id, "--sensor", "s00002", *where)
+    assert (code, err.partition(" ")[0]) == (2, "error:")
+    assert f"run {run_id[:8]} (running) keeps no fleet.parquet" in err
+    store.client.log_artifact(run_id, str(path))
+    code, out, _ = run(capsys, "export", run_id, "--format", "json", "--sensor", "s00002", *where)
+    assert (code, json.loads(out)["run_id"], json.loads(out)["name"]) == (0, run_id, "s00002")
+    code, _, err = run(capsys, "export", "the fleet", "--format", "json", *where)
+    assert (code, "the fleet: these are the calibrations of 61 sensors" in err) == (2, True)
+    code, out, _ = run(capsys, "compare", run_id[:8], str(path), *where)
+    assert (code, out.startswith("compared  60 sensors of the fleet and ")) == (0, True)
+    code, out, _ = run(capsys, "export", run_id, "--format", "home-assistant", "--all", *where)
+    assert (code, out.count(f"# run: the fleet, sensor s00002 ({run_id})")) == (0, 1)

@@ -13,6 +13,7 @@ from tempfit.calibration.members import calibrate_members
 from tempfit.calibration.record_arrays import tabulate
 from tempfit.config import CalibrationConfig
 from tempfit.exact.evidence import gather
+from tempfit.fleet.judging import figures_of, judge_fleet
 
 SHA256 = "a" * 64
 WHY = "2 readings: a line and its uncertainty take 3"
@@ -32,12 +33,15 @@ def write_fleet(
     """The table of readings (sensors, rows), and of sensors that could not be calibrated; `rows` in a row group."""
     config = CalibrationConfig(**settings)
     degree = config.degree + 1 if config.model == "polynomial" else 2
-    table = tabulate(calibrate_members(gather(t_u, t_c, u_c, degree=degree), config), names)
+    calibrations = calibrate_members(gather(t_u, t_c, u_c, degree=degree), config)
+    table = tabulate(calibrations, names)
     members = len(names)
     table = table.append_column("data_source", pa.array(["readings.parquet"] * members))
     table = table.append_column("data_sha256", pa.array([SHA256] * members))
     table = table.append_column("data_n_dropped", pa.array([0] * members))
     table = table.append_column("fleet_not_calibrated", pa.nulls(members, pa.string()))
+    for name, column in judge_fleet(figures_of(calibrations), 0.01).columns().items():
+        table = table.append_column(name, column)
     others = {"thermometer": list(failed or {}), "fleet_not_calibrated": list((failed or {}).values())}
     table = pa.concat_tables([table, pa.table(others)], promote_options="default").sort_by("thermometer")
     pq.write_table(table, path, row_group_size=rows, write_page_checksum=True)

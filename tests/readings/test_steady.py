@@ -147,22 +147,24 @@ def test_times_that_go_back_are_refused(tmp_path: Path) -> None:
     fleet = FleetConfig(by="s", time="time", steady=1)
     with pytest.raises(ReadingsError, match=r"line 4, column 'time': the time of 'a' goes back, .*; sort the table by"):
         read_text(tmp_path, TIMED.replace("12:02", "11:59"), fleet)
-    with pytest.raises(ReadingsError, match="line 4, column 'time': the time goes back"):
+    with pytest.raises(ReadingsError, match="line 4, column 'time': the time of 't_c' goes back"):
         read_text(
             tmp_path, TIMED.replace("12:02", "11:59").replace(",s", ",x"), FleetConfig(wide=True, time="time", steady=1)
         )
 
 
-def test_in_a_wide_table_the_reference_is_one_for_all(tmp_path: Path) -> None:
+def test_in_a_wide_table_the_reference_is_one_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is known at every minute; a sensor that was read at both ends of a ramp alone is not taken to be steady."""
     t_c = np.clip(MINUTES - 50, 0, 10) * 0.1
     rare = [float(minute) if minute in (20, 60, 90) else None for minute in MINUTES]
     table = pa.table({"a": MINUTES, "rare": pa.array(rare, pa.float64()), "t_c": t_c, "time": MINUTES * 60})
     pq.write_table(table, tmp_path / "x.parquet")
-    blocks = read(tmp_path / "x.parquet", FleetConfig(wide=True, time="time", steady=0.05))
-    found = {name: [minute for minute, _ in pairs] for name, pairs in by_sensor(blocks).items()}
-    assert found == {"a": [*range(46), *range(65, 120)], "rare": [20, 90]}
-    assert faults_of(blocks) == {("a", "unsteady"): (19, 47), ("rare", "unsteady"): (1, 61)}
+    for n_rows in (1000, 7, 1):
+        monkeypatch.setattr("tempfit.readings.many_parquet.BLOCK_ROWS", n_rows)
+        blocks = read(tmp_path / "x.parquet", FleetConfig(wide=True, time="time", steady=0.05))
+        found = {name: [minute for minute, _ in pairs] for name, pairs in by_sensor(blocks).items()}
+        assert found == {"a": [*range(46), *range(65, 120)], "rare": [20, 90]}
+        assert faults_of(blocks) == {("a", "unsteady"): (19, 47), ("rare", "unsteady"): (1, 61)}
 
 
 def test_times_as_people_write_them() -> None:
