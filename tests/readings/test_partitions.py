@@ -192,7 +192,7 @@ def test_a_digest_is_of_bytes_and_of_how_they_are_read(tmp_path: Path) -> None:
             (BY, ReadingsConfig(decimal="point")),
         )
     ]
-    assert find_partitions(path, FleetConfig(by="sensor", workers=4, fdr=0.1), CONFIG)[0].digest() == part.digest()
+    assert find_partitions(path, FleetConfig(by="sensor", fdr=0.1), CONFIG)[0].digest() == part.digest()
     before = part.digest()
     path.write_text("sensor,t_u,t_c\na,1,3\n")
     assert len({before, *others, find_partitions(path, BY, CONFIG)[0].digest()}) == 5
