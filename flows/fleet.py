@@ -52,7 +52,8 @@ def fleet(
         artifacts = fleet_tasks.track(run, judged, figures)
         result = FleetResult(judged, run, artifacts, run.url(ui_address(run.store)))
         tasks.watcher().on_tracked(result)
-    fleet_tasks.publish(judged, next(iter(figures.values())), run)
+    if figures:  # else every sensor diverged
+        fleet_tasks.publish(judged, next(iter(figures.values())), run)
     logger.info(judged.summary.headline())
     return result
 

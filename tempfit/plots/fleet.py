@@ -16,6 +16,7 @@ from tempfit.fleet.again import SomeRows
 from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.lookup import FleetTable
 from tempfit.plots.canvas import BLUE, GREY, ORANGE, SIZE, Picture, label_log_axis, make_canvas, make_panels, to_png
+from tempfit.readings.columns import LARGEST_VALUE
 from tempfit.readings.paired import axis_label
 from tempfit.wording import printable
 
@@ -30,14 +31,17 @@ Floats = NDArray[np.float64]
 
 
 def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, Curve]) -> dict[str, bytes]:
-    """Every figure as PNG by its file's name. rows, curves: of the worst sensors, by name."""
+    """Every figure as PNG by its file's name; none where every sensor diverged. rows, curves: of the worst sensors, by name."""
     table = FleetTable(fleet.table)
     is_line = "w" in table.columns
     names = [*COLUMNS, *(("w", "b") if is_line else ())]
     blocks = [block.to_pandas() for block in table.blocks([name for name in names if name in table.columns])]
     columns = {name: np.concatenate([block[name].to_numpy() for block in blocks]) for name in names}
     s = columns.pop("uncertainty_observation_sd").astype(float)
-    kept = np.isfinite(s)
+    figured = [s, *(columns[name].astype(float) for name in ("w", "b") if name in columns)]
+    kept = np.logical_and.reduce([np.abs(column) < LARGEST_VALUE for column in figured])  # not what diverged
+    if not kept.any():
+        return {}
     odd = np.array([told is not None and len(told) > 0 for told in columns["fleet_accused_by"]])[kept]
     told = {name: columns[name][kept].astype(float) for name in ("w", "b") if name in columns} | {"s": s[kept]}
     n = columns["n"][kept].astype(float)
