@@ -31,7 +31,10 @@ Floats = NDArray[np.float64]
 
 
 def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, Curve]) -> dict[str, bytes]:
-    """Every figure as PNG by its file's name; none where every sensor diverged. rows, curves: of the worst sensors, by name."""
+    """Every figure as PNG by its file's name; none where every sensor diverged.
+
+    rows, curves: of the worst sensors, by name.
+    """
     table = FleetTable(fleet.table)
     is_line = "w" in table.columns
     names = [*COLUMNS, *(("w", "b") if is_line else ())]
@@ -47,7 +50,7 @@ def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, 
     n = columns["n"][kept].astype(float)
     factor = columns["uncertainty_coverage_factor"][kept].astype(float)
     figures = {
-        "fleet.png": draw_spread(told, odd, columns["thermometer"][kept], fleet.config),
+        "fleet.png": draw_spread(told, odd, columns["thermometer"][kept].tolist(), fleet.config),
         "readings.png": draw_readings(n, factor * s[kept] / np.sqrt(n), odd, fleet.config),
     }
     if rows:
