@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tempfit.exact.matrices import product
+
 CURVATURE = 2  # degree: a line's evidence carries t_u², to tell a bend from a line
 BLOCK_ELEMENTS = 16_384  # of a column taken at once: a few such columns stay in a core's cache
 
@@ -134,7 +136,8 @@ def _gather(
     u_c: NDArray[np.float64] | None = None,
 ) -> Evidence:
     members, n_rows = t_u.shape
-    low, high = t_u.min(axis=1), t_u.max(axis=1)
+    beside = np.asfortranarray(t_u)  # a largest one of many members is found most quickly for all of them at once
+    low, high, largest = beside.min(axis=1), beside.max(axis=1), np.abs(np.asfortranarray(t_c)).max(axis=1)
     center, scale = _frame(low, high)
     n = np.full(members, float(n_rows)) if counts is None else counts.astype(np.float64)
     there = None if counts is None else (np.arange(n_rows) < counts[:, None]).astype(np.float64)
@@ -156,7 +159,7 @@ def _gather(
         n=n,
         low=low,
         high=high,
-        largest=np.abs(t_c).max(axis=1),
+        largest=largest,
         center=center,
         scale=scale,
         factor=_triangle(columns),
@@ -185,8 +188,8 @@ def _merge(one: Evidence, other: Evidence) -> Evidence:
     factors = []
     for part in (one, other):
         weight = np.where(np.isnan(variance), 1.0, np.sqrt(variance / part.variance))
-        moved = part.factor.copy()
-        moved[..., :-1] = part.factor[..., :-1] @ _change(part, center, scale)
+        moved = part.factor.copy("K")
+        moved[..., :-1] = product(part.factor[..., :-1], _change(part, center, scale))
         factors.append(moved * weight[:, None, None])
     rows = np.concatenate(factors, axis=1)  # (members, 2 (degree + 2), degree + 2)
     return Evidence(
@@ -212,7 +215,7 @@ def _change(part: Evidence, center: NDArray[np.float64], scale: NDArray[np.float
     """(members, degree + 1, degree + 1), upper triangular T with `powers(z) @ T = powers(new z)`: binomial theorem."""
     slope, shift = part.scale / scale, (part.center - center) / scale  # new z = slope z + shift
     n_terms = part.degree + 1
-    change = np.zeros((part.members, n_terms, n_terms))
+    change = np.zeros((part.members, n_terms, n_terms), order="F")
     for power in range(n_terms):
         for k in range(power + 1):
             change[:, k, power] = comb(power, k) * slope**k * shift ** (power - k)
@@ -223,12 +226,13 @@ def _triangle(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """R of the QR decomposition of columns (columns, members, rows), which are used up: (members, columns, columns)."""
     n_columns, members, _ = columns.shape
     factor = np.zeros((members, n_columns, n_columns), order="F")
+    made = np.empty_like(columns[0])
     for j, column in enumerate(columns):
-        norm = np.sqrt(np.einsum("mr,mr->m", column, column))
+        square, rest = np.einsum("mr,mr->m", column, column), columns[j + 1 :]
+        norm, is_there = np.sqrt(square), square > 0
         factor[:, j, j] = norm
-        column /= np.where(norm > 0, norm, 1.0)[:, None]
-        for k in range(j + 1, n_columns):
-            share = np.einsum("mr,mr->m", column, columns[k])
-            factor[:, j, k] = share
-            columns[k] -= share[:, None] * column
+        products = np.einsum("mr,kmr->km", column, rest)
+        factor[:, j, j + 1 :] = (products / np.where(is_there, norm, 1.0)).T
+        for other, share in zip(rest, products / np.where(is_there, square, 1.0), strict=True):
+            other -= np.multiply(column, share[:, None], out=made)
     return factor
