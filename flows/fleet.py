@@ -13,6 +13,7 @@ from flows import fleet_tasks, tasks
 from flows.marks import MARKED
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig, FleetConfig
+from tempfit.fleet.engine import warning_of
 from tempfit.fleet.fleet import Fleet
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
@@ -42,16 +43,20 @@ def fleet(
     """Calibrate every sensor whose readings are in `data`, a table or a folder of tables."""
     logger = get_run_logger()
     refuse_idle(config)
-    ingested = fleet_tasks.ingest(data, settings, config)
-    run = fleet_tasks.start_run(ingested, settings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
-    with ended(run), fleet_tasks.workplace() as folder:
-        trained = fleet_tasks.train(ingested, settings, config, folder)
-        judged = fleet_tasks.judge(ingested, trained, settings, config, folder)
-        tasks.watcher().on_computed(judged)
-        figures = fleet_tasks.visualize(judged)
-        artifacts = fleet_tasks.track(run, judged, figures)
-        result = FleetResult(judged, run, artifacts, run.url(ui_address(run.store)))
-        tasks.watcher().on_tracked(result)
+    warning = warning_of(settings)
+    if warning:
+        logger.warning(warning)
+    with fleet_tasks.workers(data, settings, config) as workers:
+        ingested = fleet_tasks.ingest(data, settings, config, workers)
+        run = fleet_tasks.start_run(ingested, settings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
+        with ended(run), fleet_tasks.workplace() as folder:
+            trained = fleet_tasks.train(ingested, settings, config, workers, folder)
+            judged = fleet_tasks.judge(ingested, trained, settings, config, folder)
+            tasks.watcher().on_computed(judged)
+            figures = fleet_tasks.visualize(judged, workers)
+            artifacts = fleet_tasks.track(run, judged, figures)
+            result = FleetResult(judged, run, artifacts, run.url(ui_address(run.store)))
+            tasks.watcher().on_tracked(result)
     if figures:  # else every sensor diverged
         fleet_tasks.publish(judged, next(iter(figures.values())), run)
     logger.info(judged.summary.headline())

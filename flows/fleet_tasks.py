@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,9 +14,10 @@ from flows.tasks import RETRIED, artifact_key, is_again, publish_page, watcher
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.fleet import fleet, ingesting
 from tempfit.fleet.calibrating import Trained
-from tempfit.fleet.engine import Threads
+from tempfit.fleet.engine import Engine, engine
 from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.ingesting import Ingested
+from tempfit.fleet.kept import Kept, kept
 from tempfit.fleet.lookup import FLEET_FILE
 from tempfit.fleet.worst import look_at_worst
 from tempfit.plots.canvas import to_small_png
@@ -26,6 +28,14 @@ from tempfit.tracking import fleets, runs, store
 from tempfit.tracking.ui import ui_address
 
 
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work of a fleet, and where what is done of it is kept."""
+
+    engine: Engine
+    kept: Kept
+
+
 @contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for what waits to be recorded."""
@@ -33,10 +43,17 @@ def workplace() -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
+def workers(source: str, settings: FleetConfig, config: CalibrationConfig) -> Iterator[Workers]:
+    """Who does the work, and where evidence is kept until the fleet is recorded."""
+    with engine(settings) as them, kept(store.unfinished(Path(config.mlruns)), source) as evidence:
+        yield Workers(them, evidence)
+
+
 @task(task_run_name="ingest and compress {source}", persist_result=False)
-def ingest(source: str, settings: FleetConfig, config: CalibrationConfig) -> Ingested:
+def ingest(source: str, settings: FleetConfig, config: CalibrationConfig, workers: Workers) -> Ingested:
     """Read all readings to the evidence of every sensor."""
-    return ingesting.ingest_fleet(source, settings, config, Threads(), watcher().on_rows)
+    return ingesting.ingest_fleet(source, settings, config, workers.engine, watcher().on_rows, workers.kept)
 
 
 @task(task_run_name="start the fleet's run in MLflow", persist_result=False, **RETRIED)
@@ -47,10 +64,12 @@ def start_run(ingested: Ingested, settings: FleetConfig, config: CalibrationConf
 
 
 @task(task_run_name="train all with {config.optimizer}", persist_result=False)
-def train(ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, folder: Path) -> Trained:
+def train(
+    ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, workers: Workers, folder: Path
+) -> Trained:
     """Fit every sensor, in one loop for thousands of them."""
     on_sensors = watcher().on_sensors
-    return fleet.train_fleet(ingested, settings, config, Threads(), folder, on_sensors)
+    return fleet.train_fleet(ingested, settings, config, workers.engine, folder, on_sensors)
 
 
 @task(task_run_name="judge: false discoveries, siblings", persist_result=False)
@@ -62,9 +81,9 @@ def judge(
 
 
 @task(task_run_name="visualize: the fleet, the worst, uncertainties", persist_result=False)
-def visualize(judged: Fleet) -> dict[str, bytes]:
+def visualize(judged: Fleet, workers: Workers) -> dict[str, bytes]:
     """Draw the figures; the rows of the worst are read again for that."""
-    return draw_fleet(judged, *look_at_worst(judged, Threads()))
+    return draw_fleet(judged, *look_at_worst(judged, workers.engine))
 
 
 @task(task_run_name="track the fleet in MLflow", persist_result=False, **RETRIED)

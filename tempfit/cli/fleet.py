@@ -11,7 +11,7 @@ import typer
 from tempfit.choices import refuse_idle
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
-from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout
+from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout, warn
 from tempfit.config import CalibrationConfig, FleetConfig
 
 
@@ -30,9 +30,13 @@ def fleet(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
 ) -> None:
     """Calibrate every sensor of a fleet in one loop, record the run in MLflow, say which sensors are odd."""
+    from tempfit.fleet.engine import warning_of
     from tempfit.readings.partitions import find_partitions
 
     refuse_idle(config)
+    warning = warning_of(fleet)
+    if warning:
+        warn(warning)
     find_partitions(source, fleet, config)  # what cannot be read is told at once, before anything heavy is loaded
     load_flow("flows.fleet", config.mlruns)
     from flows.delivery import run_flow

@@ -1,4 +1,4 @@
-"""What a fleet's calibration can be told beyond a calibration's settings: whose readings they are, and which count."""
+"""What a fleet's calibration can be told beyond a calibration's settings: whose readings they are, and who does it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class FleetConfig(Settings):
-    """How the readings of many sensors are told apart, and judged beside each other."""
+    """How the readings of many sensors are told apart, judged beside each other, and shared out."""
 
     by: Name | None = setting(
         None, "Column that names the sensor; none: in a folder, each file is one.", title="Column that names the sensor"
@@ -40,6 +40,10 @@ class FleetConfig(Settings):
         lt=1,
         title="False discovery rate",
     )
+    workers: int = setting(1, "Processes on this machine; 1: this one.", ge=1, le=1024, title="Processes")
+    scheduler: Name | None = setting(
+        None, "Address of a Dask scheduler: tcp://HOST:8786.", title="Address of a Dask scheduler"
+    )
 
     @model_validator(mode="after")
     def _one_way_to_tell_sensors_apart(self) -> Self:
@@ -51,4 +55,10 @@ class FleetConfig(Settings):
     def _steady_needs_time(self) -> Self:
         if (self.steady is None) != (self.time is None):
             raise ValueError("`steady` and `time` belong together: a rate needs the time of each reading")
+        return self
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if self.scheduler is not None and self.workers > 1:
+            raise ValueError("`workers` and `scheduler` are two engines; choose one")
         return self

@@ -1,12 +1,47 @@
-"""Who does the work of a fleet: threads of this process."""
+"""Who does the work of a fleet: threads of this process, or Dask: processes of this machine, or those of a scheduler.
+
+The only home of `distributed`, which is imported where it is asked for: `pip install 'tempfit[dask]'`. What travels are
+functions and values of our own, pickled by Dask between processes that trust each other; no file is read that way.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
+import platform
+import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from tempfit.config import FleetConfig
+from tempfit.errors import ServiceError, SettingsError
+from tempfit.system.children import silent_children
+from tempfit.wording import printable
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+ALIKE = ("tempfit", "numpy", "scipy", "torch", "pyarrow", "distributed")  # what has to be the same version everywhere
+JOINED_IN, STARTED_IN = 4, 60  # seconds in which a scheduler, or workers of our own, must be there
+ASKED_EACH = 20  # seconds after which workers are asked for again while a result is waited for
+AHEAD = 2  # items under way for each thread of a worker, so that it need not wait for the next
+
+QUIET = {  # Dask's settings for processes of our own
+    "distributed.worker.memory.target": False,  # evidence is never spilled: what is on disk there are pickles
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.http.routes": [],
+    "distributed.scheduler.http.routes": [],
+    "distributed.scheduler.no-workers-timeout": "60s",
+    "distributed.scheduler.allowed-failures": 3,  # of workers, that an item outlives
+}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,6 +49,10 @@ Result = TypeVar("Result")
 
 class Engine(Protocol):
     """Does the same with every item."""
+
+    @property
+    def n_threads(self) -> int:
+        """How many items can be worked on at a time."""
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """The results in the order of the items, a few of which are under way at any time."""
@@ -38,3 +77,208 @@ class Threads:
             finally:
                 for future in under_way:
                     future.cancel()
+
+
+class Dask:
+    """Workers of a Dask scheduler, which starts again elsewhere what was lost with one of them.
+
+    What a function raises is raised here; ServiceError where the scheduler or its workers are lost.
+    """
+
+    def __init__(self, client: Client):
+        self.client = client
+        self.n_threads = max(1, sum(client.nthreads().values()))
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        under_way: deque[Any] = deque()
+        with _told():
+            try:
+                for item in items:
+                    under_way.append(self.client.submit(function, item, pure=False))
+                    if len(under_way) > AHEAD * self.n_threads:
+                        yield self._result(under_way.popleft())
+                while under_way:
+                    yield self._result(under_way.popleft())
+            finally:
+                for future in under_way:
+                    future.release()  # what nobody waits for is not begun
+
+    def _result(self, future: Any) -> Any:
+        while True:
+            try:
+                return future.result(timeout=ASKED_EACH)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                if not self.client.nthreads():
+                    raise ServiceError(f"the Dask scheduler at {_address(self.client)} has lost all workers") from None
+
+
+@contextmanager
+def engine(fleet: FleetConfig) -> Iterator[Engine]:
+    """What the settings ask for, from start to end.
+
+    Raises SettingsError where Dask is not installed or an address is none, ServiceError where nothing answers there.
+    """
+    if fleet.scheduler is None and fleet.workers == 1:
+        yield Threads()
+        return
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        name = "workers" if fleet.scheduler is None else "scheduler"
+        raise SettingsError(f"`{name}` needs Dask, which is not installed: pip install 'tempfit[dask]'") from None
+    with ExitStack() as stack, _silent(distributed.__name__):
+        client = _join(fleet.scheduler) if fleet.scheduler else stack.enter_context(_cluster(fleet.workers))
+        stack.callback(client.close)
+        if fleet.scheduler:
+            _refuse_other_versions(client)
+        yield Dask(client)
+
+
+@contextmanager
+def _cluster(n_workers: int) -> Iterator[Client]:
+    """Processes of this machine, a thread each, that end with this one; without their keys nobody else can join."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    folder = tempfile.TemporaryDirectory(prefix="tempfit-dask-", ignore_cleanup_errors=True)
+    with folder, dask.config.set({**QUIET, "temporary-directory": folder.name}), ExitStack() as stack:
+        try:
+            with silent_children():
+                cluster = LocalCluster(
+                    n_workers=n_workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                    silence_logs=logging.CRITICAL,
+                    local_directory=folder.name,
+                    security=Security.temporary(),
+                )
+            stack.enter_context(cluster)
+            client = Client(cluster, timeout=STARTED_IN, set_as_default=False)
+            client.wait_for_workers(n_workers, timeout=STARTED_IN)
+        except (OSError, RuntimeError) as error:
+            reason = printable(str(error).strip().partition("\n")[0])
+            raise ServiceError(
+                f"{n_workers} processes cannot be started ({reason}): ask for fewer `workers`"
+            ) from error
+        yield client
+
+
+def _join(address: str) -> Client:
+    """A client of the scheduler there, which has a worker."""
+    from distributed import Client
+
+    if urlsplit(address).scheme not in ("tcp", "tls"):
+        raise SettingsError(f"`scheduler`: {printable(address)} is no address of a scheduler; write tcp://HOST:8786")
+    try:
+        with ThreadPoolExecutor(1) as pool:  # whose thread has no event loop
+            pool.submit(asyncio.run, _greet(address)).result()
+        client = Client(address, timeout=JOINED_IN, set_as_default=False)
+    except Exception as error:  # what others answer is anything: too large for memory, for one
+        raise ServiceError(
+            f"no Dask scheduler answers at {printable(address)} within {JOINED_IN} s: start one (`dask scheduler`), or "
+            "leave `scheduler` out"
+        ) from error
+    if not client.nthreads():
+        client.close()
+        raise ServiceError(
+            f"the Dask scheduler at {printable(address)} has no workers: start some (`dask worker ADDRESS`)"
+        )
+    return client
+
+
+async def _greet(address: str) -> None:
+    """Nothing where a scheduler answers there; a client would wait for ever for something that takes connections and
+    never says a word."""
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    how = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=JOINED_IN, **how), JOINED_IN)
+    await comm.close()
+
+
+def _refuse_other_versions(client: Client) -> None:
+    """Other versions calculate otherwise in the last digits, or cannot read what is sent."""
+    here = versions()
+    for worker, there in _versions_of_workers(client).items():
+        if isinstance(there, Exception):
+            reason = str(there).partition("\n")[0]
+            raise ServiceError(f"the worker {worker} cannot run tempfit ({reason}): install it there, too")
+        for name in here:
+            if there.get(name) != here[name]:
+                raise ServiceError(
+                    f"the worker {worker} has {name} {there.get(name)}, here it is {here[name]}: install the same"
+                )
+
+
+def _versions_of_workers(client: Client) -> dict[str, Mapping[str, str] | Exception]:
+    found: dict[str, Mapping[str, str] | Exception] = client.run(versions, on_error="return")
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Of Python, and of what has to be alike."""
+    return {"Python": platform.python_version().rpartition(".")[0], **{name: version(name) for name in ALIKE}}
+
+
+def warning_of(fleet: FleetConfig) -> str | None:
+    """What has to be said of a scheduler that others can reach; None where there is none."""
+    if fleet.scheduler is None or _is_loopback(fleet.scheduler):
+        return None
+    return (
+        f"`scheduler`: {printable(fleet.scheduler)} may be within others' reach, and whoever reaches a Dask scheduler "
+        "runs code on its workers, and by what they send back, here"
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(client: Client) -> str:
+    return printable(str(client.scheduler.address)) if client.scheduler is not None else "?"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Failures of Dask's, as a line of ours."""
+    from distributed import CancelledError
+    from distributed.comm.core import CommClosedError
+    from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise ServiceError(
+            f"{error.allowed_failures + 1} workers in turn died of the same piece of work: is their memory too small? "
+            "Fewer `workers` have more of it each"
+        ) from error
+    except (NoWorkerError, NoValidWorkerError) as error:
+        raise ServiceError("the Dask scheduler has no workers any more") from error
+    except (CancelledError, CommClosedError) as error:
+        raise ServiceError("the Dask scheduler is gone: what it had done is kept, start again to go on") from error
+
+
+@contextmanager
+def _silent(library: str) -> Iterator[None]:
+    """Its failures are told in a line of ours."""
+    names = [name for name in logging.root.manager.loggerDict if name == library or name.startswith(f"{library}.")]
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

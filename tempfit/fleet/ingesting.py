@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,10 +14,14 @@ from tempfit.errors import ReadingsError
 from tempfit.exact.problem import evidence_degree
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered, compress, unite_all
+from tempfit.fleet.kept import NOWHERE, Compressed, Kept
 from tempfit.fleet.roster import Roster, call_roster
 from tempfit.readings.many import read_partition
 from tempfit.readings.partitions import Partition, find_partitions
 from tempfit.wording import count, printable
+
+MOST_GROUPS = 256  # of partitions: what is kept, sent and merged at the end; a part of a job that is soon done again
+LEAST_KEPT = 8  # of a job whose evidence is kept: fewer are soon read again
 
 OnRows = Callable[[int, float], None]  # is told how many rows are read, and what share of the bytes
 
@@ -38,23 +42,34 @@ class Ingested:
 
 
 def ingest_fleet(
-    source: str, fleet: FleetConfig, config: CalibrationConfig, engine: Engine, on_rows: OnRows | None = None
+    source: str,
+    fleet: FleetConfig,
+    config: CalibrationConfig,
+    engine: Engine,
+    on_rows: OnRows | None = None,
+    kept: Kept = NOWHERE,
 ) -> Ingested:
-    """Read and compress all partitions of the source. Raises ReadingsError, also where no sensor can be calibrated."""
+    """Read and compress all partitions of the source.
+
+    kept: where evidence is that was made of them before. Raises ReadingsError, also where no sensor can be calibrated.
+    """
     partitions = find_partitions(source, fleet, config)
+    n_all = max(1, sum(partition.n_bytes for partition in partitions))
+    groups = group(partitions)
     digests: list[str] = []
     uncertain: list[bool] = []
 
     def parts() -> Iterator[Gathered]:
         n_rows = n_bytes = 0
-        work = partial(_compress, fleet, config)
-        for partition, (part, digest, both) in zip(partitions, engine.map(work, partitions), strict=True):
-            digests.append(digest)
-            uncertain.append(both)
-            n_rows, n_bytes = n_rows + part.n_rows, n_bytes + partition.n_bytes
+        work = partial(_compress, fleet, config, kept if len(groups) >= LEAST_KEPT else NOWHERE)
+        for some, (part, of_some) in zip(groups, engine.map(work, groups), strict=True):
+            digests.extend(of_some)
+            uncertain.append(part.both_uncertain)
+            n_rows += part.gathered.n_rows
+            n_bytes += sum(partition.n_bytes for partition in some)
             if on_rows is not None:
-                on_rows(n_rows, n_bytes / max(1, sum(it.n_bytes for it in partitions)))
-            yield part
+                on_rows(n_rows, n_bytes / n_all)
+            yield part.gathered
 
     gathered = unite_all(parts())
     is_stated = ~np.isnan(gathered.evidence.variance)
@@ -74,14 +89,34 @@ def ingest_fleet(
     return Ingested(source, partitions, gathered, roster, sha256, any(uncertain))
 
 
-def _compress(fleet: FleetConfig, config: CalibrationConfig, partition: Partition) -> tuple[Gathered, str, bool]:
-    """What a partition says, the digest of its content, and whether its readings have uncertainties, too."""
+def group(partitions: Sequence[Partition]) -> list[Sequence[Partition]]:
+    """Partitions that are read in one go, a power of two of them.
+
+    So evidence is merged in the same pairs as by one `unite_all` of all of them, whatever their number.
+    """
+    size = 1
+    while len(partitions) > MOST_GROUPS * size:
+        size *= 2
+    return [partitions[first : first + size] for first in range(0, len(partitions), size)]
+
+
+def _compress(
+    fleet: FleetConfig, config: CalibrationConfig, kept: Kept, partitions: Sequence[Partition]
+) -> tuple[Compressed, list[str]]:
+    """What some partitions say, and the digest of each one's content."""
+    digests, degree = [partition.digest() for partition in partitions], evidence_degree(config)
+    found = kept.load(digests, degree)
+    if found is not None:
+        return found, digests
     both_uncertain = False
 
-    def parts() -> Iterator[Gathered]:
+    def blocks(partition: Partition) -> Iterator[Gathered]:
         nonlocal both_uncertain
         for rows in read_partition(partition, config, fleet, lambda n_bytes: None):
             both_uncertain |= rows.u_u is not None
-            yield compress(rows, evidence_degree(config))
+            yield compress(rows, degree)
 
-    return unite_all(parts()), partition.digest(), both_uncertain
+    gathered = unite_all(unite_all(blocks(partition)) for partition in partitions)
+    compressed = Compressed(gathered, both_uncertain)
+    kept.keep(digests, degree, compressed)
+    return compressed, digests

@@ -25,6 +25,7 @@ from tempfit.tracking.store import FLEET, KIND_TAG, Store
 from tempfit.wording import count
 
 SUMMARY_FILE = "fleet.json"
+HOW = {"workers", "scheduler"}  # settings that say who does the work, and change no number
 
 
 def start_fleet(
@@ -38,7 +39,7 @@ def start_fleet(
 ) -> Run:
     """Open the run. Raises ServiceError when the tracking store cannot take it."""
     name = f"fleet {thermometer_of(ingested.source)}, {config.label}"
-    own = {key: value for key, value in settings.model_dump().items() if value not in (None, False)}
+    own = {key: value for key, value in settings.model_dump(exclude=HOW).items() if value not in (None, False)}
     told = {"thermometer": count(len(ingested.roster), "sensor"), "data_sha256": ingested.sha256, KIND_TAG: FLEET}
     n_rows = ingested.gathered.n_rows
     profile = {"num_rows": n_rows, "num_elements": 2 * n_rows}

@@ -81,6 +81,11 @@ class RunEnding:
             return cls()
 
 
+def unfinished(folder: Path) -> Path:
+    """Where what is done of work that takes long waits until that is recorded, wherever runs are kept."""
+    return folder.resolve() / "unfinished"
+
+
 def open_store(folder: Path) -> Store:
     """Open the store in `folder`, or the server that MLFLOW_TRACKING_URI names; make and mend it as needed.
 

@@ -12,6 +12,7 @@ from tempfit.config import FleetConfig
         ({"by": "sensor", "wide": True}, "two ways"),
         ({"steady": 0.1}, "belong together"),
         ({"time": "t"}, "belong together"),
+        ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "two engines"),
         ({"fdr": 0.0}, "greater than 0"),
     ],
 )

@@ -73,7 +73,7 @@ def test_one_run_holds_the_fleet(recorded: Recorded) -> None:
     assert run.info.run_name == "fleet loggers, standardize, sgd 0.5"
     params = run.data.params
     assert (params["by"], params["fdr"], params["learning_rate"]) == ("logger", "0.01", "0.5")
-    assert not {"strict", "wide", "steady", "time", "degree"} & set(params)
+    assert not {"workers", "scheduler", "strict", "wide", "steady", "time", "degree"} & set(params)
     tags = run.data.tags
     assert (tags["tempfit.kind"], tags["thermometer"]) == ("fleet", "31 sensors")
     assert tags["data_sha256"] == recorded.result.fleet.ingested.sha256

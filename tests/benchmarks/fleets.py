@@ -1,0 +1,216 @@
+"""Fleets from Parquet to their whole table: against DuckDB and linregress, by rows, by workers, and to the last digit.
+
+`python -m tests.benchmarks.fleets WHAT…`, where WHAT is any of `duckdb`, `rows`, `workers`, `digits`; sizes by options.
+Every job is a process of its own, whose largest memory is told; what is compared is timed in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.conftest import ROOT
+
+DUCKDB = """
+COPY (SELECT sensor, regr_slope(t_c, t_u), regr_intercept(t_c, t_u), regr_sxx(t_c, t_u), regr_sxy(t_c, t_u),
+             regr_syy(t_c, t_u), regr_r2(t_c, t_u), regr_count(t_c, t_u)
+      FROM '{source}' GROUP BY sensor) TO '{target}' (FORMAT parquet)
+"""
+GROUP_ROWS = 1_000_000
+
+
+def write_readings(path: Path, n_sensors: int, n_rows: int, each: int, scatter: float = 0.1) -> None:
+    """Parquet of about so many rows: `each` of every sensor behind each other, and then all sensors anew."""
+    names = pa.array([f"sensor-{number:07d}" for number in range(n_sensors)])
+    schema = pa.schema([("sensor", pa.string()), ("t_u", pa.float64()), ("t_c", pa.float64())])
+    rng = np.random.default_rng(0)
+    some = max(1, GROUP_ROWS // each)
+    with pq.ParquetWriter(path, schema) as writer:
+        for start in range(0, n_rows // each, some):
+            sensors = np.arange(start, min(start + some, n_rows // each)) % n_sensors
+            keys = pa.DictionaryArray.from_arrays(np.repeat(sensors, each).astype(np.int32), names).cast(pa.string())
+            t_u = rng.uniform(0, 80, len(keys))
+            t_c = 0.5 * t_u - 17 + rng.normal(0, scatter, len(keys))
+            writer.write_table(pa.table([keys, t_u, t_c], schema=schema), row_group_size=GROUP_ROWS)
+
+
+def calibrate(source: str, workers: int) -> dict[str, float]:
+    """Seconds of each stage, from Parquet to the table, without Prefect and MLflow."""
+    from tempfit.config import CalibrationConfig, FleetConfig
+    from tempfit.fleet.engine import engine
+    from tempfit.fleet.fleet import judge_and_file, train_fleet
+    from tempfit.fleet.ingesting import ingest_fleet
+    from tempfit.fleet.kept import kept
+
+    fleet, config = FleetConfig(by="sensor", workers=workers), CalibrationConfig()
+    times = [time.perf_counter()]
+    with tempfile.TemporaryDirectory() as name, engine(fleet) as them, kept(Path(name) / "kept", source) as evidence:
+        times.append(time.perf_counter())
+        ingested = ingest_fleet(source, fleet, config, them, kept=evidence)
+        times.append(time.perf_counter())
+        trained = train_fleet(ingested, fleet, config, them, Path(name))
+        times.append(time.perf_counter())
+        told = judge_and_file(ingested, trained, fleet, config, Path(name))
+        times.append(time.perf_counter())
+        assert told.summary.n_calibrated == len(ingested.roster)
+        stages = dict(zip(("start", "ingest", "train", "judge"), np.diff(times).tolist(), strict=True))
+        return {**stages, "rows": ingested.gathered.n_rows, "sensors": len(ingested.roster)}
+
+
+def query(source: str, _: int) -> dict[str, float]:
+    import duckdb
+
+    with tempfile.TemporaryDirectory() as name:
+        start = time.perf_counter()
+        duckdb.sql(DUCKDB.format(source=source, target=Path(name) / "regr.parquet"))
+        return {"query": time.perf_counter() - start}
+
+
+def linregress(source: str, n_sensors: int) -> dict[str, float]:
+    """Of a sample of sensors."""
+    from scipy import stats
+
+    frame = pq.read_table(source, filters=[("sensor", "<", f"sensor-{n_sensors:07d}")]).to_pandas()
+    start = time.perf_counter()
+    frame.groupby("sensor").apply(lambda rows: stats.linregress(rows["t_u"], rows["t_c"]), include_groups=False)
+    return {"apply": time.perf_counter() - start}
+
+
+JOBS: dict[str, Callable[[str, int], dict[str, float]]] = {
+    "calibrate": calibrate,
+    "query": query,
+    "linregress": linregress,
+}
+
+
+def run(job: str, source: Path, number: int) -> dict[str, Any]:
+    """The job in a process of its own: its seconds, and MiB of memory, that of its workers' largest beside it."""
+    command = [sys.executable, "-m", "tests.benchmarks.fleets", "--job", job, str(source), str(number)]
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return {**json.loads(done.stdout), "all": time.perf_counter() - start}
+
+
+def tell(what: str, found: dict[str, Any]) -> None:
+    print(what, json.dumps({key: round(value, 3) for key, value in found.items()}), flush=True)
+
+
+def compare_rows(folder: Path, most: int, n_sensors: int) -> None:
+    """Ten times the rows of the same sensors, and again."""
+    n_rows = 10 * n_sensors
+    while n_rows <= most:
+        write_readings(folder / "rows.parquet", n_sensors, n_rows, 10)
+        tell(f"{n_rows:,} rows of {n_sensors:,} sensors", run("calibrate", folder / "rows.parquet", 1))
+        n_rows *= 10
+
+
+def compare_workers(folder: Path, n_rows: int, n_sensors: int) -> None:
+    """Threads, then one, two and more processes, on the same readings, in turn."""
+    write_readings(folder / "workers.parquet", n_sensors, n_rows, 10)
+    for _ in range(2):
+        for workers in (1, 2):
+            tell(f"{workers} workers", run("calibrate", folder / "workers.parquet", workers))
+
+
+def compare_duckdb(folder: Path, n_sensors: int, rounds: int) -> None:
+    source, sample = folder / "duckdb.parquet", 2_000
+    write_readings(source, n_sensors, 24 * n_sensors, 24)
+    ratios = []
+    for _ in range(rounds):
+        ours, theirs = run("calibrate", source, 1), run("query", source, 0)
+        tell("tempfit", ours)
+        tell("DuckDB", theirs)
+        seconds = ours["ingest"] + ours["train"] + ours["judge"]
+        ratios.append(seconds / theirs["query"])
+    alone = run("linregress", source, sample)["apply"] / sample * n_sensors
+    print(f"tempfit : DuckDB {np.median(ratios):.2f}; linregress : tempfit {alone / seconds:.0f}")
+    print({stage: f"{1e6 * ours[stage] / n_sensors:.2f} µs a sensor" for stage in ("ingest", "train", "judge")})
+
+
+def compare_digits(folder: Path, n_sensors: int) -> None:
+    """The largest relative error of s, of 24 readings that scatter by 1e-6 over 80, against rational arithmetic."""
+    import duckdb
+    import polars
+
+    source = folder / "digits.parquet"
+    write_readings(source, n_sensors, 24 * n_sensors, 24, scatter=1e-6)
+    table = pq.read_table(source)
+    t_u, t_c = (table[name].to_numpy().reshape(n_sensors, 24) for name in ("t_u", "t_c"))
+    exact = np.array([_exact_scatter(*rows) for rows in zip(t_u, t_c, strict=True)])
+    rss = "greatest(regr_syy(t_c, t_u) - regr_sxy(t_c, t_u) ** 2 / regr_sxx(t_c, t_u), 0)"
+    asked = f"SELECT sqrt({rss} / 22) AS s FROM '{source}' GROUP BY sensor ORDER BY sensor"
+    u, c = polars.col("t_u"), polars.col("t_c")
+    theirs = (
+        polars.scan_parquet(source)
+        .group_by("sensor")
+        .agg(s=((c.var() - polars.cov(u, c) ** 2 / u.var()).clip(0) * 23 / 22).sqrt())
+    )
+    for name, found in (
+        ("tempfit", _our_scatter(source)),
+        ("DuckDB", duckdb.sql(asked).fetchnumpy()["s"]),
+        ("polars", theirs.sort("sensor").collect()["s"].to_numpy()),
+    ):
+        error = np.abs(found / exact - 1)
+        print(f"{name}: relative error of s, median {np.median(error):.1e}, largest {error.max():.1e}")
+
+
+def _exact_scatter(t_u: np.ndarray, t_c: np.ndarray) -> float:
+    x, y = [Fraction(value) for value in t_u.tolist()], [Fraction(value) for value in t_c.tolist()]
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    sxx = sum((value - mean_x) ** 2 for value in x)
+    sxy = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
+    syy = sum((value - mean_y) ** 2 for value in y)
+    return float((syy - sxy**2 / sxx) / (len(x) - 2)) ** 0.5
+
+
+def _our_scatter(source: Path) -> np.ndarray:
+    from tempfit.config import CalibrationConfig, FleetConfig
+    from tempfit.fleet.engine import Threads
+    from tempfit.fleet.ingesting import ingest_fleet
+
+    evidence = ingest_fleet(str(source), FleetConfig(by="sensor"), CalibrationConfig(), Threads()).gathered.evidence
+    return np.sqrt(evidence.rss(2) / (evidence.n - 2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="+", metavar="WHAT", help="duckdb, rows, workers or digits")
+    parser.add_argument("--job", choices=JOBS, help="one of those, in this process: SOURCE NUMBER")
+    parser.add_argument("--sensors", type=int)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    if given.job:
+        source, number = given.what
+        found = JOBS[given.job](source, int(number))
+        for key, who in (("MiB", resource.RUSAGE_SELF), ("MiB of a worker", resource.RUSAGE_CHILDREN)):
+            found[key] = resource.getrusage(who).ru_maxrss / 1024
+        print(json.dumps(found))
+        return
+    with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
+        folder = Path(name)
+        if "digits" in given.what:
+            compare_digits(folder, given.sensors or 10_000)
+        if "rows" in given.what:
+            compare_rows(folder, given.rows or 10_000_000, given.sensors or 100_000)
+        if "workers" in given.what:
+            compare_workers(folder, given.rows or 30_000_000, given.sensors or 100_000)
+        if "duckdb" in given.what:
+            compare_duckdb(folder, given.sensors or 1_000_000, given.rounds)
+
+
+if __name__ == "__main__":
+    main()
