@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
 
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import ReadingsError
@@ -16,6 +17,7 @@ from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered, compress, unite_all
 from tempfit.fleet.kept import NOWHERE, Compressed, Kept
 from tempfit.fleet.roster import Roster, call_roster
+from tempfit.readings.faults import NO_TIME, UNSTEADY
 from tempfit.readings.many import read_partition
 from tempfit.readings.partitions import Partition, find_partitions
 from tempfit.wording import count, printable
@@ -83,10 +85,26 @@ def ingest_fleet(
         counted = roster.reasons(slice(None)).value_counts().to_pylist()
         reasons = ", ".join(f"{reason['values']} ({reason['counts']:,})" for reason in counted) or "there is none"
         raise ReadingsError(
-            f"{printable(source)}: none of {count(len(roster), 'sensor')} can be calibrated: {reasons}; add readings"
+            f"{printable(source)}: none of {count(len(roster), 'sensor')} can be calibrated: {reasons}; "
+            f"{_what_to_do(gathered.faults)}"
         )
     sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
     return Ingested(source, partitions, gathered, roster, sha256, any(uncertain))
+
+
+def _what_to_do(faults: pa.Table) -> str:
+    """Where nobody can be calibrated: why most of the rows were left out, where the first of them is, and a way out."""
+    most = faults.sort_by([("n", "descending"), ("row", "ascending")]).slice(0, 1).to_pylist()
+    if not most or not most[0]["n"]:
+        return "add readings"
+    first = most[0]
+    n = sum(n for why, n in zip(faults["why"].to_pylist(), faults["n"].to_pylist(), strict=True) if why == first["why"])
+    way = "add or correct readings"
+    if first["why"] == UNSTEADY:
+        way = "allow more by `steady`"
+    elif first["why"].endswith(NO_TIME):
+        way = "say how times are written by `time_format`"
+    return f"left out: {count(n, 'row')} ({first['why']}), first {first['file']}, {first['unit']} {first['row']}; {way}"
 
 
 def group(partitions: Sequence[Partition]) -> list[Sequence[Partition]]:

@@ -14,7 +14,9 @@ from tempfit.wording import shown
 NO_NAME = "no name of a thermometer"
 LATEST = 1e12  # seconds: microseconds of it are whole numbers of 64 bits
 UNSTEADY = "unsteady"
+NO_TIME = "not a time"
 NO_READING = "no reading in its column"
+NO_NUMBER = "no number in column {}; if it is no sensor, leave it out by `without`"
 BROKEN = "cannot be split into as many cells as the header has"
 
 _MISSING, _TEXT, _BEYOND, _LOW = _KINDS = range(4)
@@ -25,8 +27,8 @@ def reasons_of(columns: Sequence[Wanted]) -> list[str]:
     reasons = [""]
     for column in columns:
         least = "above" if column.least else "at least"
-        what, most = ("time", LATEST) if column.is_time else ("number", LARGEST_VALUE)
-        kinds = ("missing", f"not a {what}", f"infinite or beyond ±{most:g}", f"not {least} 0")
+        text, most = (NO_TIME, LATEST) if column.is_time else ("not a number", LARGEST_VALUE)
+        kinds = ("missing", text, f"infinite or beyond ±{most:g}", f"not {least} 0")
         reasons += [f"column {shown(column.name)}: {kind}" for kind in kinds]
     return reasons
 
@@ -68,7 +70,7 @@ def find_faults(
 def fault_schema() -> Any:
     """The columns of a table of faults: a row for each sensor and reason, with the number of rows and the first.
 
-    thermometer: empty for rows of nobody. n: 0 of a wide table's sensor without any reading. unit: of `row`, "row" (of
+    thermometer: empty for rows of nobody. n: 0 of a wide table's sensor without any number. unit: of `row`, "row" (of
     Parquet, from 1) or "line" (of CSV).
     """
     import pyarrow as pa

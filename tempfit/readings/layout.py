@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from tempfit.config import FleetConfig, ReadingsConfig
 from tempfit.errors import ReadingsError
@@ -17,7 +18,8 @@ class Layout:
     """The columns of a table of many sensors.
 
     by: whose a row is; None where the table does not say. numbers: columns of numbers, `sensors` among them, which are
-    those of a wide table. time: of each row; None where it is not looked at. config: how numbers are written. strict: a
+    those of a wide table. without: names and patterns of what is no sensor there. time: of each row; None where it is
+    not looked at; time_format: how it is written, as in `FleetConfig`. config: how numbers are written. strict: a
     row that cannot be used is refused.
     """
 
@@ -27,6 +29,8 @@ class Layout:
     config: ReadingsConfig
     strict: bool
     wide: bool = False
+    without: Sequence[str] = ()
+    time_format: str | None = None
     sensors: Sequence[Wanted] = ()
 
     @property
@@ -34,15 +38,30 @@ class Layout:
         """Every column that is read."""
         return [*([self.by] if self.by else []), *self.numbers, *([self.time] if self.time else [])]
 
-    def among(self, names: Sequence[str]) -> Layout:
+    def among(self, names: Sequence[str], place: str) -> Layout:
         """The layout of a table that has these columns, of which those with a number are read, or any that is asked
-        for; in a wide one, each other column that has a name is a sensor."""
+        for; in a wide one, each other column that has a name, and is not to be left out, is a sensor.
+
+        Raises ReadingsError, naming `place`, where what is to be left out is not there, or is all.
+        """
         numbers = [column for column in self.numbers if column.required or column.name in names]
         if not self.wide:
             return replace(self, numbers=numbers)
         known = {column.name for column in self.wanted}
-        sensors = [Wanted(name, options="`wide`", gaps=True) for name in names if name and name not in known]
+        for pattern in self.without:
+            if not any(_fits(name, pattern) for name in names):
+                there = shown(", ".join(names), 160)
+                raise ReadingsError(f"{place}: no column {shown(pattern)} to leave out; the columns are {there}")
+        others = [name for name in names if name and name not in known]
+        left = [name for name in others if not any(_fits(name, pattern) for pattern in self.without)]
+        if others and not left:
+            raise ReadingsError(f"{place}: no column is left for a sensor; leave out fewer by `without`")
+        sensors = [Wanted(name, options="`wide`", gaps=True) for name in left]
         return replace(self, numbers=[*sensors, *numbers], sensors=sensors)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def layout_of(config: ReadingsConfig, fleet: FleetConfig, *, by: str | None, place: str) -> Layout:
@@ -60,6 +79,8 @@ def layout_of(config: ReadingsConfig, fleet: FleetConfig, *, by: str | None, pla
         config=config,
         strict=fleet.strict,
         wide=fleet.wide,
+        without=fleet.without_patterns,
+        time_format=fleet.time_format,
     )
     taken = {column.name for column in numbers}
     if by in taken:

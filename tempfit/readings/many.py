@@ -18,7 +18,7 @@ from tempfit.readings.partitions import Partition
 from tempfit.readings.sensors import Block, SensorRows, Series, by_sensor, join
 from tempfit.readings.steady import SteadyGate
 from tempfit.readings.storage import is_url, opened, pieces_of
-from tempfit.readings.wide import by_column, by_row, faults_of_silent, still_silent
+from tempfit.readings.wide import by_column, by_row, faults_of_numberless, still_numberless
 from tempfit.wording import printable
 
 CSV_BYTES = 8 * 1024 * 1024  # of a block
@@ -98,10 +98,10 @@ def _parts(
 
 
 def _by_sensor(blocks: Iterator[Block], config: ReadingsConfig, fleet: FleetConfig) -> Iterator[Part]:
-    gate, block, silent = None, None, None
+    gate, block, numberless = None, None, None
     for block in blocks:
         series, faults = (by_row if fleet.wide else by_sensor)(block, numbered=fleet.steady is not None)
-        silent = still_silent(block, silent)
+        numberless = still_numberless(block, numberless)
         if fleet.steady is None:
             yield (by_column(series, block.layout.sensors, config) if fleet.wide else series), faults
             continue
@@ -112,9 +112,9 @@ def _by_sensor(blocks: Iterator[Block], config: ReadingsConfig, fleet: FleetConf
     if gate is not None:
         for series, steady in gate.finish():
             yield _gated(series, steady, fault_schema().empty_table(), block, config)
-    if silent:
+    if numberless:
         none = series.where(np.zeros(int(series.starts[-1]), dtype=bool))
-        yield by_column(none, block.layout.sensors, config), faults_of_silent(silent, block)
+        yield by_column(none, block.layout.sensors, config), faults_of_numberless(numberless, block)
 
 
 def _gated(series: Series, steady: NDArray[np.bool_], faults: Any, block: Block, config: ReadingsConfig) -> Part:

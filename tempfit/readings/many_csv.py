@@ -31,7 +31,7 @@ def csv_blocks(pieces: Iterable[bytes], keys: str | None, place: str, layout: La
     for text, n_lines in whole_lines(pieces, place):
         if header is None:
             header, text = split_header(text, n_lines, place, config, layout.wanted)
-            layout = layout.among(header.names)
+            layout = layout.among(header.names, place)
             header = header.looking_for(layout.wanted)
             n_lines = header.line
         broken: list[int] = []
@@ -65,7 +65,7 @@ def _block(rows: Rows, keys: str | None, layout: Layout, mark: str, broken: Plac
             values[it.name], texts[it.name] = _numbers(columns[it].combine_chunks(), mark)
     if layout.time is not None:
         cells = columns[layout.time].combine_chunks()
-        values[layout.time.name], texts[layout.time.name] = read_times(cells, mark)
+        values[layout.time.name], texts[layout.time.name] = read_times(cells, mark, layout.time_format)
     ragged = [row.number for row in skipped if not is_blank(row)]
     told = columns[layout.by].combine_chunks() if layout.by else keys
     return _checked(

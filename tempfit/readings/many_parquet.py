@@ -14,7 +14,7 @@ from tempfit.readings.columns import Columns, Wanted, as_names, refuse_unusable
 from tempfit.readings.layout import Layout
 from tempfit.readings.parquet import BUFFER_BYTES, find_in, holds, numbers_of, refusing_damage
 from tempfit.readings.sensors import Block, refuse_wrong_times
-from tempfit.readings.times import read_times, seconds_of
+from tempfit.readings.times import times_of
 
 BLOCK_ROWS = 1_000_000  # of three columns
 MOST_COLUMNS = 3
@@ -48,7 +48,7 @@ def parquet_blocks(
     with refusing_damage(place):
         metadata = pq.read_metadata(file)
     schema = metadata.schema.to_arrow_schema()
-    layout = layout.among([name.strip() for name in schema.names])
+    layout = layout.among([name.strip() for name in schema.names], place)
     found = _find(schema, place, layout)
     by = [found[layout.by.name]] if layout.by else []
     groups = list(range(metadata.num_row_groups) if row_groups is None else row_groups)
@@ -89,11 +89,7 @@ def _block(columns: Mapping[Wanted, Any], keys: str | None, place: str, layout: 
         drop_missing = layout.config.drop_missing
         refuse_unusable(Columns(values, texts=named), place, layout.wanted, drop_missing=drop_missing, n_rows=n_before)
     if layout.time is not None:
-        times = columns[layout.time]
-        if str(times.type) in ("string", "large_string"):
-            values[layout.time.name], texts[layout.time.name] = read_times(times)
-        else:
-            values[layout.time.name] = seconds_of(times)
+        values[layout.time.name], texts[layout.time.name] = times_of(columns[layout.time], layout.time_format)
     block = Block(
         layout=layout,
         keys=columns[layout.by] if layout.by else keys,

@@ -158,7 +158,7 @@ def _below(folder: str, path: str) -> str:
 def _decisive(fleet: FleetConfig, config: ReadingsConfig) -> str:
     """The settings that decide what is read, as JSON."""
     read = {"x", "y", "u_c", "u_u", "delimiter", "decimal", "drop_missing"}
-    told = {"by", "wide", "strict", "time", "steady"}
+    told = {"by", "wide", "without", "strict", "time", "time_format", "steady"}
     return json.dumps(config.model_dump(include=read) | fleet.model_dump(include=told), sort_keys=True)
 
 

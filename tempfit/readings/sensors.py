@@ -82,9 +82,11 @@ def refuse_wrong_times(block: Block) -> None:
     wrong = codes > (1 if layout.config.drop_missing else 0)  # the first reason is that it is missing
     if wrong.any():
         place = np.flatnonzero(wrong)[:1]
+        how = "write it as 2024-05-31 12:30 or as a number of seconds, say how it is written by `time_format`"
+        if layout.time_format is not None:
+            how = f'write it as `time_format="{layout.time_format}"` says'
         raise ReadingsError(
-            f"{block.file}: {block.unit} {block.number(place)[0]}, {reasons[codes[place[0]]]}; write it as "
-            "2024-05-31 12:30 or as a number of seconds, or remove the row"
+            f"{block.file}: {block.unit} {block.number(place)[0]}, {reasons[codes[place[0]]]}; {how}, or remove the row"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tempfit.config import ReadingsConfig
 from tempfit.readings.columns import Wanted
-from tempfit.readings.faults import NO_READING, fault_schema, find_faults, reasons_of
+from tempfit.readings.faults import NO_NUMBER, NO_READING, fault_schema, find_faults, reasons_of
 from tempfit.readings.sensors import Block, Series
+from tempfit.wording import shown
 
 
 def by_row(block: Block, *, numbered: bool) -> tuple[Series, Any]:
@@ -80,17 +81,25 @@ def by_column(rows: Series, sensors: Sequence[Wanted], config: ReadingsConfig) -
     return Series(found.names, found.starts, {**found.columns, config.x: readings}, found.rows)
 
 
-def still_silent(block: Block, silent: set[str] | None) -> set[str]:
-    """Those of the silent sensors (None: of all) that have nothing in a block, either."""
-    names = {it.name for it in block.layout.sensors} if silent is None else silent
+def still_numberless(block: Block, numberless: Mapping[str, bool] | None) -> dict[str, bool]:
+    """Those of the numberless sensors (None: of all) that have no number in a block, either; and whether there was
+    text."""
+    before = dict.fromkeys((it.name for it in block.layout.sensors), False) if numberless is None else numberless
     nothing = np.zeros(0, dtype=bool)
-    return {name for name in names if np.isnan(block.values[name]).all() and not block.texts.get(name, nothing).any()}
+    return {
+        name: had_text or bool(block.texts.get(name, nothing).any())
+        for name, had_text in before.items()
+        if np.isnan(block.values[name]).all()
+    }
 
 
-def faults_of_silent(silent: set[str], block: Block) -> Any:
-    """A table of faults that tells of sensors with no reading at all, of which no row is at fault."""
+def faults_of_numberless(numberless: Mapping[str, bool], block: Block) -> Any:
+    """A table of faults that tells of sensors with no number at all, of which no row more is at fault."""
     import pyarrow as pa
 
-    told = {"why": NO_READING, "n": 0, "file": block.file, "row": int(block.number(np.zeros(1, np.int64))[0])}
-    faults = [{"thermometer": name, **told, "unit": block.unit} for name in sorted(silent)]
+    told = {"n": 0, "file": block.file, "row": int(block.number(np.zeros(1, np.int64))[0]), "unit": block.unit}
+    faults = [
+        {"thermometer": name, "why": NO_NUMBER.format(shown(name)) if had_text else NO_READING, **told}
+        for name, had_text in sorted(numberless.items())
+    ]
     return pa.Table.from_pylist(faults, fault_schema())

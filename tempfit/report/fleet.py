@@ -19,7 +19,10 @@ def fleet_summary(summary: FleetSummary) -> list[tuple[str, str]]:
         ("readings", f"{summary.n_rows:,} rows from {printable(summary.source)} (sha256 {summary.sha256[:12]}…)"),
         ("sensors", f"{summary.n_calibrated:,} of {summary.n_sensors:,} calibrated, of {each} that can be used"),
     ]
-    lines += [("left out", f"{count(n, 'row')}: {printable(why)}") for why, n in summary.left_out.items()]
+    lines += [
+        ("left out", f"{count(n, 'row')}: {printable(why)}" if n else printable(why))
+        for why, n in summary.left_out.items()
+    ]
     lines += [("not calibrated", f"{count(n, 'sensor')}: {why}") for why, n in summary.not_calibrated.items()]
     if summary.n_diverged:
         lines.append(("diverged", f"{count(summary.n_diverged, 'sensor')}: nothing to use"))

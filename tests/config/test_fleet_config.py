@@ -13,6 +13,11 @@ from tempfit.config import FleetConfig
         ({"steady": 0.1}, "belong together"),
         ({"time": "t"}, "belong together"),
         ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, "two engines"),
+        ({"by": "sensor", "without": "note"}, "say `wide=True`"),
+        ({"wide": True, "without": " , "}, "names no column"),
+        ({"wide": True, "time_format": "minutes"}, "name that, too"),
+        ({"steady": 1, "time": "t", "time_format": "dd/mm/yyyy"}, "strptime's words"),
+        ({"steady": 1, "time": "t", "time_format": "%d/%Q"}, "strptime's words"),
         ({"fdr": 0.0}, "greater than 0"),
     ],
 )

@@ -82,6 +82,28 @@ def test_long_wide_a_folder_and_a_tree_hold_the_same(tmp_path_factory, table, to
     assert {key: n for key, (n, _) in faults_of(read(next(iter(sources)), WIDE)).items()} == silent
 
 
+def test_columns_of_a_wide_table_that_are_no_sensors(tmp_path: Path) -> None:
+    table = "n,ref_true,ref_raw,a*,ab\n1,2,3,4,5\n"
+
+    def sensors(without: str | None, as_parquet: bool = False) -> set[str]:
+        fleet = FleetConfig(wide=True, without=without)
+        if not as_parquet:
+            return by_sensor(read_text(tmp_path, table, fleet, y="ref_true")).keys()
+        columns = {name: [1.0] for name in table.partition("\n")[0].split(",")}
+        pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+        return by_sensor(read(tmp_path / "x.parquet", fleet, y="ref_true")).keys()
+
+    for as_parquet in (False, True):
+        assert sensors(None, as_parquet) == {"n", "ref_raw", "a*", "ab"}
+        assert sensors("n, ref*", as_parquet) == {"a*", "ab"}
+        assert sensors("a*", as_parquet) == {"n", "ref_raw"}
+        assert sensors("a[*],n", as_parquet) == {"ref_raw", "ab"}
+        with pytest.raises(ReadingsError, match="no column 'ref' to leave out; the columns are 'n, ref_true, ref_raw"):
+            sensors("n,ref", as_parquet)
+        with pytest.raises(ReadingsError, match="no column is left for a sensor; leave out fewer by `without`"):
+            sensors("*", as_parquet)
+
+
 def test_the_cells_of_a_wide_table(tmp_path: Path) -> None:
     """A fault of the reference is one of every sensor with a reading beside it; text is a sensor without any."""
     table = "when,t_c,a,b,,note\n1,1,1,2,9,x\n2,warm,3,,9,\n3,3,bad,1e300,9,y\n,4,5,6,9,NA\n"
@@ -93,6 +115,7 @@ def test_the_cells_of_a_wide_table(tmp_path: Path) -> None:
         ("a", "column 'a': not a number"): (1, 4),
         ("b", "column 'b': infinite or beyond ±1e+100"): (1, 4),
         ("note", "column 'note': not a number"): (2, 2),
+        ("note", "no number in column 'note'; if it is no sensor, leave it out by `without`"): (0, 2),
     }
     assert faults_of(blocks) == expected
     with pytest.raises(ReadingsError, match="line 2, column 'note': 'x' is not a number"):
@@ -104,6 +127,8 @@ def test_the_cells_of_a_wide_table(tmp_path: Path) -> None:
     assert faults_of(blocks) == {
         ("note", "column 'note': not a number"): (1, 1),
         ("flag", "column 'flag': not a number"): (2, 1),
+        ("note", "no number in column 'note'; if it is no sensor, leave it out by `without`"): (0, 1),
+        ("flag", "no number in column 'flag'; if it is no sensor, leave it out by `without`"): (0, 1),
     }
     with pytest.raises(ReadingsError, match="column 'note' holds 'string', not numbers; store it as a numeric type"):
         read(tmp_path / "x.parquet", replace_of(WIDE, strict=True))

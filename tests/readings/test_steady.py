@@ -211,3 +211,47 @@ def test_times_in_parquet(tmp_path: Path, kind: pa.DataType) -> None:
     pq.write_table(table.set_column(3, "day", pa.array([True] * 4)), tmp_path / "x.parquet")
     with pytest.raises(ReadingsError, match="column 'day' holds 'bool', not times; store it as timestamps, ISO 8601"):
         read(tmp_path / "x.parquet", FleetConfig(by="s", time="day", steady=1))
+
+
+def test_times_in_a_format_that_is_told(tmp_path: Path) -> None:
+    day = 1_391_990_400.0  # 2014-02-10, by `date -ud 2014-02-10 +%s`
+    texts = {
+        "10/02/2014 17:39": day + 63_540,
+        " 10/02/2014 00:00 ": day,
+        "": None,
+        "30/02/2014 00:00": ...,
+        "2014-02-10 17:39": ...,
+        "02/10/2014 17:39:00": ...,
+    }
+    wanted = [value if isinstance(value, float) else np.nan for value in texts.values()]
+    seconds, is_text = read_times(pa.array(list(texts)), time_format="%d/%m/%Y %H:%M")
+    np.testing.assert_array_equal(seconds, wanted)
+    assert is_text.tolist() == [value is ... for value in texts.values()]
+    seconds, is_text = read_times(pa.array(["10.02.14 01:30:00.25 +0100"]), time_format="%d.%m.%y %H:%M:%S.%f %z")
+    assert (seconds.tolist(), is_text.tolist()) == ([day + 1800.25], [False])
+    seconds, is_text = read_times(pa.array(["1,5", "noon"]), mark=",", time_format="minutes")
+    np.testing.assert_array_equal(seconds, [90, np.nan])
+    assert is_text.tolist() == [False, True]
+
+    strict = FleetConfig(by="s", time="time", steady=1, strict=True, time_format="%d/%m/%Y %H:%M")
+    with pytest.raises(ReadingsError, match=r'line 2, column .time.: not a time; write it as `time_format="%d/%m/%Y'):
+        read_text(tmp_path, TIMED, strict)
+
+
+@pytest.mark.parametrize(
+    ("times", "time_format", "minutes"),
+    [
+        (pa.array([0, 1, 2]), "minutes", 1),
+        (pa.array([0.0, 0.5, 1.0]), "hours", 30),
+        (pa.array([20140210, 20140211, 20140212]), "%Y%m%d", 1440),
+        (pa.array(["01.05.24", "02.05.24", "03.05.24"]), "%d.%m.%y", 1440),
+        (pa.array([0, 1, 2], pa.timestamp("s")), "%d.%m.%y", 1 / 60),
+    ],
+)
+def test_formats_of_times_in_parquet(tmp_path: Path, times: pa.Array, time_format: str, minutes: float) -> None:
+    """Steady where the limit is just above the rate of the reference, 1 a row, and not where it is just below."""
+    table = pa.table({"s": ["a"] * 3, "t_u": [1.0, 2.0, 3.0], "t_c": [0.0, 1.0, 2.0], "time": times})
+    pq.write_table(table, tmp_path / "x.parquet")
+    for rate, n in ((1.01 / minutes, 3), (0.99 / minutes, 0)):
+        fleet = FleetConfig(by="s", time="time", steady=rate, time_format=time_format)
+        assert len(by_sensor(read(tmp_path / "x.parquet", fleet)).get("a", [])) == n
