@@ -56,7 +56,7 @@ class FleetSummary:
         """In a line."""
         return (
             f"{self.n_calibrated:,} of {self.n_sensors:,} sensors calibrated, {self.n_usable:,} usable by their own "
-            f"checks, {self.n_accused:,} odd beside the others"
+            f"checks, {self.n_accused:,} odd"
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,9 +24,12 @@ from tempfit.wording import printable
 FEW = 200  # sensors that are dots; more are counted in bins
 BINS = 60
 ALL_NAMED, NAMED = 15, 3  # sensors that are all named; else so many of the odd ones
-LONGEST = 18  # characters of a name in a picture
+LONGEST, LONGEST_TITLE = 18, 30  # characters of a name in a picture, and above one
+MANY_ROWS = 200  # dots that are no longer told apart
 COLUMNS = ("thermometer", "n", "uncertainty_observation_sd", "uncertainty_coverage_factor", "fleet_accused_by")
 WHAT = {"w": "Slope w", "b": "Intercept b", "s": "Standard deviation s"}
+
+HERE, ELSEWHERE = "odd here", "odd by another check"
 
 Floats = NDArray[np.float64]
 
@@ -45,12 +49,13 @@ def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, 
     kept = np.logical_and.reduce([np.abs(column) < LARGEST_VALUE for column in figured])  # not what diverged
     if not kept.any():
         return {}
-    odd = np.array([told is not None and len(told) > 0 for told in columns["fleet_accused_by"]])[kept]
+    accused = [() if tests is None else tests for tests in columns["fleet_accused_by"][kept]]
+    odd = np.array([len(tests) > 0 for tests in accused])
     told = {name: columns[name][kept].astype(float) for name in ("w", "b") if name in columns} | {"s": s[kept]}
     n = columns["n"][kept].astype(float)
     factor = columns["uncertainty_coverage_factor"][kept].astype(float)
     figures = {
-        "fleet.png": draw_spread(told, odd, columns["thermometer"][kept].tolist(), fleet.config),
+        "fleet.png": draw_spread(told, accused, columns["thermometer"][kept].tolist(), fleet.config),
         "readings.png": draw_readings(n, factor * s[kept] / np.sqrt(n), odd, fleet.config),
     }
     if rows:
@@ -59,34 +64,78 @@ def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, 
 
 
 def draw_spread(
-    values: Mapping[str, Floats], odd: NDArray[np.bool_], names: Sequence[str], config: ReadingsConfig
+    values: Mapping[str, Floats], accused: Sequence[Collection[str]], names: Sequence[str], config: ReadingsConfig
 ) -> Figure:
     """A panel for each of w, b and s, (sensors,): dots where there are few, else bins; those odd stand out.
 
-    Where odd ones lie so far off that the others would be a stroke, the axis ends before them, and says how many.
+    accused: of each sensor, by what it is odd. Filled marks are of who is odd by what the panel shows, hollow ones of
+    who is by something else. Where odd ones lie so far off that the others would be a stroke, the axis ends before
+    them, and says how many.
     """
     units = {"w": f"{config.y_unit} per unit of {config.x}", "b": config.y_unit, "s": config.y_unit}
-    figure, panels = make_panels(*((f"{WHAT[name]} ({units[name]})", "") for name in values))
-    for axes, column in zip(panels, values.values(), strict=True):
-        low, high = _range(column)
-        inside = (column >= low) & (column <= high)
-        if len(column) <= FEW:
-            _draw_dots(axes, column, odd, names, inside)
-        else:
-            counts = axes.hist(column[inside], bins=BINS, range=(low, high), color=BLUE, alpha=0.75)[0]
-            axes.plot(
-                column[inside & odd], np.full((inside & odd).sum(), -0.03 * max(1, np.max(counts))), "|", color=ORANGE
-            )
-            axes.set_ylabel("Sensors")
-        axes.axvline(float(np.median(column)), color=GREY, linewidth=1)
-        if (n_beyond := int((~inside).sum())) > 0:
-            axes.set_title(f"{n_beyond:,} beyond the axis", fontsize=10, color=ORANGE)
-        pad = 0.03 * (high - low) or abs(high) * 1e-3 or 1.0
-        axes.set_xlim(low - pad, high + pad)
-        axes.ticklabel_format(axis="x", useOffset=False)
-        axes.tick_params(axis="x", labelrotation=20)
-    figure.suptitle(f"{len(odd):,} sensors, {int(odd.sum()):,} odd among them" if len(odd) != 1 else "1 sensor")
+    odd = np.array([len(tests) > 0 for tests in accused])
+    labels = [(f"{WHAT[name]} ({units[name]})", "") for name in values]
+    figure, panels = make_panels(*labels, extra_height=0.4 * odd.any())
+    names = short_names(names, LONGEST)
+    for axes, (name, column) in zip(panels, values.items(), strict=True):
+        here = np.zeros(len(column), dtype=bool)
+        here[[k for k in np.flatnonzero(odd).tolist() if name in accused[k]]] = True
+        _draw_spread_of(axes, column, here, odd, names)
+    n_odd = f"{int(odd.sum()):,} odd among them" if odd.any() else "none odd"
+    figure.suptitle(f"{len(odd):,} sensors, {n_odd}" if len(odd) != 1 else "1 sensor")
+    marks = [mark for axes in panels for mark in axes.lines]
+    kinds = {label: mark for mark in marks for label in (HERE, ELSEWHERE) if mark.get_label() == label}
+    if kinds:
+        figure.legend(list(kinds.values()), list(kinds), loc="outside lower center", ncols=2, frameon=False)
     return figure
+
+
+def _draw_spread_of(
+    axes: Axes, column: Floats, here: NDArray[np.bool_], odd: NDArray[np.bool_], names: Sequence[str]
+) -> None:
+    low, high = _range(column)
+    inside = (column >= low) & (column <= high)
+    pad = 0.03 * (high - low) or abs(high) * 1e-3 or 1.0
+    if len(column) <= FEW:
+        _draw_dots(axes, column, here, odd, names, inside)
+    else:
+        span = (low, high) if high > low else (low - pad, high + pad)
+        most = max(1.0, np.max(axes.hist(column[inside], bins=BINS, range=span, color=BLUE, alpha=0.75)[0]))
+        marked = np.flatnonzero(inside & here)
+        if len(marked):
+            axes.plot(column[marked], np.full(len(marked), -0.03 * most), "|", color=ORANGE, label=HERE)
+        far = marked[np.argsort(-np.abs(column[marked] - np.median(column)))]
+        for k in _apart(far, [(column, 0.06 * (high - low))]):
+            axes.annotate(
+                names[k],
+                (float(column[k]), -0.02 * most),
+                (0, 5),
+                textcoords="offset points",
+                va="bottom",
+                ha="center",
+                fontsize=8,
+                rotation=90,
+                color=ORANGE,
+            )
+        axes.set_ylabel("Sensors")
+    axes.axvline(float(np.median(column)), color=GREY, linewidth=1)
+    if (n_beyond := int((~inside).sum())) > 0:
+        n_odd = int((~inside & here).sum())
+        of_them = {0: "none of them odd", n_beyond: "odd" if n_beyond == 1 else "all of them odd"}
+        told = of_them.get(n_odd, f"{n_odd:,} of them odd")
+        axes.set_title(f"{n_beyond:,} beyond the axis, {told}", fontsize=10, color=ORANGE if n_odd else GREY)
+    axes.set_xlim(low - pad, high + pad)
+    axes.ticklabel_format(axis="x", useOffset=False)
+    axes.tick_params(axis="x", labelrotation=20)
+
+
+def _apart(places: NDArray[np.intp], axes: Sequence[tuple[Floats, float]]) -> list[int]:
+    """The first few of the places that are on one of the axes, (values, distance), not near to those before."""
+    chosen: list[int] = []
+    for k in places[: 100 * NAMED]:
+        if len(chosen) < NAMED and all(any(abs(at[k] - at[other]) >= d for at, d in axes) for other in chosen):
+            chosen.append(int(k))
+    return chosen
 
 
 def _range(values: Floats) -> tuple[float, float]:
@@ -98,35 +147,55 @@ def _range(values: Floats) -> tuple[float, float]:
 
 
 def _draw_dots(
-    axes: Axes, column: Floats, odd: NDArray[np.bool_], names: Sequence[str], inside: NDArray[np.bool_]
+    axes: Axes,
+    column: Floats,
+    here: NDArray[np.bool_],
+    odd: NDArray[np.bool_],
+    names: Sequence[str],
+    inside: NDArray[np.bool_],
 ) -> None:
     """Dots in the order of their values, the odd ones with their names."""
     order = np.argsort(column)
     rank = np.empty(len(column))
     rank[order] = np.arange(len(column))
     axes.plot(column[inside & ~odd], rank[inside & ~odd], "o", color=BLUE, markersize=5)
-    axes.plot(column[inside & odd], rank[inside & odd], "D", color=ORANGE, markersize=6)
+    for which, fill, label in ((inside & here, ORANGE, HERE), (inside & odd & ~here, "white", ELSEWHERE)):
+        if which.any():
+            axes.plot(column[which], rank[which], "D", color=ORANGE, markerfacecolor=fill, markersize=6, label=label)
     far = np.abs(column - np.median(column))
     few = len(column) <= ALL_NAMED
-    named = [k for k in np.argsort(-far) if inside[k] and (odd[k] or few)][: ALL_NAMED if few else NAMED]
+    marked = np.array([k for k in np.argsort(-far) if inside[k] and (here[k] or few)], dtype=int)
+    width = (0.04 + 0.012 * max(map(len, names))) * float(np.ptp(column[inside]))  # of a name, about
+    named = marked if few else _apart(marked, [(column, width), (rank, 0.06 * len(column))])
     middle = (column[inside].min() + column[inside].max()) / 2
     for k in named:
         side, align = (-7, "right") if column[k] > middle else (7, "left")
         place = (float(column[k]), float(rank[k]))
-        axes.annotate(_short(names[k]), place, (side, 0), textcoords="offset points", va="center", ha=align, fontsize=8)
+        axes.annotate(names[k], place, (side, 0), textcoords="offset points", va="center", ha=align, fontsize=8)
     axes.set_yticks([])
-    axes.set_ylim(-1, len(column))
+    axes.set_ylim(-1 - 0.03 * len(column), 1.03 * len(column))
 
 
 def draw_readings(n: Floats, expanded: Floats, odd: NDArray[np.bool_], config: ReadingsConfig) -> Figure:
-    """What an expanded uncertainty each sensor's line has, by its number of readings, (sensors,) each, on log axes."""
-    figure, axes = make_canvas("Readings of a sensor", f"Expanded uncertainty of the line ({config.y_unit})")
+    """What an expanded uncertainty each sensor's line has, by its number of readings, (sensors,) each, on log axes;
+    where all have the same number, how the uncertainties are spread."""
+    label = f"Expanded uncertainty of the line ({config.y_unit})"
+    where = "at the mean of its readings, where a line is most certain"
     shown = expanded > 0
-    if shown.any():
-        n, expanded, odd = n[shown], expanded[shown], odd[shown]
+    n, expanded, odd = n[shown], expanded[shown], odd[shown]
+    if len(n) and n.min() == n.max():
+        figure, axes = make_canvas(label, "")
+        nobody = np.zeros(len(n), dtype=bool)
+        _draw_spread_of(axes, expanded, nobody, nobody, [""] * len(n))
+        beyond = f" ({axes.get_title()})".replace(", none of them odd", "") if axes.get_title() else ""
+        axes.set_title(f"Each sensor has {n[0]:,.0f} readings{beyond};\n{where}", fontsize=11, color="black")
+        return figure
+    figure, axes = make_canvas("Readings of a sensor", label)
+    if len(n):
         if len(n) <= FEW:
-            axes.plot(n[~odd], expanded[~odd], "o", color=BLUE, label="sensors")
-            axes.plot(n[odd], expanded[odd], "D", color=ORANGE, label="odd")
+            for which, mark, colour, name in ((~odd, "o", BLUE, "sensors"), (odd, "D", ORANGE, "odd")):
+                if which.any():
+                    axes.plot(n[which], expanded[which], mark, color=colour, label=name)
         else:
             some = axes.hexbin(n, expanded, xscale="log", yscale="log", gridsize=40, bins="log", cmap="Blues", mincnt=1)
             figure.colorbar(some, label="Sensors")
@@ -140,7 +209,7 @@ def draw_readings(n: Floats, expanded: Floats, odd: NDArray[np.bool_], config: R
         axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}" if most < 20 * fewest else "")
         label_log_axis(axes, float(expanded.min()), float(expanded.max()))
         axes.legend(frameon=False)
-    axes.set_title("At the mean of its readings, where a line is most certain")
+    axes.set_title(where[0].upper() + where[1:])
     return figure
 
 
@@ -152,15 +221,16 @@ def draw_worst(rows: Mapping[str, SomeRows], curves: Mapping[str, Curve], config
     size = (SIZE[0] * 1.6, max(1, n_rows) * 2.4 + 0.5)
     figure = Picture(figsize=size, dpi=100, layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.08))
     panels = figure.subplots(max(1, n_rows), max(1, n_columns), squeeze=False).ravel()
-    for axes, name in zip(panels, names, strict=False):
+    for axes, name, title in zip(panels, names, short_names(names, LONGEST_TITLE), strict=False):
         some, curve = rows[name], curves[name]
-        axes.plot(some.t_u, some.t_c - curve.predict(some.t_u), "o", color=BLUE, markersize=3)
+        dots: dict[str, Any] = {"markersize": 1.5, "alpha": 0.5} if len(some.t_u) > MANY_ROWS else {"markersize": 3}
+        axes.plot(some.t_u, some.t_c - curve.predict(some.t_u), "o", color=BLUE, **dots)
         grid = np.linspace(some.t_u.min(), some.t_u.max(), 100)
         line = curve.predict(grid)
         lower, upper = curve.prediction_band(grid)
         axes.fill_between(grid, lower - line, upper - line, color=GREY, alpha=0.2, linewidth=0)
         axes.axhline(0, color=GREY, linewidth=1)
-        axes.set_title(_short(name), fontsize=10)
+        axes.set_title(title, fontsize=9)
         axes.grid(alpha=0.25)
     for axes in panels[len(names) :]:
         axes.set_visible(False)
@@ -169,6 +239,30 @@ def draw_worst(rows: Mapping[str, SomeRows], curves: Mapping[str, Curve], config
     return figure
 
 
-def _short(name: str) -> str:
-    text = printable(str(name)).replace("$", r"\$")
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+def short_names(names: Sequence[str], longest: int) -> list[str]:
+    """The names as a picture shows them: where some are too long, without what all begin or end with, then without
+    their middle."""
+    texts = [printable(str(name)) for name in names]
+    if len(texts) > 1 and max(map(len, texts)) > longest:
+        before = _common(texts)
+        after = _common([text[before:][::-1] for text in texts])
+        texts = [_without_ends(text, before, after) for text in texts]
+    half = longest // 2
+    texts = [text if len(text) <= longest else f"{text[: half - 1]}…{text[half - longest :]}" for text in texts]
+    return [text.replace("$", r"\$") for text in texts]
+
+
+def _common(texts: Sequence[str]) -> int:
+    """How many characters all begin with, up to a whole word or number."""
+    low, high = min(texts), max(texts)
+    n = next((k for k, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), len(low))
+    while n and low[n - 1].isalnum():
+        n -= 1
+    return n
+
+
+def _without_ends(text: str, before: int, after: int) -> str:
+    end = len(text) - after
+    first = "…" if before > 1 else text[:before]
+    last = "…" if after > 1 else text[end:]
+    return f"{first}{text[before:end]}{last}"

@@ -7,17 +7,18 @@ from typing import Any
 from tempfit.fleet.summing import FleetSummary
 from tempfit.wording import count, printable
 
+LEAST_Q = 1e-300  # below it, float64 has no p-value
 LABELS = {"w": "w", "b": "b", "s": "s (scatter)"}
 
 
 def fleet_summary(summary: FleetSummary) -> list[tuple[str, str]]:
     """As (label, text) lines."""
     fewest, most = summary.readings
-    each = f"{fewest:,} each" if fewest == most else f"{fewest:,} to {most:,} each"
+    each = f"{fewest:,} readings each" if fewest == most else f"{fewest:,} to {most:,} readings each"
     lines = [
         ("fleet", summary.headline()),
         ("readings", f"{summary.n_rows:,} rows from {printable(summary.source)} (sha256 {summary.sha256[:12]}…)"),
-        ("sensors", f"{summary.n_calibrated:,} of {summary.n_sensors:,} calibrated, of {each} that can be used"),
+        ("sensors", f"{summary.n_calibrated:,} of {summary.n_sensors:,} calibrated, of {each}"),
     ]
     lines += [
         ("left out", f"{count(n, 'row')}: {printable(why)}" if n else printable(why))
@@ -41,9 +42,9 @@ def describe_accused(summary: FleetSummary) -> str:
     """How many are odd, and how often that is expected to be wrong."""
     alone = "" if summary.is_compared else "; too few sensors to compare them with each other"
     if not summary.n_accused:
-        return f"no sensor, where {summary.fdr:.2g} of those told may be good ones{alone}"
+        return f"no sensor{alone}"
     of_what = ", ".join(f"{name} {n:,}" for name, n in summary.accused.items())
-    share = f"of {count(summary.n_accused, 'sensor')} told, {100 * summary.fdr:.2g} % are expected to be good at most"
+    share = f"at most {100 * summary.fdr:.2g} % of those told are expected to be good"
     return f"{count(summary.n_accused, 'sensor')} ({of_what}); {share}{alone}"
 
 
@@ -57,4 +58,7 @@ def describe_odd(row: dict[str, Any]) -> str:
         else:
             side = "above" if z > 0 else "below"
             clauses.append(f"{what} lies {abs(z):.3g} standard deviations {side} its siblings'")
-    return f"{' and '.join(clauses)} (q = {row['fleet_q']:.1e}, {row['n']:,} readings)"
+    *others, last = clauses
+    told = f"{', '.join(others)} and {last}" if others else last
+    q = f"= {row['fleet_q']:.1e}" if row["fleet_q"] > LEAST_Q else f"< {LEAST_Q:g}"
+    return f"{told} (q {q}, {row['n']:,} readings)"

@@ -11,7 +11,7 @@ from tempfit.exact.curve import Curve
 from tempfit.fleet.again import SomeRows
 from tempfit.notebook import calibrate
 from tempfit.plots.canvas import to_png
-from tempfit.plots.fleet import ALL_NAMED, BINS, FEW, draw_readings, draw_spread, draw_worst
+from tempfit.plots.fleet import ALL_NAMED, BINS, FEW, draw_readings, draw_spread, draw_worst, short_names
 
 CONFIG = ReadingsConfig()
 
@@ -30,7 +30,7 @@ def closed():
 @pytest.mark.parametrize("n", [1, 3, ALL_NAMED, FEW])
 def test_few_sensors_are_a_dot_each(n: int):
     names = [f"a sensor of a long name {k:050}" for k in range(n)]
-    figure = draw_spread(values_of(n), np.arange(n) < 1, names, CONFIG)
+    figure = draw_spread(values_of(n), [("w", "b", "s"), *[()] * (n - 1)], names, CONFIG)
     for axes in figure.axes:
         assert sum(len(line.get_xdata()) for line in axes.lines if line.get_marker() in "oD") == n
         assert len(axes.texts) == (n if n <= ALL_NAMED else 1)
@@ -41,19 +41,62 @@ def test_few_sensors_are_a_dot_each(n: int):
 def test_many_sensors_are_counted_in_bins_and_those_far_off_are_told():
     values = values_of(5000)
     values["w"][:3] = 50.0
-    odd = np.arange(5000) < 3
-    figure = draw_spread(values, odd, [f"s{k}" for k in range(5000)], CONFIG)
+    values["b"][:3] = -50.0
+    accused = [("w",), ("w",), ("b",), *[()] * 4997]
+    figure = draw_spread(values, accused, [f"s{k}" for k in range(5000)], CONFIG)
     w = figure.axes[0]
     assert sum(bar.get_height() for bar in w.patches) == 4997
     assert len(w.patches) == BINS
-    assert w.get_title() == "3 beyond the axis"
+    assert w.get_title() == "3 beyond the axis, 2 of them odd"
     assert w.get_xlim()[1] < 2
-    assert figure.axes[1].get_title() == ""
+    assert figure.axes[1].get_title() == "3 beyond the axis, 1 of them odd"
+    assert figure.axes[2].get_title() == ""
+
+
+@pytest.mark.parametrize("n", [FEW, 1000])
+def test_marks_are_of_those_that_are_odd_by_what_the_panel_shows(n: int):
+    """The worst by name; who is odd by a check that no panel shows is hollow among dots, and not among bins."""
+    values = values_of(n)
+    values["w"][:2], values["s"][2] = [0.9, 0.95], 0.15
+    accused = [("w",), ("w", "curvature"), ("s",), ("curvature",), *[()] * (n - 4)]
+    figure = draw_spread(values, accused, [f"s{k}" for k in range(n)], CONFIG)
+    for axes, wanted in zip(figure.axes, ({"s0", "s1"}, set(), {"s2"}), strict=True):
+        marked = {line.get_label(): len(line.get_xdata()) for line in axes.lines}
+        assert {text.get_text() for text in axes.texts} == wanted
+        assert marked.get("odd here", 0) == len(wanted)
+        assert marked.get("odd by another check", 0) == (4 - len(wanted) if n == FEW else 0)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["odd here", "odd by another check"][
+        : 2 if n == FEW else 1
+    ]
+    assert not draw_spread(values, [()] * n, ["x"] * n, CONFIG).legends
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["a$b", "c"], [r"a\$b", "c"]),
+        (["house 3/floor 1/room 12/air", "house 3/floor 1/room 17/air"], ["…12…", "…17…"]),
+        (["one of a kind, and a long name", "x"], ["one of a…long name", "x"]),
+    ],
+)
+def test_long_names_keep_what_tells_them_apart(names: list[str], shown: list[str]):
+    assert short_names(names, 18) == shown
+
+
+def test_where_all_have_the_same_number_of_readings_their_uncertainties_are_spread():
+    expanded = np.linspace(0.1, 0.2, 15)
+    (axes,) = draw_readings(np.full(15, 24.0), expanded, np.arange(15) < 3, CONFIG).axes
+    assert axes.lines[0].get_xdata() == pytest.approx(expanded)
+    assert axes.get_title().startswith("Each sensor has 24 readings;")
+    assert axes.get_legend() is None
+    labels = draw_readings(np.arange(5.0, 20), expanded, np.zeros(15, bool), CONFIG).axes[0].get_legend().get_texts()
+    assert [text.get_text() for text in labels] == ["sensors", "as 1/√n"]
 
 
 def test_sensors_that_are_all_the_same_have_a_picture():
     same = {name: np.full(20, value) for name, value in {"w": 1.0, "b": 0.0, "s": 0.0}.items()}
-    assert to_png(draw_spread(same, np.zeros(20, bool), ["x"] * 20, CONFIG))
+    assert to_png(draw_spread(same, [()] * 20, ["x"] * 20, CONFIG))
     assert to_png(draw_readings(np.full(20, 5.0), np.zeros(20), np.zeros(20, bool), CONFIG))
 
 
