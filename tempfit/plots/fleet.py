@@ -120,7 +120,7 @@ def _draw_spread_of(
         axes.set_ylabel("Sensors")
     axes.axvline(float(np.median(column)), color=GREY, linewidth=1)
     if (n_beyond := int((~inside).sum())) > 0:
-        n_odd = int((~inside & here).sum())
+        n_odd = int((~inside & odd).sum())
         of_them = {0: "none of them odd", n_beyond: "odd" if n_beyond == 1 else "all of them odd"}
         told = of_them.get(n_odd, f"{n_odd:,} of them odd")
         axes.set_title(f"{n_beyond:,} beyond the axis, {told}", fontsize=10, color=ORANGE if n_odd else GREY)
