@@ -105,7 +105,8 @@ def _compress(
 ) -> tuple[Compressed, list[str]]:
     """What some partitions say, and the digest of each one's content."""
     digests, degree = [partition.digest() for partition in partitions], evidence_degree(config)
-    found = kept.load(digests, degree)
+    told = [*digests, *(file.path for partition in partitions for file in partition.files)]  # faults have paths, too
+    found = kept.load(told, degree)
     if found is not None:
         return found, digests
     both_uncertain = False
@@ -118,5 +119,5 @@ def _compress(
 
     gathered = unite_all(unite_all(blocks(partition)) for partition in partitions)
     compressed = Compressed(gathered, both_uncertain)
-    kept.keep(digests, degree, compressed)
+    kept.keep(told, degree, compressed)
     return compressed, digests
