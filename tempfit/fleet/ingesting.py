@@ -18,7 +18,7 @@ from tempfit.fleet.kept import NOWHERE, Compressed, Kept
 from tempfit.fleet.roster import Roster, call_roster
 from tempfit.readings.many import read_partition
 from tempfit.readings.partitions import Partition, find_partitions
-from tempfit.wording import count, printable
+from tempfit.wording import count, printable, without_secrets
 
 MOST_GROUPS = 256  # of partitions: what is kept, sent and merged at the end; a part of a job that is soon done again
 LEAST_KEPT = 8  # of a job whose evidence is kept: fewer are soon read again
@@ -30,7 +30,8 @@ OnRows = Callable[[int, float], None]  # is told how many rows are read, and wha
 class Ingested:
     """What the readings of a fleet say.
 
-    sha256: of its partitions' content, in their order. both_uncertain: whether readings, too, have uncertainties.
+    source: without the secrets of its URL. sha256: of its partitions' content, in their order. both_uncertain: whether
+    readings, too, have uncertainties.
     """
 
     source: str
@@ -86,7 +87,7 @@ def ingest_fleet(
             f"{printable(source)}: none of {count(len(roster), 'sensor')} can be calibrated: {reasons}; add readings"
         )
     sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
-    return Ingested(source, partitions, gathered, roster, sha256, any(uncertain))
+    return Ingested(without_secrets(source), partitions, gathered, roster, sha256, any(uncertain))
 
 
 def group(partitions: Sequence[Partition]) -> list[Sequence[Partition]]:
