@@ -12,6 +12,7 @@ import numpy as np
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import ReadingsError
 from tempfit.exact.problem import evidence_degree
+from tempfit.fleet.accelerated import pick_gather
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered, compress, unite_all
 from tempfit.fleet.kept import NOWHERE, Compressed, Kept
@@ -116,7 +117,7 @@ def _compress(
         nonlocal both_uncertain
         for rows in read_partition(partition, config, fleet, lambda n_bytes: None):
             both_uncertain |= rows.u_u is not None
-            yield compress(rows, degree)
+            yield compress(rows, degree, pick_gather(config, rows.n_rows))
 
     gathered = unite_all(unite_all(blocks(partition)) for partition in partitions)
     compressed = Compressed(gathered, both_uncertain)
