@@ -17,6 +17,7 @@ from tempfit.fleet.engine import warning_of
 from tempfit.fleet.fleet import Fleet
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
+from tempfit.wording import without_secrets
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class FleetResult:
 
 def _flow_run_name() -> str:
     parameters = flow_run.parameters
-    return f"fleet {Path(parameters['data']).name}, {parameters['config'].label}"
+    return f"fleet {Path(without_secrets(parameters['data'])).name}, {parameters['config'].label}"
 
 
 @flow(name="fleet", flow_run_name=_flow_run_name, **MARKED)
@@ -46,8 +47,9 @@ def fleet(
     warning = warning_of(settings)
     if warning:
         logger.warning(warning)
-    with fleet_tasks.workers(data, settings, config) as workers:
-        ingested = fleet_tasks.ingest(data, settings, config, workers)
+    source = tasks.watcher().source or data
+    with fleet_tasks.workers(source, settings, config) as workers:
+        ingested = fleet_tasks.ingest(source, settings, config, workers)
         run = fleet_tasks.start_run(ingested, settings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
         with ended(run), fleet_tasks.workplace() as folder:
             trained = fleet_tasks.train(ingested, settings, config, workers, folder)

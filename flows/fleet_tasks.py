@@ -50,7 +50,7 @@ def workers(source: str, settings: FleetConfig, config: CalibrationConfig) -> It
         yield Workers(them, evidence)
 
 
-@task(task_run_name="ingest and compress {source}", persist_result=False)
+@task(task_run_name="ingest and compress", persist_result=False)
 def ingest(source: str, settings: FleetConfig, config: CalibrationConfig, workers: Workers) -> Ingested:
     """Read all readings to the evidence of every sensor."""
     return ingesting.ingest_fleet(source, settings, config, workers.engine, watcher().on_rows, workers.kept)

@@ -49,8 +49,10 @@ class Watcher:
     """Somebody who looks on while a flow runs, such as the command line's progress bar.
 
     on_computed is told the calibration or sweep before anything of it is recorded, on_tracked the flow's result once
-    all of it is in MLflow.
+    all of it is in MLflow. source: the URL of the readings, where there are secrets in it: Prefect keeps parameters.
     """
+
+    source: str | None = None
 
     on_forecast: Callable[[CalibrationConfig, Forecast], None] = lambda config, forecast: None
     on_plan: Callable[[Plan], None] = lambda plan: None

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_FLOOR, Context
 from typing import Any
 
+_URL = re.compile(r"(?<=://)\S+")
+_LOGIN = re.compile(
+    r"^([^/]*|[^/:]+:(?!\d+/).*)@"
+)  # a key in it may have a slash; behind a port, what is @ is a path's
+_TOKEN = re.compile(r"(?i)([?&][^=&#]*(?:sig|token|secret|passw|key|credential|auth)[^=&#]*=)[^&#]+")
+
 
 def printable(text: str) -> str:
-    """`text` with line ends, control characters and lone surrogates escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """`text` with line ends, control characters and lone surrogates escaped, and without the secrets of URLs."""
+    shown = without_secrets(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+
+
+def without_secrets(text: str) -> str:
+    """`text` with … for the names, passwords and tokens in the URLs that are in it."""
+    if "://" not in text:
+        return text
+    return _URL.sub(lambda url: _TOKEN.sub(r"\1…", _LOGIN.sub("…@", url.group())), text)
 
 
 def format_rate(rate: float, digits: int = 3) -> str:
@@ -47,5 +62,5 @@ def format_value(value: Any, digits: int = 3) -> str:
 
 def shown(text: str, limit: int = 40) -> str:
     """File content as it goes into a message: quoted, on one line, cut after `limit` characters."""
-    escaped = printable(text[: limit + 1])
+    escaped = printable(without_secrets(text)[: limit + 1])
     return f"'{escaped}'" if len(escaped) <= limit else f"'{escaped[:limit]}…'"

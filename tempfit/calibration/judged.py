@@ -98,8 +98,7 @@ class Judged:
     @property
     def residual_sd(self) -> float:
         """Standard deviation of the residuals, of mean weight, by their degrees of freedom; NaN without any."""
-        freedom = self.exact.residual_freedom
-        return self.rmse * math.sqrt(self.exact.n / freedom) if freedom > 0 else math.nan
+        return float(self.exact.residual_sd_of(self.rmse))
 
     @cached_property
     def checks(self) -> tuple[Check, ...]:
@@ -165,9 +164,7 @@ class Judged:
             return math.sqrt(self.loss)
         if not self.is_linear:
             return math.nan
-        design = self.problem.design
-        residual = design.features[0] @ self.fit.params - design.targets[0]
-        return float(np.hypot.reduce(residual)) / math.sqrt(self.exact.n)  # (squares of a diverged fit's overflow)
+        return float(self.problem.design.rmse(self.fit.params[None])[0])
 
     @property
     def excess_loss(self) -> float:

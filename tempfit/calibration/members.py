@@ -63,8 +63,7 @@ class Calibrations:
     @cached_property
     def rmse(self) -> NDArray[np.float64]:
         """Root of the mean squared residual, of mean weight, in the unit of t_c."""
-        residual = transform(self.design.features, self.fits.params) - self.design.targets
-        return np.hypot.reduce(residual, axis=1) / np.sqrt(self.evidence.n)  # (squares of a diverged fit's overflow)
+        return self.design.rmse(self.fits.params)
 
     @cached_property
     def outcome(self) -> NDArray[np.int8]:
@@ -104,9 +103,8 @@ class Calibrations:
         if self.is_stated:
             return self.exact.moved(params, self.exact.observation_sd)
         with np.errstate(divide="ignore", invalid="ignore"):
-            widened = self.rmse * np.sqrt(self.exact.n / self.exact.residual_freedom)
-            sd = np.where(self.exact.residual_freedom > 0, widened, np.nan)
             spread = self.evidence.mean_variance / self.evidence.variance
+        sd = self.exact.residual_sd_of(self.rmse)
         return self.exact.moved(params, sd * np.sqrt(np.where(np.isnan(spread), 1.0, spread)))
 
     @cached_property

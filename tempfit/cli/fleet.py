@@ -13,6 +13,7 @@ from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout, warn
 from tempfit.config import CalibrationConfig, FleetConfig
+from tempfit.wording import without_secrets
 
 
 @app.command(cls=Command)
@@ -45,8 +46,8 @@ def fleet(
     from tempfit.cli.fleet_terminal import FleetTerminal
 
     with FleetTerminal(stdout, stderr) as terminal, redirect_stdout(sys.stderr):
-        watcher = Watcher(on_rows=terminal.on_rows, on_sensors=terminal.on_sensors)
-        delivery = run_flow(flow, watcher, source, fleet, config)
+        watcher = Watcher(source=source, on_rows=terminal.on_rows, on_sensors=terminal.on_sensors)
+        delivery = run_flow(flow, watcher, without_secrets(source), fleet, config)
     if as_json:
         say_json({**delivery.computed.as_dict(), **recorded(delivery)})
     else:

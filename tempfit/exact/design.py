@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tempfit.exact.basis import Basis
 from tempfit.exact.evidence import Evidence
-from tempfit.exact.matrices import product
+from tempfit.exact.matrices import product, transform
 from tempfit.exact.scaling import Scaling
 
 
@@ -38,6 +38,12 @@ class Design:
     def __getitem__(self, members: Any) -> Design:
         """Some of the problems: a slice, positions, or a mask."""
         return Design(self.features[members], self.targets[members], self.n_readings[members])
+
+    def rmse(self, params: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(members,), root of the mean squared residual, of mean weight, that params (members, terms) leave."""
+        with np.errstate(over="ignore", invalid="ignore"):  # of a diverged fit
+            residual = transform(self.features, params) - self.targets
+            return np.hypot.reduce(residual, axis=1) / np.sqrt(self.n_readings)  # (squares would overflow sooner)
 
 
 def compressed(evidence: Evidence, basis: Basis) -> Design:

@@ -40,6 +40,13 @@ class LeastSquares(Curve):
         """Degrees of freedom of residual_sd: n less the terms."""
         return self.n - self.basis.n_terms
 
+    def residual_sd_of(self, rmse: Any) -> Any:
+        """Standard deviation of residuals whose root mean square is `rmse`, by their degrees of freedom; NaN where
+        there are none."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.divide(self.n, self.residual_freedom)
+            return np.where(self.residual_freedom > 0, rmse * np.sqrt(ratio), np.nan)[()]
+
     @property
     def chi_squared(self) -> Any:
         """Sum of squared residuals, each in units of its stated uncertainty; NaN where none are stated."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tempfit.exact.evidence import BLOCK_ELEMENTS, CURVATURE, Evidence, concatenate, gather, merge
+from tempfit.fleet.accelerated import Gather
 from tempfit.readings.sensors import SensorRows
 
 LONG = 2_048  # rows from which on a sensor is compressed by itself
@@ -67,14 +69,14 @@ def _runs(parts: Iterable[Gathered]) -> Iterator[list[Gathered]]:
         yield run
 
 
-def compress(rows: SensorRows, degree: int = CURVATURE) -> Gathered:
-    """The rows of every sensor to its evidence."""
+def compress(rows: SensorRows, degree: int = CURVATURE, gather: Gather = gather) -> Gathered:
+    """The rows of every sensor to its evidence, by `gather` of `tempfit.exact.evidence`, or what does the same."""
     counts = np.diff(rows.starts)
     if not len(counts):
         return Gathered(rows.names, Evidence.of_nobody(degree), rows.faults, rows.n_rows)
     parts, members = [], []
     for some in _alike(counts):
-        parts.append(_gather(rows, some, counts[some], degree))
+        parts.append(_gather(rows, some, counts[some], partial(gather, degree=degree)))
         members.append(some)
     order = np.concatenate(members)
     evidence = concatenate(parts)
@@ -97,19 +99,19 @@ def _alike(counts: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
         first = int(until)
 
 
-def _gather(rows: SensorRows, some: NDArray[np.int64], counts: NDArray[np.int64], degree: int) -> Evidence:
+def _gather(rows: SensorRows, some: NDArray[np.int64], counts: NDArray[np.int64], gather: Gather) -> Evidence:
     """Of sensors with about as many rows, as the rows of a rectangle."""
     columns = [rows.t_u, rows.t_c] if rows.u_c is None else [rows.t_u, rows.t_c, rows.u_c]
     start, most = rows.starts[some[0]], int(counts.max())
     end = rows.starts[some[-1] + 1]
     if (counts == most).all() and end - start == most * len(some):  # they follow each other
-        return gather(*(column[start:end].reshape(len(some), most) for column in columns), degree=degree)
+        return gather(*(column[start:end].reshape(len(some), most) for column in columns))
     parts = []
     step = max(1, 16 * BLOCK_ELEMENTS // most)  # sensors whose rectangles stay small
     for first in range(0, len(some), step):
         few, n = some[first : first + step], counts[first : first + step]
         places = rows.starts[few][:, None] + np.minimum(np.arange(most), n[:, None] - 1)
-        parts.append(gather(*(column[places] for column in columns), counts=n, degree=degree))
+        parts.append(gather(*(column[places] for column in columns), counts=n))
     return concatenate(parts)
 
 

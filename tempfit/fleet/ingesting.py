@@ -13,6 +13,7 @@ import pyarrow as pa
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import ReadingsError
 from tempfit.exact.problem import evidence_degree
+from tempfit.fleet.accelerated import pick_gather
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered, compress, unite_all
 from tempfit.fleet.kept import NOWHERE, Compressed, Kept
@@ -20,7 +21,7 @@ from tempfit.fleet.roster import Roster, call_roster
 from tempfit.readings.faults import NO_TIME, UNSTEADY
 from tempfit.readings.many import read_partition
 from tempfit.readings.partitions import Partition, find_partitions
-from tempfit.wording import count, printable
+from tempfit.wording import count, printable, without_secrets
 
 MOST_GROUPS = 256  # of partitions: what is kept, sent and merged at the end; a part of a job that is soon done again
 LEAST_KEPT = 8  # of a job whose evidence is kept: fewer are soon read again
@@ -32,7 +33,8 @@ OnRows = Callable[[int, float], None]  # is told how many rows are read, and wha
 class Ingested:
     """What the readings of a fleet say.
 
-    sha256: of its partitions' content, in their order. both_uncertain: whether readings, too, have uncertainties.
+    source: without the secrets of its URL. sha256: of its partitions' content, in their order. both_uncertain: whether
+    readings, too, have uncertainties.
     """
 
     source: str
@@ -89,7 +91,7 @@ def ingest_fleet(
             f"{_what_to_do(gathered.faults)}"
         )
     sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
-    return Ingested(source, partitions, gathered, roster, sha256, any(uncertain))
+    return Ingested(without_secrets(source), partitions, gathered, roster, sha256, any(uncertain))
 
 
 def _what_to_do(faults: pa.Table) -> str:
@@ -123,7 +125,8 @@ def _compress(
 ) -> tuple[Compressed, list[str]]:
     """What some partitions say, and the digest of each one's content."""
     digests, degree = [partition.digest() for partition in partitions], evidence_degree(config)
-    found = kept.load(digests, degree)
+    told = [*digests, *(file.path for partition in partitions for file in partition.files)]  # faults have paths, too
+    found = kept.load(told, degree)
     if found is not None:
         return found, digests
     both_uncertain = False
@@ -132,9 +135,9 @@ def _compress(
         nonlocal both_uncertain
         for rows in read_partition(partition, config, fleet, lambda n_bytes: None):
             both_uncertain |= rows.u_u is not None
-            yield compress(rows, degree)
+            yield compress(rows, degree, pick_gather(config, rows.n_rows))
 
     gathered = unite_all(unite_all(blocks(partition)) for partition in partitions)
     compressed = Compressed(gathered, both_uncertain)
-    kept.keep(digests, degree, compressed)
+    kept.keep(told, degree, compressed)
     return compressed, digests

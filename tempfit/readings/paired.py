@@ -15,7 +15,7 @@ from tempfit.errors import ReadingsError
 from tempfit.readings.columns import LARGEST_VALUE, Columns, Wanted, as_float64, find_columns, refuse_unusable
 from tempfit.readings.digest import RowDigest
 from tempfit.readings.tables import name_of, read_table
-from tempfit.wording import printable, shown
+from tempfit.wording import printable, shown, without_secrets
 
 MIN_ROWS = 3  # a line has two parameters; the third reading is the first that says anything about its uncertainty
 SAME = 1e-14  # of the largest reading: the standard deviation of readings that count as the same
@@ -172,7 +172,7 @@ def refuse_lone_uncertainties(place: str, u_c: object | None, u_u: object | None
 
 def thermometer_of(source: str) -> str:
     """What a thermometer is called that nobody named: as the file without its ending, `stdin` or `memory`."""
-    return printable(Path(source).stem.strip("<>"))[:MOST_NAME].strip() or "memory"
+    return printable(Path(without_secrets(source)).stem.strip("<>"))[:MOST_NAME].strip() or "memory"
 
 
 def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS, *, thermometer: str | None = None) -> Readings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -50,11 +50,15 @@ class Partition:
     how: str
 
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the partition's bytes, its place, and what decides how they are read.
+        """SHA-256, in hexadecimal, of the partition's bytes, of whose they are where the files' places say it, and of
+        what decides how they are read: the same wherever the files are, and whatever else they are called.
 
-        Of row groups, the bytes are those of the columns that are looked at. Raises ReadingsError.
+        Of row groups, the bytes are those of the columns that are looked at. They are read for this, of a store, too:
+        an ETag tells versions of an object, but copies of it may have others, and times and sizes tell no content. A
+        local file is in the system's cache when it is read once more. Raises ReadingsError.
         """
-        digest = hashlib.sha256(json.dumps(asdict(self)).encode())
+        files = [(None if self.row_groups else file.n_bytes, file.thermometer) for file in self.files]
+        digest = hashlib.sha256(json.dumps([files, self.row_groups, self.how]).encode())
         for file in self.files:
             with opened(file.path) as source:
                 if self.row_groups is None:

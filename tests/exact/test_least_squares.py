@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tempfit.calibration.pipeline import calibrate
+from tempfit.exact.design import build_design
 from tests.conftest import T_C, T_U
 
 # JCGM 100:2008, table H.6: thermometer readings t_k and observed corrections b_k, in °C.
@@ -62,3 +65,16 @@ def test_a_perfect_and_a_flat_line():
     flat = calibrate(([1.0, 2.0, 3.0], [7.0, 7.0, 7.0])).exact
     assert abs(flat.w) < 1e-14
     assert np.isnan(flat.r_squared)
+
+
+def test_what_residuals_say_is_the_same_of_one_and_of_many():
+    """The rows (0, 0), (1, 0), (2, 3) beside the line t_c = 0 leave 0, 0, 3: root mean square √3,
+    s 3 by one degree of freedom, none by none; of numbers whose squares overflow, too."""
+    t_u, t_c = np.array([[0.0, 1.0, 2.0]]), np.array([[0.0, 0.0, 3.0]])
+    design = build_design(np.repeat(t_u, 2, axis=0), np.concatenate([t_c, 1e200 * t_c]))
+    rmse = design.rmse(np.zeros((2, 2)))
+    assert rmse == pytest.approx([3**0.5, 3e200 / 3**0.5], rel=1e-15)
+    many = dataclasses.replace(calibrate((T_U, T_C)).exact, n=np.array([3.0, 2.0]))
+    assert many.residual_sd_of(rmse) == pytest.approx([3.0, np.nan], rel=1e-15, nan_ok=True)
+    assert dataclasses.replace(many, n=3).residual_sd_of(rmse[0]) == pytest.approx(3.0, rel=1e-15)
+    assert np.isnan(dataclasses.replace(many, n=2).residual_sd_of(rmse[0]))

@@ -7,13 +7,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import fsspec
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow.entities import Run as MlflowRun
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 
 from flows import fleet_tasks
 from flows.fleet import FleetResult, fleet
@@ -142,6 +143,28 @@ def test_the_command_prints_a_summary_and_where_to_look(recorded: Recorded, comm
     assert "fleet.parquet" in out
     (run,) = runs_of(recorded.mlruns, "fleet command")
     assert run.info.run_id in out
+
+
+def test_what_a_url_has_of_secrets_is_kept_nowhere(
+    recorded: Recorded, command: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = "memory://user:hunter2@store/loggers.csv?token=t0k3n"
+    fsspec.filesystem("memory").pipe(url.removeprefix("memory:/"), readings().to_csv(index=False).encode())
+    where = ["--mlruns", str(tmp_path / "mlruns"), "--experiment", "secrets"]
+    code, out, err = command("fleet", url, "--by", "logger", "--json", *where)
+    assert code == 0, err
+    assert json.loads(out)["source"] == "memory://…@store/loggers.csv?token=…"
+    kept = [path for path in (tmp_path / "mlruns").rglob("*") if path.is_file()]
+    told = b"".join(path.read_bytes() for path in kept)
+    (run,) = runs_of(tmp_path / "mlruns", "secrets")
+    of_this = FlowRunFilterId(any_=[run.data.tags["prefect.flow_run_id"]])
+    with get_client(sync_client=True) as client:
+        (flow_run,) = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=of_this))
+    assert b"memory://" in told
+    _, gone, gone_too = command("fleet", url.replace("loggers", "gone"), "--by", "logger", *where)
+    for text in (out, err, gone, gone_too, caplog.text, flow_run.model_dump_json(), told.decode("latin-1")):
+        assert "hunter2" not in text
+        assert "t0k3n" not in text
 
 
 def test_a_failure_in_the_middle_leaves_the_run_failed(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
