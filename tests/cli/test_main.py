@@ -49,12 +49,12 @@ def test_whoever_reads_may_leave_at_any_time(arguments: list[str]) -> None:
     assert (process.wait(60), err) == (141, "")
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_escape_codes_in_a_name_never_reach_the_terminal(options: list[str], tmp_path: Path) -> None:
+def test_escape_codes_in_a_name_never_reach_the_terminal(tmp_path: Path) -> None:
     name = "a\x1b[31mred\n\x07\x9b1mname.csv"
     (tmp_path / name).write_bytes(THERMOMETER.read_bytes())
-    for arguments in (["forecast", name], ["forecast", f"no such {name}"], ["predict", name, name]):
-        process = start(*arguments, *(options if arguments[0] == "forecast" else []), cwd=tmp_path)
+    forecasts = [["forecast", file, *options] for file in (name, f"no such {name}") for options in ([], ["--json"])]
+    for arguments in (*forecasts, ["predict", name, name]):
+        process = start(*arguments, cwd=tmp_path)
         out, err = process.communicate(timeout=60)
         assert all(sign == "\n" or sign.isprintable() for sign in out + err), (out, err)
         assert err.count("\n") == bool(process.returncode)

@@ -93,11 +93,12 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 
 @dataclass(frozen=True)
 class Services:
-    """What `tempfit up` started."""
+    """What `tempfit up` started, and where."""
 
     prefect: str
     mlflow: str
     process: subprocess.Popen[str]
+    place: Place
 
 
 @pytest.fixture
@@ -107,6 +108,20 @@ def place(tmp_path: Path) -> Place:
 
 @pytest.fixture
 def up(place: Place) -> Iterator[Services]:
+    """`tempfit up` of a test's own, which it may stop."""
+    with services_in(place) as services:
+        yield services
+
+
+@pytest.fixture(scope="module")
+def shared_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """`tempfit up` for the tests of a file that only ask it: its start takes longer than they do."""
+    with services_in(Place(tmp_path_factory.mktemp("up"))) as services:
+        yield services
+
+
+@contextmanager
+def services_in(place: Place) -> Iterator[Services]:
     """`tempfit up` on free ports, once it says that both are healthy."""
     ports = free_port(), free_port()
     command = ["tempfit", "up", "--prefect-port", str(ports[0]), "--mlflow-port", str(ports[1])]
@@ -114,7 +129,7 @@ def up(place: Place) -> Iterator[Services]:
         log = place.folder / "tempfit-up.log"
         wait_for(lambda: "Ctrl-C stops both" in log.read_text() or process.poll() is not None, 240, "tempfit up")
         assert process.poll() is None, log.read_text()
-        yield Services(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", process)
+        yield Services(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", process, place)
 
 
 __all__ = ["ROOT", "Place", "Services", "wait_for"]

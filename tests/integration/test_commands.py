@@ -169,29 +169,30 @@ def test_up_serves_both_and_commands_join(place: Place, up: Services) -> None:
     assert not is_healthy(f"{up.mlflow}/health")
 
 
-def test_with_a_tracking_server_runs_go_there(place: Place, up: Services) -> None:
-    done = place.run("tempfit", "calibrate", str(THERMOMETER), "--json", MLFLOW_TRACKING_URI=up.mlflow)
+def test_with_a_tracking_server_runs_go_there(shared_up: Services) -> None:
+    done = shared_up.place.run("tempfit", "calibrate", str(THERMOMETER), "--json", MLFLOW_TRACKING_URI=shared_up.mlflow)
     assert done.returncode == 0, done.stderr
-    (run,) = place.runs()
+    (run,) = shared_up.place.runs()
     assert run.info.run_id == json.loads(done.stdout)["run_id"]
     assert run.info.status == "FINISHED"
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-    url = f"{up.mlflow}/get-artifact?path=calibration.json&run_uuid={run.info.run_id}"
+    url = f"{shared_up.mlflow}/get-artifact?path=calibration.json&run_uuid={run.info.run_id}"
     with urllib.request.urlopen(url, timeout=20) as response:
         assert json.load(response)["n"] == len(T_U) == len(T_C)
 
 
-def test_with_a_tracking_server_a_sweep_and_all_its_children_go_there(place: Place, up: Services) -> None:
+def test_with_a_tracking_server_a_sweep_and_all_its_children_go_there(shared_up: Services) -> None:
     """Children are written by several threads at once."""
     axes = ["--grid", "learning_rate=1e-2,0.1,0.5,5", "--grid", "scaling=none,factor,standardize"]
-    done = place.run("tempfit", "sweep", str(THERMOMETER), *axes, "--json", MLFLOW_TRACKING_URI=up.mlflow)
+    command = ["tempfit", "sweep", str(THERMOMETER), *axes, "--json", "--experiment", "sweep"]
+    done = shared_up.place.run(*command, MLFLOW_TRACKING_URI=shared_up.mlflow)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["n_members"] == 12
-    client = MlflowClient(tracking_uri=up.mlflow)
+    client = MlflowClient(tracking_uri=shared_up.mlflow)
     parent = client.get_run(result["run_id"])
     children = client.search_runs([parent.info.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'")
-    assert len(place.runs()) == 13
+    assert len(shared_up.place.runs("sweep")) == 13
     assert len({child.data.tags["tempfit.member"] for child in children}) == 12
     assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
     for child in children:

@@ -83,19 +83,19 @@ def test_the_shared_server_answers_no_foreign_page(place: Place) -> None:
         probe(address)
 
 
-def test_the_server_of_up_answers_no_foreign_page_and_serves_its_own(place: Place, up: Services) -> None:
-    probe(up.prefect)
+def test_the_server_of_up_answers_no_foreign_page_and_serves_its_own(shared_up: Services) -> None:
+    probe(shared_up.prefect)
     with httpx.Client(trust_env=False, timeout=60, follow_redirects=True) as browser:
-        page = browser.get(up.prefect, headers={"accept": "text/html"})
+        page = browser.get(shared_up.prefect, headers={"accept": "text/html"})
         assert page.status_code == 200
         (script,) = re.findall(r'<script type="module"[^>]* src="([^"]+)"', page.text)[:1]
-        assert browser.get(f"{up.prefect}{script}").status_code == 200
-        told = browser.get(f"{up.prefect}/ui-settings").json()
+        assert browser.get(f"{shared_up.prefect}{script}").status_code == 200
+        told = browser.get(f"{shared_up.prefect}/ui-settings").json()
         assert told["api_url"] == "/api"  # relative: through a tunnel, the page asks where it came from
-        assert browser.get(f"{up.prefect}/api/admin/settings").json()["server"]["analytics_enabled"] is False
+        assert browser.get(f"{shared_up.prefect}/api/admin/settings").json()["server"]["analytics_enabled"] is False
 
 
-def test_up_is_four_processes(up: Services) -> None:
+def test_up_is_four_processes(shared_up: Services) -> None:
     """itself, Prefect's server, MLflow's and the one that MLflow's starts; with MLflow's job runners they were 12."""
     if not Path("/proc").is_dir():
         pytest.skip("processes are counted in /proc")
@@ -105,7 +105,7 @@ def test_up_is_four_processes(up: Services) -> None:
             parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue  # it has ended
-    family = {up.process.pid}
+    family = {shared_up.process.pid}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
     assert len(family) == 4
