@@ -162,10 +162,16 @@ def _none_lost() -> Iterator[None]:
 
     def hook(lost: sys.UnraisableHookArgs) -> None:
         if _received and isinstance(lost.exc_value, (KeyboardInterrupt, SystemExit)):
-            _repeated.append(_received[0])
-            again = threading.Timer(0.01, _thread.interrupt_main, [_received[0]])  # not here: it would be lost as well
-            again.daemon = True
-            again.start()
+            signum, returning = _received[0], threading.Event()
+            _repeated.append(signum)
+
+            def again() -> None:  # not in the hook, where it would be lost as well
+                returning.wait()
+                time.sleep(0.05)
+                _thread.interrupt_main(signum)
+
+            threading.Thread(target=again, daemon=True).start()
+            returning.set()
         else:
             previous(lost)
 
