@@ -60,7 +60,7 @@ def fleet(
             result = FleetResult(judged, run, artifacts, run.url(ui_address(run.store)))
             tasks.watcher().on_tracked(result)
     if figures:  # else every sensor diverged
-        fleet_tasks.publish(judged, next(iter(figures.values())), run)
+        fleet_tasks.publish(judged, figures, run)
     logger.info(judged.summary.headline())
     return result
 

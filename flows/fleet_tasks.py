@@ -21,7 +21,7 @@ from tempfit.fleet.kept import Kept, kept
 from tempfit.fleet.lookup import FLEET_FILE
 from tempfit.fleet.worst import look_at_worst
 from tempfit.plots.canvas import to_small_png
-from tempfit.plots.fleet import draw_fleet
+from tempfit.plots.fleet import SPREAD, draw_fleet
 from tempfit.report.fleet import fleet_summary
 from tempfit.report.summary import to_page, to_table
 from tempfit.tracking import fleets, runs, store
@@ -94,13 +94,19 @@ def track(run: runs.Run, judged: Fleet, figures: dict[str, bytes]) -> dict[str, 
 
 def _page(judged: Fleet) -> str:
     """What came of it, in Markdown."""
-    return f"**{judged.summary.headline()}**\n\n{to_table(fleet_summary(judged.summary))}"
+    return f"**{judged.summary.headline()}**\n\n{_table(judged)}"
 
 
-def publish(judged: Fleet, picture: bytes, run: runs.Run) -> None:
+def _table(judged: Fleet) -> str:
+    """The summary below its headline."""
+    _, *lines = fleet_summary(judged.summary)
+    return to_table(lines)
+
+
+def publish(judged: Fleet, figures: dict[str, bytes], run: runs.Run) -> None:
     """The fleet as an artifact on Prefect's page of the flow run."""
     ui = ui_address(run.store)
     links = {"the run in MLflow": run.url(ui), "the table": run.url(ui, FLEET_FILE)}
-    headline, table = judged.summary.headline(), to_table(fleet_summary(judged.summary))
-    page = to_page(headline, to_small_png(picture), "what the sensors have in common, and which differ", table, links)
+    headline, what = judged.summary.headline(), "w, b and s of all sensors, with the odd ones"
+    page = to_page(headline, to_small_png(figures[SPREAD]), what, _table(judged), links)
     publish_page(page, artifact_key("fleet", judged.ingested.source), headline)

@@ -27,6 +27,7 @@ ALL_NAMED, NAMED = 15, 3  # sensors that are all named; else so many of the odd 
 LONGEST, LONGEST_TITLE = 18, 30  # characters of a name in a picture, and above one
 MANY_ROWS = 200  # dots that are no longer told apart
 COLUMNS = ("thermometer", "n", "uncertainty_observation_sd", "uncertainty_coverage_factor", "fleet_accused_by")
+SPREAD = "fleet.png"  # the picture of all
 WHAT = {"w": "Slope w", "b": "Intercept b", "s": "Standard deviation s"}
 
 HERE, ELSEWHERE = "odd here", "odd by another check"
@@ -55,7 +56,7 @@ def draw_fleet(fleet: Fleet, rows: Mapping[str, SomeRows], curves: Mapping[str, 
     n = columns["n"][kept].astype(float)
     factor = columns["uncertainty_coverage_factor"][kept].astype(float)
     figures = {
-        "fleet.png": draw_spread(told, accused, columns["thermometer"][kept].tolist(), fleet.config),
+        SPREAD: draw_spread(told, accused, columns["thermometer"][kept].tolist(), fleet.config),
         "readings.png": draw_readings(n, factor * s[kept] / np.sqrt(n), odd, fleet.config),
     }
     if rows:

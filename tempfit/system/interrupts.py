@@ -168,7 +168,7 @@ def _none_lost() -> Iterator[None]:
             def again() -> None:  # not in the hook, where it would be lost as well
                 returning.wait()
                 time.sleep(0.05)
-                _thread.interrupt_main(signum)
+                _thread.interrupt_main(signal.Signals(signum))
 
             threading.Thread(target=again, daemon=True).start()
             returning.set()

@@ -72,7 +72,7 @@ def log_fleet(
         (folder / SUMMARY_FILE).write_text(text + "\n", encoding="utf-8")
         client.log_artifacts(run_id, name)
         client.log_artifact(run_id, str(fleet.table))
-        log_fleet_model(run, fleet.table, fleet.settings, fleet.config, again=again)
+        log_fleet_model(run, fleet.table, fleet.settings, again=again)
         names = [*(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()), FLEET_FILE]
         uri = client.get_run(run_id).info.artifact_uri
     return {name: f"{uri}/{name}" for name in sorted(names)}

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from mlflow.pyfunc import scoring_server
 
-from tempfit.config import CalibrationConfig, FleetConfig
+from tempfit.config import FleetConfig
+from tempfit.fleet.curves import load_curves
 from tempfit.fleet.lookup import FleetTable
 from tempfit.fleet.rows import read_row
-from tempfit.tracking.fleet_models import read_curves, save_fleet_model
+from tempfit.tracking.fleet_models import save_fleet_model
 from tests.fleet.tables import random_fleet, write_fleet
 
 BAD = {"s00020": "fewer than 3 usable readings"}
@@ -26,10 +27,8 @@ def stored(folder: Path, *, by: str | None = "logger", u_c: bool = False, **sett
     names, t_u, t_c = random_fleet(1, 20, 24)
     stated = np.full(t_u.shape, 0.1) if u_c else None
     table = write_fleet(folder / "fleet.parquet", names, t_u, t_c, stated, failed=BAD, rows=7, **settings)
-    curves = read_curves(table)
-    assert curves is not None
     (folder / "model").mkdir()
-    save_fleet_model(folder / "model", curves, FleetConfig(by=by), CalibrationConfig(**settings))
+    save_fleet_model(folder / "model", load_curves(FleetTable(table)), FleetConfig(by=by))
     return folder / "model"
 
 
@@ -85,5 +84,3 @@ def test_the_model_keeps_what_predictions_need(tmp_path: Path) -> None:
     ]
     signature = mlflow.models.Model.load(folder).signature
     assert {it.name: it.type.name for it in signature.inputs} == {"logger": "string", "t_u": "double"}
-    diverged = write_fleet(tmp_path / "other.parquet", *random_fleet(1, 3, 9), scaling="none", learning_rate=1.0)
-    assert read_curves(diverged) is None
