@@ -54,12 +54,18 @@ class Engine(Protocol):
     def n_threads(self) -> int:
         """How many items can be worked on at a time."""
 
+    @property
+    def shares_memory(self) -> bool:
+        """Whether what works on the items is in this process."""
+
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """The results in the order of the items, a few of which are under way at any time."""
 
 
 class Threads:
     """As many threads as there are cores: numpy, Arrow and torch leave them to each other in long operations."""
+
+    shares_memory = True
 
     def __init__(self, n_threads: int | None = None):
         self.n_threads = n_threads or os.cpu_count() or 1
@@ -84,6 +90,8 @@ class Dask:
 
     What a function raises is raised here; ServiceError where the scheduler or its workers are lost.
     """
+
+    shares_memory = False
 
     def __init__(self, client: Client):
         self.client = client

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +46,23 @@ class Ingested:
     both_uncertain: bool = False
 
 
+class Progress:
+    """Adds up what several threads read, and tells it."""
+
+    def __init__(self, on_rows: OnRows, n_all: int):
+        """n_all: bytes of all partitions."""
+        self._on_rows, self._n_all = on_rows, max(1, n_all)
+        self._n_rows = self._n_bytes = 0
+        self._lock = Lock()
+
+    def add(self, n_rows: int, n_bytes: int) -> None:
+        """So many more."""
+        with self._lock:
+            self._n_rows += n_rows
+            self._n_bytes += n_bytes
+            self._on_rows(self._n_rows, min(1.0, self._n_bytes / self._n_all))
+
+
 def ingest_fleet(
     source: str,
     fleet: FleetConfig,
@@ -58,21 +76,19 @@ def ingest_fleet(
     kept: where evidence is that was made of them before. Raises ReadingsError, also where no sensor can be calibrated.
     """
     partitions = find_partitions(source, fleet, config)
-    n_all = max(1, sum(partition.n_bytes for partition in partitions))
+    progress = Progress(on_rows, sum(partition.n_bytes for partition in partitions)) if on_rows else None
+    told_as_read = progress if engine.shares_memory else None
     groups = group(partitions)
     digests: list[str] = []
     uncertain: list[bool] = []
 
     def parts() -> Iterator[Gathered]:
-        n_rows = n_bytes = 0
-        work = partial(_compress, fleet, config, kept if len(groups) >= LEAST_KEPT else NOWHERE)
+        work = partial(_compress, fleet, config, kept if len(groups) >= LEAST_KEPT else NOWHERE, told_as_read)
         for some, (part, of_some) in zip(groups, engine.map(work, groups), strict=True):
             digests.extend(of_some)
             uncertain.append(part.both_uncertain)
-            n_rows += part.gathered.n_rows
-            n_bytes += sum(partition.n_bytes for partition in some)
-            if on_rows is not None:
-                on_rows(n_rows, n_bytes / n_all)
+            if progress is not None and told_as_read is None:
+                progress.add(part.gathered.n_rows, sum(partition.n_bytes for partition in some))
             yield part.gathered
 
     gathered = unite_all(parts())
@@ -121,21 +137,38 @@ def group(partitions: Sequence[Partition]) -> list[Sequence[Partition]]:
 
 
 def _compress(
-    fleet: FleetConfig, config: CalibrationConfig, kept: Kept, partitions: Sequence[Partition]
+    fleet: FleetConfig,
+    config: CalibrationConfig,
+    kept: Kept,
+    progress: Progress | None,
+    partitions: Sequence[Partition],
 ) -> tuple[Compressed, list[str]]:
-    """What some partitions say, and the digest of each one's content."""
+    """What some partitions say, and the digest of each one's content; progress: is told of each block."""
     digests, degree = [partition.digest() for partition in partitions], evidence_degree(config)
     told = [*digests, *(file.path for partition in partitions for file in partition.files)]  # faults have paths, too
     found = kept.load(told, degree)
     if found is not None:
+        if progress is not None:
+            progress.add(found.gathered.n_rows, sum(partition.n_bytes for partition in partitions))
         return found, digests
     both_uncertain = False
 
     def blocks(partition: Partition) -> Iterator[Gathered]:
         nonlocal both_uncertain
-        for rows in read_partition(partition, config, fleet, lambda n_bytes: None):
+        n_bytes = n_told = 0
+
+        def on_bytes(n_read: int) -> None:
+            nonlocal n_bytes
+            n_bytes = n_read
+
+        for rows in read_partition(partition, config, fleet, on_bytes):
             both_uncertain |= rows.u_u is not None
             yield compress(rows, degree, pick_gather(config, rows.n_rows))
+            if progress is not None:
+                progress.add(rows.n_rows, n_bytes - n_told)
+                n_told = n_bytes
+        if progress is not None:
+            progress.add(0, n_bytes - n_told)
 
     gathered = unite_all(unite_all(blocks(partition)) for partition in partitions)
     compressed = Compressed(gathered, both_uncertain)

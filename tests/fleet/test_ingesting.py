@@ -1,4 +1,4 @@
-"""What is said where nobody in a fleet can be calibrated."""
+"""What is said of a fleet's readings while they are read, and where nobody can be calibrated."""
 
 from __future__ import annotations
 
@@ -28,3 +28,18 @@ def test_why_all_rows_are_left_out(times: tuple[str, str], told: str, way: str, 
         ingest_fleet(str(path), settings, CalibrationConfig(), one)
     line = 2 if times[1] else 3
     assert f"left out: {told}, first {path}, line {line}; {way}" in str(error.value)
+
+
+def test_progress_within_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfit.readings.many.CSV_BYTES", 10_000)
+    monkeypatch.setattr("tempfit.readings.many.FEW_ROWS", 1_000)
+    path, told = tmp_path / "fleet.csv", list[tuple[int, float]]()
+    path.write_text("s,t_u,t_c\n" + "".join(f"s{k % 7},{k},{2 * k % 991}\n" for k in range(10_000)))
+    settings = FleetConfig(by="s")
+    with engine(settings) as one:
+        ingest_fleet(str(path), settings, CalibrationConfig(), one, lambda *now: told.append(now))
+    assert len(told) > 5
+    assert told == sorted(told)
+    assert told[0][0] <= 2_000
+    assert 0 < told[0][1] < 0.5
+    assert told[-1] == (10_000, 1.0)
