@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 from matplotlib import rc_context
@@ -43,9 +46,18 @@ def make_panels(*labels: tuple[str, str], extra_height: float = 0.0) -> tuple[Fi
     return figure, panels
 
 
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """A sign of a name that no font here has is drawn as a box, without a word on the terminal."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
 def to_png(figure: Figure) -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png")
+    with _any_script():
+        figure.savefig(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -69,7 +81,7 @@ def to_small_png(png: bytes, limit: int = SMALL) -> bytes:
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG, its text as outlines, the same bytes for the same figure."""
     buffer = BytesIO()
-    with rc_context({"svg.hashsalt": "tempfit", "svg.fonttype": "path"}):
+    with _any_script(), rc_context({"svg.hashsalt": "tempfit", "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)
     return buffer.getvalue()
 
