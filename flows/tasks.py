@@ -53,7 +53,6 @@ class Watcher:
     """
 
     source: str | None = None
-
     on_forecast: Callable[[CalibrationConfig, Forecast], None] = lambda config, forecast: None
     on_plan: Callable[[Plan], None] = lambda plan: None
     on_epochs: OnEpochs = lambda block: None

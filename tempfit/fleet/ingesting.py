@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tempfit.config import CalibrationConfig, FleetConfig
+from tempfit.descent.loop import pick_device
 from tempfit.errors import ReadingsError
 from tempfit.exact.problem import evidence_degree
 from tempfit.fleet.accelerated import pick_gather
@@ -146,6 +147,7 @@ def _compress(
     """What some partitions say, and the digest of each one's content; progress: is told of each block."""
     digests, degree = [partition.digest() for partition in partitions], evidence_degree(config)
     told = [*digests, *(file.path for partition in partitions for file in partition.files)]  # faults have paths, too
+    told.append(pick_device(config, sum(partition.n_bytes for partition in partitions)).type)  # each rounds its own way
     found = kept.load(told, degree)
     if found is not None:
         if progress is not None:

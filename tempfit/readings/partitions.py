@@ -54,8 +54,8 @@ class Partition:
         what decides how they are read: the same wherever the files are, and whatever else they are called.
 
         Of row groups, the bytes are those of the columns that are looked at. They are read for this, of a store, too:
-        an ETag tells versions of an object, but copies of it may have others, and times and sizes tell no content. A
-        local file is in the system's cache when it is read once more. Raises ReadingsError.
+        an ETag tells versions of an object, but copies of it may have others, and times and sizes tell no content. So
+        all is read twice; the second time from the system's cache, as far as it has room. Raises ReadingsError.
         """
         files = [(None if self.row_groups else file.n_bytes, file.thermometer) for file in self.files]
         digest = hashlib.sha256(json.dumps([files, self.row_groups, self.how]).encode())
