@@ -5,6 +5,7 @@ The columns are those of `record_table`, as far as numbers and words fill them; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -114,10 +115,10 @@ def _words(codes: NDArray[np.int8], kind: type[Word]) -> pa.DictionaryArray:
 
 
 def _array(values: NDArray[Any]) -> pa.Array:
-    """Numbers, null where they are not finite; lists of them, or lists of lists, for further axes."""
+    """Numbers, null where they are not finite; lists of them for further axes."""
     if values.ndim > 1:
-        offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
-        return pa.ListArray.from_arrays(offsets, _array(values.reshape(-1, *values.shape[2:])))
+        offsets = np.arange(len(values) + 1, dtype=np.int32) * math.prod(values.shape[1:])
+        return pa.ListArray.from_arrays(offsets, _array(values.reshape(-1)))
     if values.dtype != np.float64:
         return pa.array(values)
     is_none = ~np.isfinite(values)

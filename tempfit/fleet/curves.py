@@ -88,7 +88,9 @@ def load_curves(table: FleetTable) -> FleetCurves:
     shapes = {"curve_params": (terms,), "curve_t_u_range": (2,)}
     numbers: dict[str, Any] = {name: as_numpy(read[name]) for name in SCALARS}
     for name in LISTS:
-        values = np.concatenate([np.empty(0), *(_leaves(chunk) for chunk in read[name].filter(there).chunks)])
+        values = np.concatenate(
+            [np.empty(0), *(as_numpy(chunk.flatten()) for chunk in read[name].filter(there).chunks)]
+        )
         shape = shapes.get(name, (terms, terms))
         if values.size != is_there.sum() * np.prod(shape):
             raise damaged(str(table), f"column {name} is of another size than the {terms} terms of a {config.model}")
@@ -122,15 +124,6 @@ def _config(column: pa.ChunkedArray, table: FleetTable) -> CalibrationConfig:
         return CalibrationConfig.model_validate_json(texts[0])
     except ValidationError as error:
         raise damaged(str(table), f"config.{describe_fault(error)}") from None
-
-
-def _leaves(lists: pa.ListArray) -> NDArray[np.float64]:
-    """The numbers of lists, or of lists of lists, one after the other."""
-    values = lists.flatten()
-    while pa.types.is_list(values.type):
-        values = values.flatten()
-    numbers: NDArray[np.float64] = values.to_numpy(zero_copy_only=False)
-    return numbers
 
 
 def _as_bytes(names: pa.StringArray, width: int) -> NDArray[np.bytes_]:

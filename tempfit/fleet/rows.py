@@ -6,6 +6,7 @@ held against what the row says.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -93,6 +94,8 @@ def _recall(row: Mapping[str, Any], config: CalibrationConfig) -> Calibrations:
         return np.array([row[name]], dtype=np.float64)  # NaN where there is none
 
     (low, high) = numbers("evidence_t_u_range").T
+    factor = numbers("evidence_factor")
+    size = math.isqrt(factor.shape[-1])
     evidence = Evidence(
         n=numbers("evidence_n"),
         low=low,
@@ -100,7 +103,7 @@ def _recall(row: Mapping[str, Any], config: CalibrationConfig) -> Calibrations:
         largest=numbers("evidence_largest"),
         center=numbers("evidence_center"),
         scale=numbers("evidence_scale"),
-        factor=numbers("evidence_factor"),
+        factor=factor.reshape(1, size, size),
         variance=numbers("evidence_variance"),
         mean_variance=numbers("evidence_mean_variance"),
     )

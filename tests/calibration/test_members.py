@@ -144,7 +144,7 @@ def test_the_table_of_many_has_what_the_record_of_one_has():
         told = {check["name"]: check["verdict"] for check in row["checks"]}
         assert told["slope"] == verdicts["slope"]
         assert told["descent"] == verdicts["descent"]
-        assert np.array(row["evidence_factor"]) == pytest.approx(np.array(record.evidence.factor), rel=1e-9, abs=size)
+        assert np.array(row["evidence_factor"]) == pytest.approx(np.ravel(record.evidence.factor), rel=1e-9, abs=size)
     assert table.nbytes / 20 < 1024
 
 

@@ -16,7 +16,7 @@ def told(kind: pa.DataType) -> str:
     if pa.types.is_dictionary(kind):
         return told(kind.value_type)
     if pa.types.is_list(kind):
-        of_numbers = {"number": "numbers", "numbers": "rows of numbers", "text": "texts"}
+        of_numbers = {"number": "numbers", "text": "texts"}
         return "list of checks" if pa.types.is_struct(kind.value_type) else of_numbers[told(kind.value_type)]
     return {pa.string(): "text", pa.float64(): "number", pa.int64(): "whole number", pa.bool_(): "truth value"}[kind]
 
