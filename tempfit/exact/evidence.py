@@ -80,12 +80,13 @@ class Evidence:
         return Evidence(*(getattr(self, name)[members] for name in self.__dataclass_fields__))
 
     @classmethod
-    def of_nobody(cls, degree: int) -> Evidence:
-        """Without any member."""
-        none, size = np.empty(0), degree + 2
-        return cls(none, none, none, none, none, none, np.empty((0, size, size)), none, none)
+    def empty(cls, members: int, degree: int) -> Evidence:
+        """Room for so many members, to be filled by `put`."""
+        size = degree + 2
+        numbers = {name: np.empty(members) for name in cls.__dataclass_fields__ if name != "factor"}
+        return cls(**numbers, factor=np.empty((members, size, size), order="F"))
 
-    def put(self, members: NDArray[np.int64], others: Evidence) -> None:
+    def put(self, members: NDArray[np.int64] | slice, others: Evidence) -> None:
         """Put others' evidence in the place of these members'."""
         for name in self.__dataclass_fields__:
             getattr(self, name)[members] = getattr(others, name)
@@ -111,13 +112,13 @@ def gather(
     given = [t_u, t_c] if u_c is None else [t_u, t_c, u_c]
     few_rows = min(n_rows, BLOCK_ELEMENTS)
     few_members = max(1, BLOCK_ELEMENTS // few_rows)
-    of_members = []
+    gathered = Evidence.empty(members, degree)
     for first in range(0, members, few_members):
         some = slice(first, first + few_members)
         n = None if counts is None else counts[some]
         blocks = ([column[some, k : k + few_rows] for column in given] for k in range(0, n_rows, few_rows))
-        of_members.append(merge([_gather(degree, n, *block) for block in blocks]))
-    return concatenate(of_members)
+        gathered.put(some, merge([_gather(degree, n, *block) for block in blocks]))
+    return gathered
 
 
 def concatenate(parts: Sequence[Evidence]) -> Evidence:

@@ -72,16 +72,13 @@ def _runs(parts: Iterable[Gathered]) -> Iterator[list[Gathered]]:
 def compress(rows: SensorRows, degree: int = CURVATURE, gather: Gather = gather) -> Gathered:
     """The rows of every sensor to its evidence, by `gather` of `tempfit.exact.evidence`, or what does the same."""
     counts = np.diff(rows.starts)
-    if not len(counts):
-        return Gathered(rows.names, Evidence.of_nobody(degree), rows.faults, rows.n_rows)
-    parts, members = [], []
-    for some in _alike(counts):
-        parts.append(_gather(rows, some, counts[some], partial(gather, degree=degree)))
-        members.append(some)
-    order = np.concatenate(members)
-    evidence = concatenate(parts)
-    if (np.diff(order) < 0).any():
-        evidence = evidence[np.argsort(order, kind="stable")]
+    groups = list(_alike(counts))
+    parts = (_gather(rows, some, counts[some], partial(gather, degree=degree)) for some in groups)
+    if len(groups) == 1:
+        return Gathered(rows.names, next(parts), rows.faults, rows.n_rows)
+    evidence = Evidence.empty(len(counts), degree)
+    for some, part in zip(groups, parts, strict=True):
+        evidence.put(some, part)
     return Gathered(rows.names, evidence, rows.faults, rows.n_rows)
 
 
@@ -121,24 +118,26 @@ def unite(parts: Sequence[Gathered]) -> Gathered:
         return parts[0]
     faults = _sum_faults([part.faults for part in parts])
     n_rows = sum(part.n_rows for part in parts)
-    names: pa.StringArray = pa.concat_arrays([part.names for part in parts])
-    evidence = concatenate([part.evidence for part in parts])
-    names, order, sensors = _in_order(names)
+    evidence = [part.evidence for part in parts]
+    if all(part.names.equals(parts[0].names) for part in parts[1:]):
+        return Gathered(parts[0].names, merge(evidence), faults, n_rows)
+    names, order, sensors = _in_order(pa.concat_arrays([part.names for part in parts]))
+    return Gathered(names, _merge_runs(evidence, order, sensors), faults, n_rows)
+
+
+def _merge_runs(parts: Sequence[Evidence], order: NDArray[np.int64] | None, sensors: NDArray[np.int64]) -> Evidence:
+    """The evidence of the members of all parts, in this order, in which they stand for these sensors, ascending: those
+    that stand for the same one are merged."""
     if order is not None:
-        evidence = evidence[order]
-    return Gathered(names, _merge_runs(evidence, sensors), faults, n_rows)
-
-
-def _merge_runs(evidence: Evidence, sensors: NDArray[np.int64]) -> Evidence:
-    """The evidence of members that stand for the same of `sensors`, which ascend, merged in their order."""
+        parts = [concatenate(parts)]
     is_first = np.diff(sensors, prepend=-1) > 0
-    if is_first.all():
-        return evidence
     firsts = np.flatnonzero(is_first)
     several = np.diff(firsts, append=len(sensors)) > 1
+    if not several.any():
+        return _chosen(parts, order, is_first)
     among = np.repeat(several, np.diff(firsts, append=len(sensors)))
-    of_one = evidence[firsts]
-    rest, owners = evidence[among], sensors[among]
+    of_one, rest = _chosen(parts, order, is_first), _chosen(parts, order, among)
+    owners = sensors[among]
     while len(owners) > several.sum():
         place = np.arange(len(owners)) - np.searchsorted(owners, owners)
         odd = place % 2 == 1  # of each sensor's members, the second is merged into the first
@@ -148,6 +147,19 @@ def _merge_runs(evidence: Evidence, sensors: NDArray[np.int64]) -> Evidence:
         rest, owners = rest[~odd], owners[~odd]
     of_one.put(np.flatnonzero(several), rest)
     return of_one
+
+
+def _chosen(parts: Sequence[Evidence], order: NDArray[np.int64] | None, is_chosen: NDArray[np.bool_]) -> Evidence:
+    """The evidence of some members of all parts, copied once."""
+    if order is not None:
+        return parts[0][order[is_chosen]]
+    chosen, first = [], 0
+    for part in parts:
+        places = np.flatnonzero(is_chosen[first : first + part.members])
+        first += part.members
+        follow_each_other = len(places) and places[-1] - places[0] == len(places) - 1
+        chosen.append(part[places[0] : places[-1] + 1] if follow_each_other else part[places])
+    return concatenate(chosen)
 
 
 def _in_order(names: pa.StringArray) -> tuple[pa.StringArray, NDArray[np.int64] | None, NDArray[np.int64]]:
