@@ -1,11 +1,11 @@
 """Many calibrations as the rows of a table of Records, from their arrays: no object, and no sentence, for any of them.
 
-The columns are those of `record_table`, as far as numbers and words fill them; a sentence is made when a row is read.
+The columns are those of `record_table`, as far as numbers and words fill them, `spread`; a sentence is made when a row
+is read.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,16 +15,22 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.members import Calibrations
 from tempfit.calibration.record import SCHEMA
+from tempfit.calibration.spread import CHECKS, spread_values
 from tempfit.exact.curve import Curve
 from tempfit.words import Outcome, Status, Verdict, Word
 
 
 def tabulate(calibrations: Calibrations, thermometers: Sequence[str]) -> pa.Table:
     """A row for each member, in their order, by its thermometer's name."""
-    columns = dict(_columns(calibrations, thermometers))
-    return pa.table(
-        {name: column if isinstance(column, pa.Array) else _array(column) for name, column in columns.items()}
-    )
+    columns: dict[str, pa.Array] = {}
+    for name, column in _columns(calibrations, thermometers):
+        if isinstance(column, pa.Array):
+            columns[name] = column
+        elif column.ndim == 1:
+            columns[name] = _array(column)
+        else:
+            columns |= {part: _array(values) for part, values in spread_values(name, column).items()}
+    return pa.table(columns)
 
 
 def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -59,7 +65,10 @@ def _columns(calibrations: Calibrations, thermometers: Sequence[str]) -> Iterato
     yield "curve_cofactor", curve.cofactor
     yield "curve_t_u_range", np.stack(curve.t_u_range, axis=1)
     yield "usable", calibrations.usable
-    yield "checks", _checks(calibrations)
+    for name, check in calibrations.checks.items():
+        yield f"{CHECKS}_{name}_figure", check.figure
+        yield f"{CHECKS}_{name}_p", check.p
+        yield f"{CHECKS}_{name}_verdict", _words(check.verdict, Verdict)
     yield "chi_squared", exact.chi_squared
     yield "critical_learning_rate", calibrations.quadratic.critical_learning_rate
     yield "condition_number", calibrations.quadratic.condition_number
@@ -90,21 +99,6 @@ def _uncertainty(curve: Curve) -> Iterator[tuple[str, Any]]:
     yield "uncertainty_coverage_factor", np.array(factors)[freedom.indices]
 
 
-def _checks(calibrations: Calibrations) -> pa.Array:
-    """A list for each member of the checks that evidence carries."""
-    checks = calibrations.checks
-    names = list(checks)
-    members, n_checks = len(calibrations), len(names)
-    columns = {
-        "name": pa.DictionaryArray.from_arrays(np.tile(np.arange(n_checks, dtype=np.int8), members), names),
-        "figure": _array(np.stack([checks[name].figure for name in names], axis=1).reshape(-1)),
-        "p": _array(np.stack([checks[name].p for name in names], axis=1).reshape(-1)),
-        "verdict": _words(np.stack([checks[name].verdict for name in names], axis=1).reshape(-1), Verdict),
-    }
-    each = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-    return pa.ListArray.from_arrays(np.arange(members + 1, dtype=np.int32) * n_checks, each)
-
-
 def same(text: str, members: int) -> pa.DictionaryArray:
     """What all members have."""
     return pa.DictionaryArray.from_arrays(np.zeros(members, np.int8), [text])
@@ -115,10 +109,7 @@ def _words(codes: NDArray[np.int8], kind: type[Word]) -> pa.DictionaryArray:
 
 
 def _array(values: NDArray[Any]) -> pa.Array:
-    """Numbers, null where they are not finite; lists of them for further axes."""
-    if values.ndim > 1:
-        offsets = np.arange(len(values) + 1, dtype=np.int32) * math.prod(values.shape[1:])
-        return pa.ListArray.from_arrays(offsets, _array(values.reshape(-1)))
+    """Numbers, null where they are not finite."""
     if values.dtype != np.float64:
         return pa.array(values)
     is_none = ~np.isfinite(values)

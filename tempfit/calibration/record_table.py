@@ -1,8 +1,7 @@
 """A table of Records: a row a calibration, in Parquet.
 
 A scalar is a column, named by its place (`curve.u_common` is `curve_u_common`), so that any engine asks for it by name;
-vectors, checks and scales are Arrow's own lists, which arrays fill without an object for each row. A matrix, which is
-square, is one list, row behind row: Parquet takes three times as long to write lists of lists. The
+vectors, matrices, checks and scales are Arrow's own lists, which arrays fill without an object for each row. The
 settings are one column of JSON text, in a dictionary: those of a table are few, and a setting that is added changes no
 column. Types follow from the Record's fields, so that nothing is declared twice. Its pages carry checksums, as a file's
 digest would take an object for each row.
@@ -11,7 +10,6 @@ digest would take an object for each row.
 from __future__ import annotations
 
 import json
-import math
 import types
 from collections.abc import Iterator, Sequence
 from enum import Enum
@@ -52,18 +50,10 @@ def _bare(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _row_of(kind: Any) -> Any:
-    """The kind of a matrix' rows; None of what is no matrix."""
-    if get_origin(kind) is not tuple:
-        return None
-    row, _ = _bare(get_args(kind)[0])
-    return row if get_origin(row) is tuple else None
-
-
 def _arrow_type(annotation: Any) -> pa.DataType:
     kind, _ = _bare(annotation)
     if get_origin(kind) is tuple:
-        return pa.list_(_arrow_type(get_args(_row_of(kind) or kind)[0]))
+        return pa.list_(_arrow_type(get_args(kind)[0]))
     if get_origin(kind) is Literal:
         return SCALARS[type(get_args(kind)[0])]
     if kind is CalibrationConfig:
@@ -101,8 +91,6 @@ def _flat(values: dict[str, Any] | None, model: type[BaseModel], place: str = ""
         if isinstance(kind, type) and issubclass(kind, Part):
             yield from _flat(value, kind, f"{place}{name}_")
         else:
-            if value is not None and _row_of(kind):
-                value = [number for row in value for number in row]
             yield f"{place}{name}", json.dumps(value) if kind is CalibrationConfig else value
 
 
@@ -153,8 +141,5 @@ def _nested(row: dict[str, Any], model: type[BaseModel], place: str = "") -> dic
             values[name] = None if is_none else part
         else:
             value = row[f"{place}{name}"]
-            if value is not None and _row_of(kind):
-                size = math.isqrt(len(value)) or 1
-                value = [value[first : first + size] for first in range(0, len(value), size)]
             values[name] = json.loads(value) if kind is CalibrationConfig else value
     return values

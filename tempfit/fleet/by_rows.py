@@ -22,6 +22,7 @@ from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.record import Record
 from tempfit.calibration.record_table import make_table
 from tempfit.calibration.recording import record_of
+from tempfit.calibration.spread import spread_table
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import ReadingsError
 from tempfit.exact.problem import needs_rows, settle
@@ -77,7 +78,7 @@ def train_by_rows(
         if on_sensors is not None:
             on_sensors(len(records), len(calibrated))
     records.sort(key=lambda record: record.thermometer)
-    rows = with_gaps(make_table(records).combine_chunks(), roster.is_calibrated)
+    rows = with_gaps(spread_table(make_table(records)).combine_chunks(), roster.is_calibrated)
     path = folder / "rows.arrow"
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
         writer.write_table(rows)

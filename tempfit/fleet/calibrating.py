@@ -46,6 +46,13 @@ class Trained:
     rows: Path
     figures: Figures
 
+    def blocks(self) -> Iterator[pa.Table]:
+        """The rows, some at a time, as they lie in the file."""
+        with pa.memory_map(str(self.rows)) as file:
+            reader = pa.ipc.open_file(file)
+            for k in range(reader.num_record_batches):
+                yield pa.Table.from_batches([reader.get_batch(k)])
+
 
 def train_by_evidence(
     ingested: Ingested,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tempfit.calibration.filed import damaged, describe_fault
+from tempfit.calibration.spread import parts_of
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError
 from tempfit.exact.basis import Basis
@@ -81,21 +82,19 @@ class FleetCurves:
 def load_curves(table: FleetTable) -> FleetCurves:
     """All curves of the table. Raises RunsError where it is damaged, or its rows are of several settings."""
     read = pa.concat_tables(list(table.blocks(COLUMNS))).unify_dictionaries()
-    there = pc.is_valid(read["curve_params"]).combine_chunks()
-    is_there = there.to_numpy(zero_copy_only=False)
     config = _config(read["config"], table)
     terms = config.degree + 1 if config.model == "polynomial" else 2
     shapes = {"curve_params": (terms,), "curve_t_u_range": (2,)}
     numbers: dict[str, Any] = {name: as_numpy(read[name]) for name in SCALARS}
     for name in LISTS:
-        values = np.concatenate(
-            [np.empty(0), *(as_numpy(chunk.flatten()) for chunk in read[name].filter(there).chunks)]
-        )
         shape = shapes.get(name, (terms, terms))
-        if values.size != is_there.sum() * np.prod(shape):
-            raise damaged(str(table), f"column {name} is of another size than the {terms} terms of a {config.model}")
-        numbers[name] = np.full((len(is_there), *shape), np.nan)
-        numbers[name][is_there] = values.reshape(-1, *shape)
+        numbers[name] = np.full((read.num_rows, *shape), np.nan)
+        if name in table.columns:  # nobody has one
+            continue
+        if table.parts(name) != list(parts_of(name, shape).values()):
+            raise damaged(str(table), f"columns {name} are not those of the {terms} terms of a {config.model}")
+        for at, part in parts_of(name, shape).items():
+            numbers[name][(slice(None), *at)] = as_numpy(read[part])
     sd, freedom = numbers["uncertainty_observation_sd"], numbers["uncertainty_degrees_of_freedom"]
     names = read["thermometer"].combine_chunks()
     if len(names) > 1 and not pc.all(pc.less(names[:-1], names[1:])).as_py():

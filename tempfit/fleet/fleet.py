@@ -12,7 +12,7 @@ from tempfit.fleet.calibrating import OnSensors, Trained, train_by_evidence
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement, judge_fleet
-from tempfit.fleet.lookup import FLEET_FILE, FleetTable
+from tempfit.fleet.lookup import FLEET_FILE
 from tempfit.fleet.summing import FleetSummary, sum_up
 from tempfit.fleet.table import write_fleet
 
@@ -63,4 +63,4 @@ def judge_and_file(
     judgement = judge_fleet(trained.figures, settings.fdr)
     table = folder / FLEET_FILE
     write_fleet(table, ingested, trained, judgement)
-    return Fleet(ingested, settings, config, table, judgement, sum_up(ingested, config, judgement, FleetTable(table)))
+    return Fleet(ingested, settings, config, table, judgement, sum_up(ingested, config, trained, judgement))

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tempfit.calibration.filed import damaged
+from tempfit.calibration.spread import SPREAD, join
 from tempfit.errors import RunsError
 from tempfit.wording import count, printable, shown
 
@@ -59,27 +60,38 @@ class FleetTable:
 
     def blocks(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """The columns of all rows in their order, a row group at a time."""
-        self._refuse_missing(columns)
+        found = [part for name in columns for part in self.parts(name)]
         for group in range(self._file.metadata.num_row_groups):
-            yield self._read(group, columns)
+            yield self._read(group, found)
+
+    def parts(self, name: str) -> list[str]:
+        """The columns that hold a value of a Record: itself, or those that it is spread over.
+
+        Raises RunsError where there are none.
+        """
+        parts = [name] if name in self.columns else []
+        if not parts and name in SPREAD:
+            parts = [column for column in self.columns if column.startswith(f"{name}_")]
+        if not parts:
+            raise damaged(str(self), f"column {name} is missing")
+        return parts
 
     def row(self, thermometer: str, columns: Sequence[str]) -> dict[str, Any]:
-        """The columns of one sensor's row, as Python values.
+        """What a Record has of this name, of one sensor's row, as Python values.
 
         Raises RunsError for a sensor that is not in the table, with those of similar names, and for one that was not
         calibrated, with the reason.
         """
-        self._refuse_missing(columns)
+        found = [part for name in columns for part in self.parts(name)]
         for group in self._groups(thermometer):
             place = pc.index(self._read(group, ["thermometer"])["thermometer"], thermometer).as_py()
             if place >= 0:
-                found = self._read(group, [*columns, NOT_CALIBRATED]).slice(place, 1)
-                (row,) = found.to_pylist()
+                (row,) = self._read(group, [*found, NOT_CALIBRATED]).slice(place, 1).to_pylist()
                 if row[NOT_CALIBRATED] is not None:
                     raise RunsError(
                         f"{self}: sensor {shown(thermometer)} was not calibrated: {printable(row[NOT_CALIBRATED])}"
                     )
-                return dict(row)
+                return join(row)
         similar = ", ".join(shown(name) for name in self._similar(thermometer))
         hint = f"; did you mean {similar}?" if similar else ""
         raise RunsError(f"{self}: no sensor {shown(thermometer)} among {count(len(self), 'sensor')}{hint}")
@@ -111,11 +123,6 @@ class FleetTable:
     def _read(self, group: int, columns: Sequence[str]) -> pa.Table:
         with self._told():
             return self._file.read_row_group(group, columns=list(columns))
-
-    def _refuse_missing(self, columns: Sequence[str]) -> None:
-        for name in columns:
-            if name not in self.columns:
-                raise damaged(str(self), f"column {name} is missing")
 
     @contextmanager
     def _told(self) -> Iterator[None]:

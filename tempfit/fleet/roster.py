@@ -57,8 +57,8 @@ def call_roster(gathered: Gathered) -> Roster:
     left_out = gathered.faults.group_by("thermometer").aggregate([("n", "sum")])
     left_out = left_out.filter(pc.not_equal(left_out["thermometer"], ""))
     blamed: pa.StringArray = left_out["thermometer"].combine_chunks()
-    others = blamed.filter(pc.invert(pc.is_in(blamed, gathered.names)))
     names, position = gathered.names, np.arange(len(gathered))
+    others = blamed.filter(pc.invert(pc.is_in(blamed, names))) if len(blamed) else blamed
     if len(others):
         names = pa.concat_arrays([names, others])
         order = pc.sort_indices(names).to_numpy()
@@ -66,7 +66,8 @@ def call_roster(gathered: Gathered) -> Roster:
         position[position >= len(gathered)] = -1
     why_not = np.where(position < 0, np.int8(1), _why_not(gathered.evidence)[position] if len(gathered) else np.int8(1))
     n_left_out = np.zeros(len(names), dtype=np.int64)
-    n_left_out[pc.index_in(blamed, names).to_numpy()] = left_out["n_sum"].to_numpy()
+    if len(blamed):  # else a million names would be sorted into a table for nobody
+        n_left_out[pc.index_in(blamed, names).to_numpy()] = left_out["n_sum"].to_numpy()
     return Roster(names, position, why_not.astype(np.int8), n_left_out)
 
 

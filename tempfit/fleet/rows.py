@@ -6,7 +6,6 @@ held against what the row says.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +21,7 @@ from tempfit.calibration.record import DataRecord
 from tempfit.calibration.record_arrays import tabulate
 from tempfit.calibration.record_table import COLUMNS, as_row_record
 from tempfit.calibration.recording import make_record
+from tempfit.calibration.spread import join
 from tempfit.config import CalibrationConfig
 from tempfit.descent.configs import Configs
 from tempfit.descent.history import Ending, Fits
@@ -68,7 +68,7 @@ def read_row(table: FleetTable, thermometer: str) -> Filed:
     config = _config(row["config"], place)
     try:
         calibrations = _recall(row, config)
-        derived = tabulate(calibrations, [thermometer]).to_pylist()[0]
+        derived = join(tabulate(calibrations, [thermometer]).to_pylist()[0])
         difference = next(_differences(row, derived, compared), None)
         record = make_record(calibrations[0], thermometer, _data(row)) if difference is None else None
     except ValidationError as error:
@@ -94,8 +94,6 @@ def _recall(row: Mapping[str, Any], config: CalibrationConfig) -> Calibrations:
         return np.array([row[name]], dtype=np.float64)  # NaN where there is none
 
     (low, high) = numbers("evidence_t_u_range").T
-    factor = numbers("evidence_factor")
-    size = math.isqrt(factor.shape[-1])
     evidence = Evidence(
         n=numbers("evidence_n"),
         low=low,
@@ -103,7 +101,7 @@ def _recall(row: Mapping[str, Any], config: CalibrationConfig) -> Calibrations:
         largest=numbers("evidence_largest"),
         center=numbers("evidence_center"),
         scale=numbers("evidence_scale"),
-        factor=factor.reshape(1, size, size),
+        factor=numbers("evidence_factor"),
         variance=numbers("evidence_variance"),
         mean_variance=numbers("evidence_mean_variance"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tempfit.calibration.spread import CHECKS
 from tempfit.config import ReadingsConfig
+from tempfit.fleet.calibrating import Trained
 from tempfit.fleet.ingesting import Ingested
-from tempfit.fleet.judging import SIBLINGS, FleetJudgement
-from tempfit.fleet.lookup import FleetTable
+from tempfit.fleet.judging import FleetJudgement
+from tempfit.fleet.roster import Roster
+from tempfit.readings.columns import as_numpy
 from tempfit.words import Outcome, Status, Verdict
 
 WORST = 12  # sensors that are told, and drawn, one by one
@@ -71,39 +75,28 @@ class FleetSummary:
         return {name: float(value) for name, value in (counts | middle).items()}
 
 
-def sum_up(ingested: Ingested, config: ReadingsConfig, judgement: FleetJudgement, table: FleetTable) -> FleetSummary:
-    """The summary of a fleet, from its table."""
-    is_line = "w" in table.columns
-    names = [
-        "status",
-        "outcome",
-        "usable",
-        "n",
-        "uncertainty_observation_sd",
-        "checks",
-        *(("w", "b") if is_line else ()),
-    ]
-    counted: Counter[str] = Counter()
+def sum_up(ingested: Ingested, config: ReadingsConfig, trained: Trained, judgement: FleetJudgement) -> FleetSummary:
+    """The summary of a fleet, from the rows of its table."""
+    failing: Counter[str] = Counter()
     figures: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("w", "b", "s")}
     n_usable = n_diverged = 0
     fewest, most = np.iinfo(np.int64).max, 0
-    for block in table.blocks(names):
-        block = block.filter(pc.is_valid(block["status"]))
-        if not block.num_rows:
-            continue
-        n_usable += pc.sum(block["usable"]).as_py()
+    for rows in trained.blocks():
+        n_usable += pc.sum(rows["usable"]).as_py() or 0
         gone = pc.or_(
-            pc.equal(block["status"].cast(pa.string()), Status.DIVERGED.value),
-            pc.equal(block["outcome"].cast(pa.string()), Outcome.EXPLODES.value),
+            pc.equal(rows["status"].cast(pa.string()), Status.DIVERGED.value),
+            pc.equal(rows["outcome"].cast(pa.string()), Outcome.EXPLODES.value),
         )
-        n_diverged += pc.sum(gone).as_py()
-        fewest = min(fewest, pc.min(block["n"]).as_py())
-        most = max(most, pc.max(block["n"]).as_py())
-        counted.update(_failing(block["checks"].combine_chunks()))
-        kept = block.filter(pc.invert(gone))
+        n_diverged += pc.sum(gone).as_py() or 0
+        is_gone = gone.fill_null(True).to_numpy()
+        lowest, highest = pc.min_max(rows["n"]).as_py().values()
+        if lowest is not None:
+            fewest, most = min(fewest, lowest), max(most, highest)
+        failing.update(_failing(rows))
         for name, column in {"w": "w", "b": "b", "s": "uncertainty_observation_sd"}.items():
-            if column in block.column_names:
-                figures[name].append(kept[column].drop_null().to_numpy())
+            if column in rows.column_names:
+                values = as_numpy(rows[column])
+                figures[name].append(values[~(np.isnan(values) | is_gone)])
     roster = ingested.roster
     n_accused_of = judgement.accused.sum(axis=0)
     return FleetSummary(
@@ -117,22 +110,25 @@ def sum_up(ingested: Ingested, config: ReadingsConfig, judgement: FleetJudgement
         not_calibrated=_counts(roster.reasons(slice(None)).drop_null()),
         n_diverged=n_diverged,
         n_usable=n_usable,
-        failing=dict(counted.most_common()),
+        failing=dict(failing.most_common()),
         fdr=judgement.fdr,
         n_accused=int(judgement.is_accused.sum()),
         accused={name: int(n) for name, n in zip(judgement.tests, n_accused_of, strict=True) if n},
         is_compared=judgement.is_compared,
         spread={name: _quantiles(np.concatenate(parts)) for name, parts in figures.items() if any(map(len, parts))},
         readings=(int(fewest), int(most)),
-        worst=_worst(table),
+        worst=tuple(_worst(trained, roster, judgement)),
     )
 
 
-def _failing(checks: pa.ListArray) -> dict[str, int]:
+def _failing(rows: pa.Table) -> dict[str, int]:
     """How many fail of each check."""
-    each = checks.flatten()
-    verdict = each.field("verdict").cast(pa.string())
-    return _counts(each.field("name").cast(pa.string()).filter(pc.equal(verdict, Verdict.FAILS.value)))
+    found = {}
+    for column in rows.column_names:
+        if column.startswith(f"{CHECKS}_") and column.endswith("_verdict"):
+            n = pc.sum(pc.equal(rows[column].cast(pa.string()), Verdict.FAILS.value)).as_py()
+            found[column.removeprefix(f"{CHECKS}_").removesuffix("_verdict")] = n or 0
+    return {name: n for name, n in found.items() if n}
 
 
 def _left_out(faults: pa.Table) -> dict[str, int]:
@@ -149,23 +145,27 @@ def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
     return dict(zip(MIDDLE, map(float, np.quantile(values, list(MIDDLE.values()))), strict=True))
 
 
-def _worst(table: FleetTable) -> tuple[dict[str, Any], ...]:
-    """The sensors accused that are most certainly odd, those first."""
-    columns = [name for name in (*SHOWN, "fleet_accused_by", "fleet_p") if name in table.columns]
-    found = [row for block in table.blocks(columns) for row in _accused(block)]
-    found.sort(key=lambda row: (row["fleet_p"], -_farthest(row)))
-    return tuple(found[:WORST])
+def _worst(trained: Trained, roster: Roster, judgement: FleetJudgement) -> Iterator[dict[str, Any]]:
+    """The sensors accused that are most certainly odd, those first: of those as certain, who is farthest away."""
+    accused = np.flatnonzero(judgement.is_accused)
+    z = np.stack([judgement.w_z, judgement.b_z, judgement.s_z])[:, accused]
+    farthest = np.fmax.reduce(np.abs(z), initial=0.0)
+    chosen = accused[np.lexsort((-farthest, judgement.p[accused]))][:WORST]
+    places = np.flatnonzero(roster.is_calibrated)[chosen]
+    judged = pa.table(judgement.columns()).take(pa.array(chosen)).to_pylist()
+    for row, beside in zip(_rows_at(trained, places), judged, strict=True):
+        told = row | beside
+        yield {name: told[name] for name in (*SHOWN, "fleet_accused_by", "fleet_p") if name in told}
 
 
-def _accused(block: pa.Table) -> list[dict[str, Any]]:
-    """Rows of a block that may be among the worst: where all are accused, a million, so that few are made objects."""
-    is_accused = pc.greater(pc.fill_null(pc.list_value_length(block["fleet_accused_by"]), 0), 0)
-    accused = block.filter(is_accused)
-    z = [pc.negate(pc.abs(accused[f"fleet_{name}_z"])) for name in SIBLINGS]
-    accused = accused.append_column("near", pc.fill_null(pc.min_element_wise(*z), 0.0))
-    first = accused.sort_by([("fleet_p", "ascending"), ("near", "ascending")]).slice(0, WORST)
-    return first.drop_columns("near").to_pylist()
-
-
-def _farthest(row: dict[str, Any]) -> float:
-    return max(abs(row.get(f"fleet_{name}_z") or 0.0) for name in SIBLINGS)
+def _rows_at(trained: Trained, places: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """What is shown of the rows at these places of the roster."""
+    found: dict[int, dict[str, Any]] = {}
+    first = 0
+    for rows in trained.blocks():
+        here = [int(place) for place in places if first <= place < first + rows.num_rows]
+        some = rows.select([name for name in SHOWN if name in rows.column_names])
+        for place in here:
+            (found[place],) = some.slice(place - first, 1).to_pylist()
+        first += rows.num_rows
+    return [found[int(place)] for place in places]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +11,6 @@ from tempfit.calibration.table_file import TableWriter
 from tempfit.fleet.calibrating import Trained, with_gaps
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
-from tempfit.fleet.roster import Roster
 from tempfit.system.files import whole_file
 
 
@@ -26,10 +24,12 @@ def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: Fle
     roster = ingested.roster
     judged = pa.table(judgement.columns())
     with whole_file(path) as file, TableWriter(file) as writer:
-        for sensors, rows in _rows(trained, roster):
+        first = n_before = 0
+        for rows in trained.blocks():
+            sensors = slice(first, first + rows.num_rows)
             is_there = roster.is_calibrated[sensors]
-            n_before = int(roster.is_calibrated[: sensors.start].sum())
             some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
+            first, n_before = sensors.stop, n_before + int(is_there.sum())
             added = {
                 "thermometer": roster.names[sensors],
                 "data_source": same(ingested.source, rows.num_rows),
@@ -41,14 +41,3 @@ def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: Fle
             if "data_sha256" in rows.column_names:  # of each by itself
                 del added["data_sha256"]
             writer.write(pa.table(dict(zip(rows.column_names, rows.columns, strict=True)) | added))
-
-
-def _rows(trained: Trained, roster: Roster) -> Iterator[tuple[slice, pa.Table]]:
-    """The rows of some sensors, and which these are in the roster."""
-    first = 0
-    with pa.memory_map(str(trained.rows)) as file:
-        reader = pa.ipc.open_file(file)
-        for k in range(reader.num_record_batches):
-            rows = pa.Table.from_batches([reader.get_batch(k)])
-            yield slice(first, first + rows.num_rows), rows
-            first += rows.num_rows

@@ -51,7 +51,7 @@ def test_scalars_are_columns_of_their_name_and_type(records, path):
     assert json.loads(first["config"]) == values.config.model_dump(mode="json")
     for name, kind in {"n": pa.int64(), "usable": pa.bool_(), "rmse": pa.float64(), "status": pa.string()}.items():
         assert COLUMNS.field(name).type == kind
-    assert COLUMNS.field("curve_cofactor").type == pa.list_(pa.float64())
+    assert COLUMNS.field("curve_cofactor").type == pa.list_(pa.list_(pa.float64()))
     assert (COLUMNS.field("n").nullable, COLUMNS.field("curve_factor").nullable) == (False, True)
 
 
