@@ -44,7 +44,7 @@ def spread_table(table: pa.Table) -> pa.Table:
     """A table of Records of the same settings, whose lists become columns; those that nobody has stay."""
     columns: dict[str, Any] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if name not in SPREAD or column.null_count == len(column):
+        if name not in SPREAD or not any(column.to_pylist()):
             columns[name] = column
         elif name == CHECKS:
             columns |= _spread_checks(column.to_pylist())
