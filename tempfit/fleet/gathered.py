@@ -74,7 +74,7 @@ def compress(rows: SensorRows, degree: int = CURVATURE, gather: Gather = gather)
     counts = np.diff(rows.starts)
     groups = list(_alike(counts))
     parts = (_gather(rows, some, counts[some], partial(gather, degree=degree)) for some in groups)
-    if len(groups) == 1:
+    if len(groups) == 1 and (np.diff(groups[0]) > 0).all():
         return Gathered(rows.names, next(parts), rows.faults, rows.n_rows)
     evidence = Evidence.empty(len(counts), degree)
     for some, part in zip(groups, parts, strict=True):
