@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,5 +63,7 @@ def judge_and_file(
     """Judge all sensors beside each other, and write their table into the folder."""
     judgement = judge_fleet(trained.figures, settings.fdr)
     table = folder / FLEET_FILE
-    write_fleet(table, ingested, trained, judgement)
-    return Fleet(ingested, settings, config, table, judgement, sum_up(ingested, config, trained, judgement))
+    with ThreadPoolExecutor(1) as beside:  # to write takes one thread
+        summary = beside.submit(sum_up, ingested, config, trained, judgement)
+        write_fleet(table, ingested, trained, judgement)
+    return Fleet(ingested, settings, config, table, judgement, summary.result())

@@ -19,7 +19,9 @@ far above it. A small s harms nobody.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -133,14 +135,15 @@ def judge_fleet(figures: Figures, fdr: float) -> FleetJudgement:
     with np.errstate(divide="ignore", invalid="ignore"):
         times = np.where(np.isinf(figures.u_freedom), 1.0, np.maximum(1.0, scatters.typical / figures.s))
     freedom = figures.u_freedom + scatters.prior_freedom
-    w = compare(figures.w, np.square(times * figures.u_w), freedom)
-    b = compare(figures.b, np.square(times * figures.u_b), freedom)
-    s = scatters.distances
+    with ThreadPoolExecutor(len(SIBLINGS)) as pool:
+        variances = (np.square(times * figures.u_w), np.square(times * figures.u_b))
+        w, b = pool.map(partial(compare, freedom=freedom), (figures.w, figures.b), variances)
+        s = scatters.distances
 
-    checks = [np.where(np.isnan(p) | fails, p, 1.0) for p, fails in zip(figures.p.T, figures.fails.T, strict=True)]
-    number = sum(~np.isnan(values) for values in (*checks, w.z, b.z, s.z))
-    below = 1 / np.maximum(number, 1)  # what is not, makes a p of 1 when multiplied
-    beside = [w.p(two_sided=True, below=below), b.p(two_sided=True, below=below), s.p(two_sided=False, below=below)]
+        checks = [np.where(np.isnan(p) | fails, p, 1.0) for p, fails in zip(figures.p.T, figures.fails.T, strict=True)]
+        number = sum(~np.isnan(values) for values in (*checks, w.z, b.z, s.z))
+        below = 1 / np.maximum(number, 1)  # what is not, makes a p of 1 when multiplied
+        beside = list(pool.map(lambda them, sides: them.p(sides, below), (w, b, s), (2, 2, 1)))
     each = np.stack([*checks, *beside]) * number  # (tests, members)
     p = np.where(number > 0, np.fmin(np.fmin.reduce(each), 1.0), np.nan)
     q = _adjusted(p)

@@ -31,15 +31,15 @@ class Distances:
     freedom: Floats
     spread: float
 
-    def p(self, *, two_sided: bool, below: Floats) -> Floats:
-        """(members,), the p-value, NaN where there is no z; 1 where it is not below (members,): only small ones count.
+    def p(self, sides: int, below: Floats) -> Floats:
+        """(members,), the p-value of one or both sides, NaN where there is no z; 1 where it is not below (members,):
+        only small ones count.
 
         By Student's t, which takes longer than the normal distribution, whose p is never larger.
         """
         from scipy.special import ndtr, stdtr
 
-        sides = 2 if two_sided else 1
-        tail = -np.abs(self.z) if two_sided else -self.z
+        tail = -np.abs(self.z) if sides == 2 else -self.z
         p = np.where(np.isnan(self.z), np.nan, 1.0)
         near = np.flatnonzero(sides * ndtr(tail) < below)
         p[near] = sides * stdtr(self.freedom[near], tail[near])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,23 +23,30 @@ def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: Fle
     and the other `fleet_…` how the sensor stands beside the others. The columns `data_…` are of the fleet's readings,
     but for the number of rows that were dropped. Raises SettingsError where it cannot be written.
     """
+    blocks = partial(_blocks, ingested, trained, pa.table(judgement.columns()))
+    gaps = {name for rows in blocks() for name in rows.column_names if rows[name].null_count}
+    with whole_file(path) as file, TableWriter(file, gaps) as writer:
+        for rows in blocks():
+            writer.write(rows)
+
+
+def _blocks(ingested: Ingested, trained: Trained, judged: pa.Table) -> Iterator[pa.Table]:
+    """The table, some rows at a time."""
     roster = ingested.roster
-    judged = pa.table(judgement.columns())
-    with whole_file(path) as file, TableWriter(file) as writer:
-        first = n_before = 0
-        for rows in trained.blocks():
-            sensors = slice(first, first + rows.num_rows)
-            is_there = roster.is_calibrated[sensors]
-            some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
-            first, n_before = sensors.stop, n_before + int(is_there.sum())
-            added = {
-                "thermometer": roster.names[sensors],
-                "data_source": same(ingested.source, rows.num_rows),
-                "data_sha256": same(ingested.sha256, rows.num_rows),
-                "data_n_dropped": pa.array(roster.n_left_out[sensors]),
-                "fleet_not_calibrated": roster.reasons(sensors),
-                **dict(zip(some.column_names, some.columns, strict=True)),
-            }
-            if "data_sha256" in rows.column_names:  # of each by itself
-                del added["data_sha256"]
-            writer.write(pa.table(dict(zip(rows.column_names, rows.columns, strict=True)) | added))
+    first = n_before = 0
+    for rows in trained.blocks():
+        sensors = slice(first, first + rows.num_rows)
+        is_there = roster.is_calibrated[sensors]
+        some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)
+        first, n_before = sensors.stop, n_before + int(is_there.sum())
+        added = {
+            "thermometer": roster.names[sensors],
+            "data_source": same(ingested.source, rows.num_rows),
+            "data_sha256": same(ingested.sha256, rows.num_rows),
+            "data_n_dropped": pa.array(roster.n_left_out[sensors]),
+            "fleet_not_calibrated": roster.reasons(sensors),
+            **dict(zip(some.column_names, some.columns, strict=True)),
+        }
+        if "data_sha256" in rows.column_names:  # of each by itself
+            del added["data_sha256"]
+        yield pa.table(dict(zip(rows.column_names, rows.columns, strict=True)) | added)
