@@ -16,7 +16,7 @@ from tempfit.readings.parquet import BUFFER_BYTES, find_in, holds, numbers_of, r
 from tempfit.readings.sensors import Block, refuse_wrong_times
 from tempfit.readings.times import times_of
 
-BLOCK_ROWS = 1_000_000  # of three columns
+BLOCK_ROWS = 300_000  # of three columns
 MOST_COLUMNS = 3
 
 
