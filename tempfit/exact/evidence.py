@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tempfit.exact.matrices import product
 
 CURVATURE = 2  # degree: a line's evidence carries t_u², to tell a bend from a line
-BLOCK_ELEMENTS = 16_384  # of a column taken at once: a few such columns stay in a core's cache
+BLOCK_ELEMENTS = 32_768  # of a column taken at once: a few such columns stay in a core's cache
 
 
 @dataclass(frozen=True, eq=False)
