@@ -11,10 +11,10 @@ from prefect.runtime import flow_run
 
 from flows import fleet_tasks, tasks
 from flows.marks import MARKED
-from tempfit.choices import refuse_idle
+from tempfit.choices import refuse_idle_of_fleet
 from tempfit.config import CalibrationConfig, FleetConfig
-from tempfit.fleet.engine import warning_of
 from tempfit.fleet.fleet import Fleet
+from tempfit.fleet.scheduler import warning_of
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address
 from tempfit.wording import without_secrets
@@ -43,7 +43,7 @@ def fleet(
 ) -> FleetResult:
     """Calibrate every sensor whose readings are in `data`, a table or a folder of tables."""
     logger = get_run_logger()
-    refuse_idle(config)
+    refuse_idle_of_fleet(config)
     warning = warning_of(settings)
     if warning:
         logger.warning(warning)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prefect import task
 
@@ -24,6 +23,7 @@ from tempfit.plots.canvas import to_small_png
 from tempfit.plots.fleet import SPREAD, draw_fleet
 from tempfit.report.fleet import fleet_summary
 from tempfit.report.summary import to_page, to_table
+from tempfit.system.files import temporary_folder
 from tempfit.tracking import fleets, runs, store
 from tempfit.tracking.ui import ui_address
 
@@ -39,8 +39,8 @@ class Workers:
 @contextmanager
 def workplace() -> Iterator[Path]:
     """A folder for what waits to be recorded."""
-    with TemporaryDirectory(prefix="tempfit-fleet-") as folder:
-        yield Path(folder)
+    with temporary_folder("tempfit-fleet-") as folder:
+        yield folder
 
 
 @contextmanager

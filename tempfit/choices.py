@@ -76,6 +76,13 @@ def refuse_idle(config: CalibrationConfig, varied: Mapping[str, Sequence[Any]] |
         raise SettingsError(f"`{name}` plays no part: it belongs to {BELONGS_TO[name]}; leave it out, or choose that")
 
 
+def refuse_idle_of_fleet(config: CalibrationConfig) -> None:
+    """As `refuse_idle`, of a fleet. Raises SettingsError."""
+    refuse_idle(config)
+    if config.thermometer is not None:
+        raise SettingsError("`thermometer` plays no part in a fleet, whose readings name its sensors; leave it out")
+
+
 def override(base: CalibrationConfig, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of `base` under those given, without what plays no part any more: a factor, if another scaling is
     given. Raises as `refuse_idle` does where `base` has any by itself."""

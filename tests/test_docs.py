@@ -11,6 +11,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +24,7 @@ from tempfit.calibration.pipeline import calibrate
 from tempfit.choices import parse_config, read_settings_file, refuse_idle
 from tempfit.cli.options import parse_options
 from tempfit.config import CalibrationConfig
+from tempfit.fleet.summing import FleetSummary
 from tempfit.report import read_fields
 from tempfit.studies.grid import make_grid
 from tempfit.tracking.results import log_calibration
@@ -279,6 +281,7 @@ def test_json_has_the_keys_that_are_told(place: tuple[Path, Run], monkeypatch: p
 
     readings = "data/thermometer.csv"
     assert set(told_keys("tempfit calibrate")) - recorded == set(tempfit.calibrate(readings).as_dict())
+    assert set(told_keys("tempfit fleet")) - recorded == {field.name for field in fields(FleetSummary)}
     grid = {"learning_rate": [0.1, 0.5]}
     assert set(told_keys("tempfit sweep")) - recorded == set(tempfit.sweep(readings, grid=grid).as_dict())
     for command, arguments, title in (

@@ -51,9 +51,10 @@ class Filed:
         if self.record.exploded:
             raise RunsError(f"{self.name}: its fit diverged, so that there is nothing to use")
         if self.record.curve is None:
-            raise RunsError(
-                f"{self.name}: a network has no uncertainty; `mlflow models predict` gives its temperatures without"
-            )
+            way = "`mlflow models predict` gives its temperatures without"
+            if self.sensor is not None:
+                way = "a fleet does not keep what it learned: calibrate the sensor by itself"
+            raise RunsError(f"{self.name}: a network has no uncertainty; {way}")
         return self.record.curve.to_curve()
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tempfit.choices import refuse_idle
+from tempfit.choices import refuse_idle_of_fleet
 from tempfit.cli.help import Command
 from tempfit.cli.options import takes_settings
 from tempfit.cli.shared import EXIT_DIVERGED, app, load_flow, recorded, say_json, stderr, stdout, warn
@@ -31,14 +31,17 @@ def fleet(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")] = False,
 ) -> None:
     """Calibrate every sensor of a fleet in one loop, record the run in MLflow, say which sensors are odd."""
-    from tempfit.fleet.engine import warning_of
+    from tempfit.fleet.scheduler import refuse_engine, refuse_silence, warning_of
+    from tempfit.readings.many import peek_many
     from tempfit.readings.partitions import find_partitions
 
-    refuse_idle(config)
+    refuse_idle_of_fleet(config)
     warning = warning_of(fleet)
     if warning:
         warn(warning)
-    find_partitions(source, fleet, config)  # what cannot be read is told at once, before anything heavy is loaded
+    refuse_engine(fleet)  # what can be told at once is, before anything heavy is loaded
+    peek_many(find_partitions(source, fleet, config), config, fleet)
+    refuse_silence(fleet)
     load_flow("flows.fleet", config.mlruns)
     from flows.delivery import run_flow
     from flows.fleet import fleet as flow

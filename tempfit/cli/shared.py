@@ -117,6 +117,9 @@ def recorded(
     }
 
 
+_COMMAND = re.compile("`[^`]*`")
+
+
 class Whole(str):
     """A path, an address or a command: it is never wrapped, since what is broken cannot be copied."""
 
@@ -131,20 +134,21 @@ def show_lines(console: Console, lines: Sequence[tuple[str, str]], styles: Mappi
 def show_text(console: Console, label: str, text: str, label_style: str, style: str = "") -> None:
     """Print a sentence behind its label, settings in it as options.
 
-    A terminal has it wrapped at words, the lines below each other; anything else has it on one line.
+    A terminal has it wrapped at words, the lines below each other, but for commands between backticks, which are to be
+    copied; anything else has it on one line.
     """
     told = printable(text) if isinstance(text, Whole) else printable(spell_options(text))
     if console.is_terminal and not isinstance(text, Whole):
         indent = len(label) if console.width - len(label) >= LEAST_ROOM else 4
         lines = fill(
-            told,
+            _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), told),
             console.width,
             initial_indent=label,
             subsequent_indent=" " * indent,
             break_long_words=False,
             break_on_hyphens=False,
         )
-        told = lines[len(label) :]
+        told = lines[len(label) :].replace("\0", " ")
     console.print(Text.assemble((label, label_style), (told, style)), soft_wrap=True, highlight=False)
 
 

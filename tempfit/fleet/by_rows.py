@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,20 +18,23 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tempfit.calibration.checks.descent import MOST_ROUNDING
 from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.record import Record
 from tempfit.calibration.record_table import make_table
 from tempfit.calibration.recording import record_of
 from tempfit.calibration.spread import spread_table
 from tempfit.config import CalibrationConfig, FleetConfig
-from tempfit.errors import ReadingsError
+from tempfit.errors import InputError, ReadingsError
 from tempfit.exact.problem import needs_rows, settle
 from tempfit.fleet.calibrating import OnSensors, Trained, with_gaps
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import BY_SMALL_P, Figures
+from tempfit.fleet.sorting import command_that_sorts
 from tempfit.readings.many import read_partition
 from tempfit.readings.paired import Readings
+from tempfit.readings.partitions import File
 from tempfit.readings.sensors import SensorRows
 from tempfit.wording import printable, shown
 from tempfit.words import Verdict
@@ -67,28 +70,41 @@ def train_by_rows(
 ) -> Trained:
     """Calibrate every sensor that can be, in the order of the readings; the rows are put into `folder`.
 
-    Raises ReadingsError where a sensor's rows are not together, and as `calibrate` does for any of them.
+    Raises ReadingsError where a sensor's rows are not together, and as `calibrate` does where it refuses all of them.
     """
     roster, records = ingested.roster, []
+    refused: dict[str, InputError] = {}
     calibrated = set(roster.names.filter(pa.array(roster.is_calibrated)).to_pylist())
-    blocks = (rows for part in ingested.partitions for rows in read_partition(part, config, fleet, lambda n: None))
-    sensors = (it for it in whole_sensors(blocks, printable(ingested.source)) if it.name in calibrated)
-    for some in engine.map(partial(_calibrate, config, ingested.source), _together(sensors)):
-        records += some
+    files = [file for part in ingested.partitions for file in part.files]
+    refusal = partial(_not_together, ingested.source, list(dict.fromkeys(files)), fleet, config)
+
+    def sensors() -> Iterator[Sensor]:
+        blocks = (rows for part in ingested.partitions for rows in read_partition(part, config, fleet, lambda n: None))
+        return (it for it in whole_sensors(blocks, refusal) if it.name in calibrated)
+
+    for _ in sensors():
+        pass  # what is not together is told before any is calibrated: to read takes far less
+    for some in engine.map(partial(_calibrate_some, config, ingested.source), _together(sensors())):
+        records += [found for _, found in some if isinstance(found, Record)]
+        refused |= {name: found for name, found in some if isinstance(found, InputError)}
         if on_sensors is not None:
-            on_sensors(len(records), len(calibrated))
+            on_sensors(len(records) + len(refused), len(calibrated))
+    if not records:
+        raise next(iter(refused.values()))
     records.sort(key=lambda record: record.thermometer)
+    roster = roster.without({name: str(error) for name, error in refused.items()})
     rows = with_gaps(spread_table(make_table(records)).combine_chunks(), roster.is_calibrated)
     path = folder / "rows.arrow"
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
         writer.write_table(rows)
-    return Trained(path, figures_of_records(records))
+    return Trained(path, figures_of_records(records), roster)
 
 
-def whole_sensors(blocks: Iterable[SensorRows], source: str) -> Iterator[Sensor]:
+def whole_sensors(blocks: Iterable[SensorRows], refusal: Callable[[str], ReadingsError]) -> Iterator[Sensor]:
     """Each sensor with all of its rows, as soon as a block comes that has none of them.
 
-    Raises ReadingsError where a sensor comes back, or too many rows have to be held until all are complete.
+    Raises the `refusal` of the sensor that comes back, or of one of too many rows that have to be held until all are
+    complete.
     """
     held: dict[str, list[Sensor]] = {}
     done: set[str] = set()
@@ -99,18 +115,22 @@ def whole_sensors(blocks: Iterable[SensorRows], source: str) -> Iterator[Sensor]
             yield _joined(held.pop(name))
         for name, sensor in here.items():
             if name in done:
-                raise _not_together(source, name)
+                raise refusal(name)
             held.setdefault(name, []).append(sensor)
         if sum(len(part.t_u) for parts in held.values() for part in parts) > MOST_ROWS:
-            raise _not_together(source, next(iter(held)))
+            raise refusal(next(iter(held)))
     for parts in held.values():
         yield _joined(parts)
 
 
-def _not_together(source: str, name: str) -> ReadingsError:
+def _not_together(
+    source: str, files: list[File], fleet: FleetConfig, config: CalibrationConfig, name: str
+) -> ReadingsError:
+    command = command_that_sorts(source, files, fleet.by, config)
+    how = f"which `{command}` does in memory" if command else 'as pandas\' `sort_values(…, kind="stable")` does'
     return ReadingsError(
-        f"{source}: the rows of sensor {shown(name)} are not together, and this loss or model takes all of them: "
-        'sort the table by sensor (pandas: `sort_values(…, kind="stable")`), or part it into a file for each'
+        f"{printable(source)}: the rows of sensor {shown(name)} are not together, and this loss or model takes all of "
+        f"them: sort the table by sensor, {how}, or part it into a file for each"
     )
 
 
@@ -136,13 +156,20 @@ def _together(sensors: Iterator[Sensor]) -> Iterator[list[Sensor]]:
         yield some
 
 
-def _calibrate(config: CalibrationConfig, source: str, sensors: Sequence[Sensor]) -> list[Record]:
+def _calibrate_some(
+    config: CalibrationConfig, source: str, sensors: Sequence[Sensor]
+) -> list[tuple[str, Record | InputError]]:
+    """Of each its Record, or why it is refused: that stops nobody else."""
+    return [(it.name, _calibrate(config, source, it)) for it in sensors]
+
+
+def _calibrate(config: CalibrationConfig, source: str, it: Sensor) -> Record | InputError:
     labels = config.model_dump(include={"x", "y", "x_quantity", "x_unit", "y_quantity", "y_unit"})
-    records = []
-    for it in sensors:
+    try:
         readings = Readings(it.t_u, it.t_c, source, u_c=it.u_c, u_u=it.u_u, thermometer=it.name, **labels)
-        records.append(record_of(calibrate(readings, settle(readings, config))))
-    return records
+        return record_of(calibrate(readings, settle(readings, config)))
+    except InputError as error:
+        return error
 
 
 def figures_of_records(records: Sequence[Record]) -> Figures:
@@ -157,6 +184,11 @@ def _figures(record: Record) -> tuple[Any, ...]:
     u_w, u_b = best.uncertainties if is_line and not gone else (nan, nan)
     freedom = math.inf if exact.degrees_of_freedom is None else exact.degrees_of_freedom
     s = None if gone else exact.residual_sd if record.chi_squared is None else _reduced(record)
+    rounding = MOST_ROUNDING * max(map(abs, record.data.t_c_range or (0.0,)))
+    if s is not None and s < rounding and record.chi_squared is None:  # as `figures_of`: nothing is certain beyond it
+        s = rounding
+        if is_line and record.curve is not None:
+            u_w, u_b = replace(record.curve.to_curve(), observation_sd=rounding, u_common=0.0).uncertainties
     checks = {check.name: check for check in record.checks}
     p = [checks[name].p if name in checks and not gone else None for name in BY_SMALL_P]
     fails = [name in checks and checks[name].verdict is Verdict.FAILS for name in BY_SMALL_P]

@@ -40,11 +40,12 @@ class Trained:
     """What came of all of them.
 
     rows: a file of Arrow's, a row a sensor of the roster, null where it is not calibrated, in record batches. figures:
-    (calibrated,), what the fleet is judged by.
+    (calibrated,), what the fleet is judged by. roster: with those who were refused only then.
     """
 
     rows: Path
     figures: Figures
+    roster: Roster
 
     def blocks(self) -> Iterator[pa.Table]:
         """The rows, some at a time, as they lie in the file."""
@@ -79,7 +80,7 @@ def train_by_evidence(
                 on_sensors(chunk.sensors.stop, len(roster))
         if writer is not None:
             writer.close()
-    return Trained(path, concatenate(figures))
+    return Trained(path, concatenate(figures), roster)
 
 
 def _chunks(gathered: Gathered, roster: Roster) -> Iterator[Chunk]:

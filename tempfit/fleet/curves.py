@@ -80,9 +80,14 @@ class FleetCurves:
 
 
 def load_curves(table: FleetTable) -> FleetCurves:
-    """All curves of the table. Raises RunsError where it is damaged, or its rows are of several settings."""
+    """All curves of the table. Raises RunsError where it is damaged, of networks, or of several settings."""
     read = pa.concat_tables(list(table.blocks(COLUMNS))).unify_dictionaries()
     config = _config(read["config"], table)
+    if config.model == "mlp":
+        raise RunsError(
+            f"{table}: of networks, a fleet keeps how they ended, and not what they learned: calibrate a sensor by "
+            'itself, or the fleet with `model="line"`'
+        )
     terms = config.degree + 1 if config.model == "polynomial" else 2
     shapes = {"curve_params": (terms,), "curve_t_u_range": (2,)}
     numbers: dict[str, Any] = {name: as_numpy(read[name]) for name in SCALARS}

@@ -10,19 +10,18 @@ import asyncio
 import logging
 import os
 import platform
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from tempfit.config import FleetConfig
-from tempfit.errors import ServiceError, SettingsError
+from tempfit.errors import ServiceError
+from tempfit.fleet.scheduler import needs_dask, no_scheduler, refuse_engine
 from tempfit.system.children import silent_children
+from tempfit.system.files import temporary_folder
 from tempfit.wording import printable
 
 if TYPE_CHECKING:
@@ -72,17 +71,16 @@ class Threads:
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         under_way: deque[Future[Any]] = deque()
-        with ThreadPoolExecutor(self.n_threads) as pool:
-            try:
-                for item in items:
-                    under_way.append(pool.submit(function, item))
-                    if len(under_way) > self.n_threads:
-                        yield under_way.popleft().result()
-                while under_way:
+        pool = ThreadPoolExecutor(self.n_threads)
+        try:
+            for item in items:
+                under_way.append(pool.submit(function, item))
+                if len(under_way) > self.n_threads:
                     yield under_way.popleft().result()
-            finally:
-                for future in under_way:
-                    future.cancel()
+            while under_way:
+                yield under_way.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C has the run ended before the threads have
 
 
 class Dask:
@@ -128,14 +126,12 @@ def engine(fleet: FleetConfig) -> Iterator[Engine]:
 
     Raises SettingsError where Dask is not installed or an address is none, ServiceError where nothing answers there.
     """
-    if fleet.scheduler is None and fleet.workers == 1:
+    refuse_engine(fleet)
+    if not needs_dask(fleet):
         yield Threads()
         return
-    try:
-        import distributed
-    except ModuleNotFoundError:
-        name = "workers" if fleet.scheduler is None else "scheduler"
-        raise SettingsError(f"`{name}` needs Dask, which is not installed: pip install 'tempfit[dask]'") from None
+    import distributed
+
     with ExitStack() as stack, _silent(distributed.__name__):
         client = _join(fleet.scheduler) if fleet.scheduler else stack.enter_context(_cluster(fleet.workers))
         stack.callback(client.close)
@@ -151,8 +147,9 @@ def _cluster(n_workers: int) -> Iterator[Client]:
     from distributed import Client, LocalCluster
     from distributed.security import Security
 
-    folder = tempfile.TemporaryDirectory(prefix="tempfit-dask-", ignore_cleanup_errors=True)
-    with folder, dask.config.set({**QUIET, "temporary-directory": folder.name}), ExitStack() as stack:
+    with ExitStack() as stack:
+        folder = str(stack.enter_context(temporary_folder("tempfit-dask-")))
+        stack.enter_context(dask.config.set({**QUIET, "temporary-directory": folder}))
         try:
             with silent_children():
                 cluster = LocalCluster(
@@ -163,7 +160,7 @@ def _cluster(n_workers: int) -> Iterator[Client]:
                     dashboard_address=None,
                     scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL,
-                    local_directory=folder.name,
+                    local_directory=folder,
                     security=Security.temporary(),
                 )
             stack.enter_context(cluster)
@@ -181,17 +178,12 @@ def _join(address: str) -> Client:
     """A client of the scheduler there, which has a worker."""
     from distributed import Client
 
-    if urlsplit(address).scheme not in ("tcp", "tls"):
-        raise SettingsError(f"`scheduler`: {printable(address)} is no address of a scheduler; write tcp://HOST:8786")
     try:
         with ThreadPoolExecutor(1) as pool:  # whose thread has no event loop
             pool.submit(asyncio.run, _greet(address)).result()
         client = Client(address, timeout=JOINED_IN, set_as_default=False)
     except Exception as error:  # what others answer is anything: too large for memory, for one
-        raise ServiceError(
-            f"no Dask scheduler answers at {printable(address)} within {JOINED_IN} s: start one (`dask scheduler`), or "
-            "leave `scheduler` out"
-        ) from error
+        raise no_scheduler(address, JOINED_IN) from error
     if not client.nthreads():
         client.close()
         raise ServiceError(
@@ -214,7 +206,8 @@ async def _greet(address: str) -> None:
 def _refuse_other_versions(client: Client) -> None:
     """Other versions calculate otherwise in the last digits, or cannot read what is sent."""
     here = versions()
-    for worker, there in _versions_of_workers(client).items():
+    found: dict[str, Mapping[str, str] | Exception] = client.run(versions, on_error="return")
+    for worker, there in found.items():
         if isinstance(there, Exception):
             reason = str(there).partition("\n")[0]
             raise ServiceError(f"the worker {worker} cannot run tempfit ({reason}): install it there, too")
@@ -225,32 +218,9 @@ def _refuse_other_versions(client: Client) -> None:
                 )
 
 
-def _versions_of_workers(client: Client) -> dict[str, Mapping[str, str] | Exception]:
-    found: dict[str, Mapping[str, str] | Exception] = client.run(versions, on_error="return")
-    return found
-
-
 def versions() -> dict[str, str]:
     """Of Python, and of what has to be alike."""
     return {"Python": platform.python_version().rpartition(".")[0], **{name: version(name) for name in ALIKE}}
-
-
-def warning_of(fleet: FleetConfig) -> str | None:
-    """What has to be said of a scheduler that others can reach; None where there is none."""
-    if fleet.scheduler is None or _is_loopback(fleet.scheduler):
-        return None
-    return (
-        f"`scheduler`: {printable(fleet.scheduler)} may be within others' reach, and whoever reaches a Dask scheduler "
-        "runs code on its workers, and by what they send back, here"
-    )
-
-
-def _is_loopback(address: str) -> bool:
-    host = urlsplit(address if "://" in address else f"tcp://{address}").hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _address(client: Client) -> str:

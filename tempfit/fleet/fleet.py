@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ def judge_and_file(
     ingested: Ingested, trained: Trained, settings: FleetConfig, config: CalibrationConfig, folder: Path
 ) -> Fleet:
     """Judge all sensors beside each other, and write their table into the folder."""
+    ingested = replace(ingested, roster=trained.roster)
     judgement = judge_fleet(trained.figures, settings.fdr)
     table = folder / FLEET_FILE
     with ThreadPoolExecutor(1) as beside:  # to write takes one thread

@@ -102,11 +102,9 @@ def ingest_fleet(
     roster = call_roster(gathered)
     if not roster.is_calibrated.any():
         counted = roster.reasons(slice(None)).value_counts().to_pylist()
-        reasons = ", ".join(f"{reason['values']} ({reason['counts']:,})" for reason in counted) or "there is none"
-        raise ReadingsError(
-            f"{printable(source)}: none of {count(len(roster), 'sensor')} can be calibrated: {reasons}; "
-            f"{_what_to_do(gathered.faults)}"
-        )
+        reasons = ", ".join(f"{reason['values']} ({reason['counts']:,})" for reason in counted)
+        told = f"none of {count(len(roster), 'sensor')} can be calibrated: {reasons}" if reasons else "no sensor in it"
+        raise ReadingsError(f"{printable(source)}: {told}; {_what_to_do(gathered.faults)}")
     sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
     return Ingested(without_secrets(source), partitions, gathered, roster, sha256, any(uncertain))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,13 +31,14 @@ class Roster:
     """All sensors of a fleet, (sensors,) each, in the order of their names.
 
     names: Arrow's strings, distinct. position: where the sensor's evidence is; -1 where no reading of it can be used.
-    why_not: codes: 0 where it can be calibrated, else one of `REASONS`, from 1 on. n_left_out: rows that were not used.
+    why_not: codes: 0 where it can be calibrated, else one of `told`, from 1 on. n_left_out: rows that were not used.
     """
 
     names: pa.StringArray
     position: NDArray[np.int64]
-    why_not: NDArray[np.int8]
+    why_not: NDArray[np.integer]
     n_left_out: NDArray[np.int64]
+    told: tuple[str, ...] = REASONS
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,7 +51,15 @@ class Roster:
     def reasons(self, sensors: slice) -> pa.DictionaryArray:
         """Why these sensors are not calibrated; null where they are."""
         codes = pa.array(self.why_not[sensors] - 1, mask=self.is_calibrated[sensors])
-        return pa.DictionaryArray.from_arrays(codes, list(REASONS))
+        return pa.DictionaryArray.from_arrays(codes, list(self.told))
+
+    def without(self, refused: Mapping[str, str]) -> Roster:
+        """The same, where these sensors cannot be calibrated, either, for these reasons."""
+        told = (*self.told, *dict.fromkeys(refused.values()))
+        why_not = self.why_not.astype(np.int32)
+        places = pc.index_in(pa.array(refused.keys(), pa.string()), self.names).to_numpy()
+        why_not[places] = [told.index(why) + 1 for why in refused.values()]
+        return replace(self, why_not=why_not, told=told)
 
 
 def call_roster(gathered: Gathered) -> Roster:

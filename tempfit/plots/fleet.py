@@ -23,6 +23,7 @@ from tempfit.wording import printable
 
 FEW = 200  # sensors that are dots; more are counted in bins
 BINS = 60
+ROUNDED = 1e-9  # of the values: what they differ by is no spread
 ALL_NAMED, NAMED = 15, 3  # sensors that are all named; else so many of the odd ones
 LONGEST, LONGEST_TITLE = 18, 30  # characters of a name in a picture, and above one
 MANY_ROWS = 200  # dots that are no longer told apart
@@ -96,11 +97,12 @@ def _draw_spread_of(
 ) -> None:
     low, high = _range(column)
     inside = (column >= low) & (column <= high)
-    pad = 0.03 * (high - low) or abs(high) * 1e-3 or 1.0
+    are_same = high - low <= ROUNDED * max(abs(low), abs(high))
+    pad = (abs(high) * 1e-3 or 1.0) if are_same else 0.03 * (high - low)
     if len(column) <= FEW:
         _draw_dots(axes, column, here, odd, names, inside)
     else:
-        span = (low, high) if high > low else (low - pad, high + pad)
+        span = (low - pad, high + pad) if are_same else (low, high)
         most = max(1.0, np.max(axes.hist(column[inside], bins=BINS, range=span, color=BLUE, alpha=0.75)[0]))
         marked = np.flatnonzero(inside & here)
         if len(marked):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,14 @@ CSV_BYTES = 8 * 1024 * 1024  # of a block
 FEW_ROWS = 250_000  # blocks with fewer are put together
 
 Part = tuple[Series, Any]  # rows that can be used, and the faults of others
+
+
+def peek_many(partitions: Sequence[Partition], config: ReadingsConfig, fleet: FleetConfig) -> None:
+    """Refuse at once what the first rows can tell is wrong with a source; `read_partition` finds the rest.
+
+    Raises as `read_partition`.
+    """
+    next(read_partition(partitions[0], config, fleet, lambda n_bytes: None), None)
 
 
 def read_partition(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tempfit.readings.columns import Columns, Wanted, as_names, refuse_unusable
 from tempfit.readings.layout import Layout
-from tempfit.readings.parquet import BUFFER_BYTES, find_in, holds, numbers_of, refusing_damage
+from tempfit.readings.parquet import BUFFER_BYTES, find_in, holds, numbers_of, read_metadata, refusing_damage
 from tempfit.readings.sensors import Block, refuse_wrong_times
 from tempfit.readings.times import times_of
 
@@ -45,8 +45,7 @@ def parquet_blocks(
         "pre_buffer": is_remote,
         "buffer_size": 0 if is_remote else BUFFER_BYTES,
     }
-    with refusing_damage(place):
-        metadata = pq.read_metadata(file)
+    metadata = read_metadata(file, place, row_groups)
     schema = metadata.schema.to_arrow_schema()
     layout = layout.among([name.strip() for name in schema.names], place)
     found = _find(schema, place, layout)

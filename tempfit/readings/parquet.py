@@ -48,6 +48,17 @@ def parse_parquet(
             yield _columns({it: none.column(names[it.name]) for it in found}, source, config, n_rows)
 
 
+def read_metadata(file: BufferedIOBase, place: str, row_groups: range | None = None) -> Any:
+    """What Parquet says of itself. Raises ReadingsError, also where it does not have these row groups any more."""
+    import pyarrow.parquet as pq
+
+    with refusing_damage(place):
+        metadata = pq.read_metadata(file)
+    if row_groups is not None and row_groups.stop > metadata.num_row_groups:
+        raise ReadingsError(f"{place}: was changed while it was read; start again when it is not written any more")
+    return metadata
+
+
 @contextmanager
 def refusing_damage(place: str) -> Iterator[None]:
     """Arrow's errors as ReadingsError."""

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from tempfit.config import FleetConfig, ReadingsConfig
 from tempfit.errors import ReadingsError
-from tempfit.readings.parquet import refusing_damage
+from tempfit.readings.parquet import read_metadata
 from tempfit.readings.storage import list_files, opened, pieces_of, size_of
 from tempfit.wording import printable, shown
 
@@ -72,10 +72,7 @@ class Partition:
 
 def _columns_of(file: BufferedIOBase, row_groups: range, how: dict[str, Any], place: str) -> Iterator[bytes]:
     """What row groups of Parquet hold in the columns that are looked at, and how it is to be understood."""
-    import pyarrow.parquet as pq
-
-    with refusing_damage(place):
-        metadata = pq.read_metadata(file)
+    metadata = read_metadata(file, place, row_groups)
     names = {how[name] for name in ("x", "y", "u_c", "u_u", "by", "time")}
     chosen = [k for k in range(metadata.num_columns) if how["wide"] or metadata.schema.column(k).path.strip() in names]
     yield str([metadata.schema.column(k) for k in chosen]).encode()
@@ -199,11 +196,8 @@ def _row_groups(file: File, counts: Sequence[int], how: str) -> Iterator[Partiti
 
 def _rows_of_groups(path: str) -> list[int]:
     """How many rows each row group has; empty if it is no Parquet."""
-    import pyarrow.parquet as pq
-
     with opened(path) as file:
         if file.read(4) != b"PAR1":
             return []
-        with refusing_damage(printable(path)):
-            metadata = pq.read_metadata(file)
+        metadata = read_metadata(file, printable(path))
     return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]

@@ -109,4 +109,6 @@ def _refusing(url: str) -> Iterator[None]:
         what = "pip install 'tempfit[s3]'" if url.lower().startswith("s3") else printable(str(error))
         raise ReadingsError(f"{place}: what reads such a URL is not installed: {what}") from None
     except Exception as error:
-        raise ReadingsError(f"{place}: cannot be read ({shown(str(error) or type(error).__name__, 100)})") from None
+        why = shown(str(error) or type(error).__name__, 100)
+        way = "; check the URL, and that the environment says who you are there" if is_url(url) else ""
+        raise ReadingsError(f"{place}: cannot be read ({why}){way}") from None

@@ -8,6 +8,7 @@ from tempfit.fleet.summing import FleetSummary
 from tempfit.wording import count, printable
 
 LEAST_Q = 1e-300  # below it, float64 has no p-value
+LONGEST = 40  # characters of a sensor's name
 LABELS = {"w": "w", "b": "b", "s": "s (scatter)"}
 
 
@@ -34,8 +35,15 @@ def fleet_summary(summary: FleetSummary) -> list[tuple[str, str]]:
         low, middle, high = (f"{value:.5g}" for value in quantiles.values())
         lines.append((LABELS[name], f"median {middle}{unit}, 5 % below {low}, 5 % above {high}"))
     lines.append(("odd", describe_accused(summary)))
-    lines += [(printable(row["thermometer"]), describe_odd(row)) for row in summary.worst]
+    lines += [(_label_of(row["thermometer"]), describe_odd(row)) for row in summary.worst]
     return lines
+
+
+def _label_of(thermometer: str) -> str:
+    """A label as wide as others: all lines stand behind the widest."""
+    name = printable(thermometer)
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[: half - 1]}…{name[-half:]}"
 
 
 def describe_accused(summary: FleetSummary) -> str:

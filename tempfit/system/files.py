@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import BinaryIO
 
 from tempfit.errors import SettingsError
@@ -24,6 +25,14 @@ def replaced(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)  # of a process that was killed, and had this one's number
         yield part
         part.replace(target)
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A folder that is gone after the block, and if the process is ended inside of it."""
+    folder = Path(mkdtemp(prefix=prefix))
+    with removed_at_the_end(folder):
+        yield folder
 
 
 @contextmanager

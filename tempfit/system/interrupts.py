@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ Handler = Callable[[int, FrameType | None], None]
 _received: list[int] = []  # by the `stoppable` that is open
 _open: list[bool] = []  # whether there is one
 _writing: list[bool] = []  # whether a database is being written
-_leftovers: list[Path] = []  # files that are of no use unless they are whole
+_leftovers: list[Path] = []  # files that are of no use unless they are whole, and folders of such
 _repeated: list[int] = []  # signals that are raised once more by us, because their exception was lost
 
 
@@ -118,13 +119,20 @@ def take_time() -> None:
 
 @contextmanager
 def removed_at_the_end(path: Path) -> Iterator[None]:
-    """Remove a file after the block, and if the process is ended inside of it."""
+    """Remove a file, or a folder, after the block, and if the process is ended inside of it."""
     _leftovers.append(path)
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        _remove(path)
         _leftovers.remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def raise_if_stopped() -> None:
@@ -200,7 +208,7 @@ def _watch(listening: socket.socket) -> None:
                 _tell("stopping as soon as the database is written; once more to stop within 5 seconds")
             told = True
     for path in _leftovers:
-        path.unlink(missing_ok=True)
+        _remove(path)
     if sys.stderr.isatty():
         _tell("\x1b[?25h")  # the cursor, which a progress bar hides
     os._exit(128 + first)

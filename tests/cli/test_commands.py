@@ -198,6 +198,26 @@ def test_bad_grids_exit_2_with_one_line_before_anything_heavy_is_loaded(options,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("sensor,t_u\na,1\n", [], "line 1: no column 't_c'"),
+        ("sensor,t_u,t_c\na,x,1\n", ["--strict"], "line 2, column 't_u': 'x' is not a number"),
+        ("sensor,t_u,t_c\na,1,1\n", ["--scheduler", "tcp://127.0.0.1"], "is no address of a scheduler"),
+        ("sensor,t_u,t_c\na,1,1\n", ["--thermometer", "a"], "--thermometer plays no part in a fleet"),
+    ],
+)
+def test_what_a_fleet_s_first_rows_tell_is_told_before_any_service_is_started(
+    text, options, words, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfit.cli.fleet.load_flow", lambda *_: pytest.fail("a flow is loaded"))
+    (tmp_path / "readings.csv").write_text(text)
+    code, out, err = run(capsys, "fleet", "readings.csv", "--by", "sensor", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
+
+
 def test_a_sweep_wants_readings_unless_the_preset_has_its_own(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = run(capsys, "sweep", "--grid", "learning_rate=0.1,0.2")

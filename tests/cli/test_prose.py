@@ -112,3 +112,10 @@ def test_a_tracking_servers_pages_are_named_and_a_folders_files(uri, tmp_path):
     else:
         assert told == f"tempfit ui --mlruns 'my runs'  →  {url}"
         assert place == "/mlruns/line.png"
+
+
+def test_commands_are_not_wrapped():
+    file = StringIO()
+    command = "`python -c 'print(1, 2, 3, 4, 5, 6)'`"
+    show_text(Console(file=file, width=40, force_terminal=True, color_system=None), "error: ", f"say {command} now", "")
+    assert [line.strip() for line in file.getvalue().splitlines()] == ["error: say", command, "now"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from unittest.mock import patch
 
@@ -19,13 +20,17 @@ from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.record import Record
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig, FleetConfig
-from tempfit.errors import ReadingsError
+from tempfit.errors import ReadingsError, RunsError, SettingsError
+from tempfit.fleet.curves import load_curves
 from tempfit.fleet.engine import Threads
 from tempfit.fleet.fleet import Fleet, judge_and_file, train_fleet
 from tempfit.fleet.ingesting import ingest_fleet
 from tempfit.fleet.lookup import FleetTable
 from tempfit.fleet.rows import read_row
+from tempfit.fleet.sorting import command_that_sorts
 from tempfit.readings.paired import Readings
+from tempfit.readings.partitions import find_partitions
+from tests.fleet.tables import random_fleet
 
 SETTINGS = [
     {},
@@ -144,14 +149,63 @@ def test_what_needs_rows_is_calibrated_sensor_by_sensor(told: dict[str, object],
         assert record == record_of(calibrate(readings, config))
 
 
-def test_rows_that_are_not_together_are_refused_where_they_have_to_be(tmp_path: Path):
+def test_a_sensor_that_is_refused_or_without_scatter_stops_nobody(tmp_path: Path):
+    names, t_u, t_c = random_fleet(2, 12, 10)
+    table = pd.DataFrame({"sensor": np.repeat(names, 10), "t_u": t_u.ravel(), "t_c": t_c.ravel()})
+    table.loc[table["sensor"] == names[1], "t_c"] = 20.0
+    source, how = store(table.iloc[4:], "csv", tmp_path, rows=10)
+    fleet = calibrate_fleet(source, tmp_path / "done", CalibrationConfig(folds=8), **how)
+    why = "folds: 6 readings cannot be dealt into 8 folds"
+    assert fleet.summary.not_calibrated == {why: 1}
+    assert (fleet.summary.n_calibrated, len(fleet.judgement.q)) == (11, 11)
+    assert [(it["thermometer"], it["fleet_accused_by"]) for it in fleet.summary.worst] == [(names[1], ["w"])]
+    with pytest.raises(RunsError, match=f"sensor '{names[0]}' was not calibrated: {why}"):
+        read_row(FleetTable(fleet.table), names[0])
+    with pytest.raises(SettingsError, match=r"^folds: \d+ readings cannot be dealt into 11 folds"):
+        calibrate_fleet(source, tmp_path / "done", CalibrationConfig(folds=11), **how)
+
+
+def test_networks_of_a_fleet_are_not_to_predict_by(tmp_path: Path):
+    source, how = store(readings_of(np.random.default_rng(7), 2, weighted=False), "csv", tmp_path, rows=9)
+    table = FleetTable(
+        calibrate_fleet(source, tmp_path / "done", CalibrationConfig(model="mlp", n_epochs=2), **how).table
+    )
+    with pytest.raises(RunsError, match="of networks, a fleet keeps how they ended"):
+        load_curves(table)
+    with pytest.raises(RunsError, match="sensor s0: a network has no uncertainty; a fleet does not keep what"):
+        read_row(table, "s0").curve  # noqa: B018 (a property)
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_rows_that_are_not_together_are_refused_with_the_command_that_sorts_them(form: str, tmp_path: Path):
+    config = CalibrationConfig(loss="huber")
     table = readings_of(np.random.default_rng(6), 3, weighted=False)
-    table.index = table.groupby("sensor").cumcount()
-    apart = pd.concat([table.iloc[3:], table.iloc[:3]])
-    source, how = store(apart.reset_index(drop=True), "parquet", tmp_path, rows=4)
+    apart = pd.concat([table.iloc[3:], table.iloc[:3]], ignore_index=True)
+    source, how = store(apart, form, tmp_path, rows=4)
     with (
         patch("tempfit.readings.many_parquet.BLOCK_ROWS", 4),
+        patch("tempfit.readings.many.CSV_BYTES", 100),
         patch("tempfit.readings.many.FEW_ROWS", 1),
-        pytest.raises(ReadingsError, match=r"rows of sensor 's0' are not together.*sort"),
     ):
-        calibrate_fleet(source, tmp_path / "done", CalibrationConfig(loss="huber"), **how)
+        with (
+            patch("tempfit.fleet.by_rows.TOGETHER", 1),
+            patch("tempfit.fleet.by_rows.calibrate") as calibrated,
+            pytest.raises(ReadingsError, match=r"rows of sensor 's0' are not together.*: sort") as refused,
+        ):
+            calibrate_fleet(source, tmp_path / "done", config, **how)
+        calibrated.assert_not_called()
+        subprocess.run(str(refused.value).split("`")[1], shell=True, check=True, cwd=tmp_path)
+        sorted_ones = source.with_name(f"t-sorted.{form}")
+        found = FleetTable(calibrate_fleet(sorted_ones, tmp_path / "done", config, **how).table)
+    some = apart[apart["sensor"] == "s0"]
+    readings = Readings(some["t_u"].to_numpy(), some["t_c"].to_numpy(), str(sorted_ones), thermometer="s0")
+    assert read_row(found, "s0").record == record_of(calibrate(readings, config))  # each sensor's rows in their order
+
+
+@pytest.mark.parametrize(("form", "can_be_sorted"), [("parquet", True), ("csv", False), ("hive", False)])
+def test_which_folders_have_a_command_that_sorts_them(form: str, can_be_sorted: bool, tmp_path: Path):
+    table = readings_of(np.random.default_rng(6), 3, weighted=False)
+    _, how = store(table, form, tmp_path, rows=4)
+    files = [file for part in find_partitions(tmp_path, FleetConfig(**how), CalibrationConfig()) for file in part.files]
+    command = command_that_sorts(str(tmp_path), files, "sensor", CalibrationConfig())
+    assert (command is not None) == can_be_sorted

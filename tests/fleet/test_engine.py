@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -18,9 +19,10 @@ from distributed import LocalCluster
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import ReadingsError, ServiceError, SettingsError
 from tempfit.fleet import engine as engine_module
-from tempfit.fleet.engine import Dask, Engine, Threads, engine, warning_of
+from tempfit.fleet.engine import Dask, Engine, Threads, engine
 from tempfit.fleet.ingesting import ingest_fleet
 from tempfit.fleet.kept import Compressed, write_compressed
+from tempfit.fleet.scheduler import refuse_silence, warning_of
 from tests.fleet import work
 from tests.fleet.test_kept import _a_file_is_a_partition, folder  # noqa: F401 (fixtures)
 
@@ -146,6 +148,24 @@ def web_server() -> Iterator[str]:
         server.shutdown()
 
 
+def test_who_is_stopped_does_not_wait_for_threads() -> None:
+    done = threading.Event()
+    results = Threads(1).map(lambda _: done.wait(8), range(3))
+    threading.Timer(0.2, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT)).start()
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        next(results)
+    assert time.monotonic() - start < 4
+    done.set()
+
+
+@pytest.mark.parametrize("told", [{"workers": 2}, {"scheduler": "tcp://127.0.0.1:8786"}])
+def test_dask_may_have_to_be_installed(told: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfit.fleet.scheduler.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=rf"^`{next(iter(told))}` needs Dask.*pip install 'tempfit\[dask\]'$"):
+        enter(FleetConfig.model_validate(told))
+
+
 def test_what_is_no_scheduler_is_told_in_time(listener: str, web_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "JOINED_IN", 1)
     start = time.monotonic()
@@ -153,6 +173,9 @@ def test_what_is_no_scheduler_is_told_in_time(listener: str, web_server: str, mo
         with pytest.raises(ServiceError, match=rf"^no Dask scheduler answers at {address} within 1 s: start [^\n]*$"):
             enter(FleetConfig(scheduler=address))
     assert time.monotonic() - start < 6
+    refuse_silence(FleetConfig(scheduler=web_server))  # something is there
+    with pytest.raises(ServiceError, match=r"^no Dask scheduler answers at tcp://127.0.0.1:9 within 4 s"):
+        refuse_silence(FleetConfig(scheduler="tcp://127.0.0.1:9"))
     with pytest.raises(SettingsError, match=r"`scheduler`: http://x:1 is no address of a scheduler"):
         enter(FleetConfig(scheduler="http://x:1"))
 

@@ -30,6 +30,17 @@ def test_why_all_rows_are_left_out(times: tuple[str, str], told: str, way: str, 
     assert f"left out: {told}, first {path}, line {line}; {way}" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "told"), [("", "add readings"), (",1,2\n", "left out: 1 row (no name of a thermometer), first ")]
+)
+def test_a_table_of_nobody(row: str, told: str, tmp_path: Path) -> None:
+    path, settings = tmp_path / "fleet.csv", FleetConfig(by="s")
+    path.write_text("s,t_u,t_c\n" + row)
+    with engine(settings) as one, pytest.raises(ReadingsError) as error:
+        ingest_fleet(str(path), settings, CalibrationConfig(), one)
+    assert str(error.value).startswith(f"{path}: no sensor in it; {told}")
+
+
 def test_progress_within_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfit.readings.many.CSV_BYTES", 10_000)
     monkeypatch.setattr("tempfit.readings.many.FEW_ROWS", 1_000)

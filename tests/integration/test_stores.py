@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -21,7 +22,7 @@ BY = FleetConfig(by="sensor")
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[pyarrow.fs.FileSystem]:
-    """A store with an empty bucket, `fleet`, which fsspec finds by the environment."""
+    """A store with a bucket, `fleet`, which fsspec finds by the environment."""
     import s3fs
     from moto.server import ThreadedMotoServer
 
@@ -38,7 +39,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[pyarrow.fs.FileSystem]:
         monkeypatch.setenv(name, value)
     s3fs.S3FileSystem.clear_instance_cache()
     store = s3fs.S3FileSystem()
-    store.mkdir("fleet")
+    store.makedirs("fleet", exist_ok=True)  # moto's buckets are the process's
     try:
         yield pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(store))
     finally:
@@ -69,3 +70,19 @@ def test_a_fleet_in_an_object_store(bucket: pyarrow.fs.FileSystem, monkeypatch: 
     for source in ("s3://fleet/nowhere.csv", "s3://nobody/x.csv"):
         with pytest.raises(ReadingsError, match=f"^{source}: no such file; check the path"):
             read(source, BY)
+
+
+def test_who_says_not_who_they_are_is_told_where_to(
+    bucket: pyarrow.fs.FileSystem, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import s3fs
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(
+        ReadingsError, match=r"cannot be read \('Unable to locate credentials'\); check the URL, and that"
+    ):
+        find_partitions("s3://fleet/x.csv", BY, ReadingsConfig())

@@ -94,10 +94,13 @@ def test_where_all_have_the_same_number_of_readings_their_uncertainties_are_spre
     assert [text.get_text() for text in labels] == ["sensors", "as 1/√n"]
 
 
-def test_sensors_that_are_all_the_same_have_a_picture():
-    same = {name: np.full(20, value) for name, value in {"w": 1.0, "b": 0.0, "s": 0.0}.items()}
-    assert to_png(draw_spread(same, [()] * 20, ["x"] * 20, CONFIG))
-    assert to_png(draw_readings(np.full(20, 5.0), np.zeros(20), np.zeros(20, bool), CONFIG))
+@pytest.mark.parametrize("n", [20, FEW + 20])
+def test_sensors_that_are_all_the_same_but_for_rounding_have_a_picture(n: int):
+    rounding = 1 + np.spacing(1.0) * (np.arange(n) % 2)
+    same = {name: value * rounding for name, value in {"w": 1.0, "b": 0.0, "s": 0.1}.items()}
+    assert to_png(draw_spread(same, [()] * n, ["x"] * n, CONFIG))
+    assert to_png(draw_readings(np.full(n, 5.0), 0.1 * rounding, np.zeros(n, bool), CONFIG))
+    assert to_png(draw_readings(np.full(n, 5.0), np.zeros(n), np.zeros(n, bool), CONFIG))
 
 
 @pytest.mark.parametrize("n", [10, 1000])

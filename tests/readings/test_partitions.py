@@ -198,6 +198,18 @@ def test_a_large_parquet_file_is_parted_by_row_groups(tmp_path: Path, monkeypatc
     assert [a == b for a, b in zip(new, digests, strict=True)] == [True, False, True, True, True]
 
 
+def test_a_file_that_is_written_anew_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfit.readings.partitions.PARTITION_BYTES", 1)
+    monkeypatch.setattr("tempfit.readings.partitions.PARTITION_ROWS", 2)
+    table = pa.table({"sensor": ["a"] * 6, "t_u": [float(k) for k in range(6)], "t_c": [0.0] * 6})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=2)
+    *_, last = find_partitions(tmp_path / "x.parquet", BY, CONFIG)
+    pq.write_table(table.slice(0, 4), tmp_path / "x.parquet", row_group_size=2)
+    for look in (last.digest, lambda: next(read_partition(last, CONFIG, BY, lambda n_bytes: None))):
+        with pytest.raises(ReadingsError, match=r"x\.parquet: was changed while it was read; start again"):
+            look()
+
+
 def test_a_digest_is_of_bytes_and_of_how_they_are_read(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("sensor,t_u,t_c\na,1,2\n")
@@ -259,7 +271,10 @@ def test_stores_by_url(tmp_path: Path) -> None:
     assert digests != [part.digest() for part in find_partitions("memory://long.csv", BY, CONFIG)]
     for url, words in (
         ("memory://nowhere.csv", r"^memory://nowhere\.csv: no such file; check the path"),
-        ("nobody://x.csv", r"^nobody://x\.csv: cannot be read \('Protocol not known: nobody"),
+        (
+            "nobody://x.csv",
+            r"^nobody://x\.csv: cannot be read \('Protocol not known: nobody'\); check the URL, and that",
+        ),
     ):
         with pytest.raises(ReadingsError, match=words):
             find_partitions(url, BY, CONFIG)

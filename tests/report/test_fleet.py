@@ -53,6 +53,12 @@ def test_why_one_is_odd() -> None:
     assert describe_odd(row) == "curvature fails (q = 2.8e-41, 8,167 readings)"
 
 
+def test_a_long_name_does_not_push_all_lines_to_the_right() -> None:
+    row = {"thermometer": "a" * 300 + "/7", "n": 9, "fleet_q": 1e-9, "fleet_accused_by": ["curvature"]}
+    *_, (label, _) = fleet_summary(replace(NONE_ODD, n_accused=1, worst=(row,)))
+    assert (len(label), label[:2], label[-3:]) == (40, "aa", "a/7")
+
+
 def test_what_was_read_and_left_out() -> None:
     lines = fleet_summary(NONE_ODD)
     assert ("fleet", "3 of 3 sensors calibrated, 3 usable by their own checks, 0 odd") in lines

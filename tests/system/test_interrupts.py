@@ -138,8 +138,11 @@ elif sys.argv[1] == "writes for 3 s":
         print("written", flush=True)
     hang()
 elif sys.argv[1] == "leaves a file":
-    with removed_at_the_end(Path(sys.argv[2])):
-        Path(sys.argv[2]).touch()
+    file, folder = Path(sys.argv[2]), Path(sys.argv[2] + "s")
+    with removed_at_the_end(file), removed_at_the_end(folder):
+        file.touch()
+        folder.mkdir()
+        (folder / "rows").touch()
         print("touched", file=sys.stderr, flush=True)
         hang()
 else:
