@@ -4,8 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP_LOG := $(VENV)/pip.log
+# What is compiled is kept, whatever the environment says: the tests start many interpreters.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
-.PHONY: help install run test test-integration check format bench ui up clean
+.PHONY: help install run test test-integration check format bench pictures ui up clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -25,11 +27,11 @@ run: $(INSTALLED)  ## calibrate the tutorial's thermometer and say where to look
 	@echo "'make ui' shows the run in MLflow, with its pictures; 'make help' lists what else there is"
 
 test: $(INSTALLED)  ## the tests that need no service of their own, in one process more than cores (four at most)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes, and what takes long by nature
-	$(BIN)/python -m pytest -m integration tests/integration tests/flows
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m integration --ignore tests/integration --ignore tests/flows --numprocesses auto --maxprocesses 4
+	$(PYTEST) -m integration tests/integration tests/flows
+	OMP_NUM_THREADS=1 $(PYTEST) -m integration --ignore tests/integration --ignore tests/flows --numprocesses auto --maxprocesses 4
 
 check: $(INSTALLED)  ## lint, format, types, direction of imports
 	$(BIN)/ruff check .
@@ -43,6 +45,9 @@ format: $(INSTALLED)  ## what check wants, done
 
 bench: $(INSTALLED)  ## ratios of speed, measured in one run
 	$(BIN)/python -m tests.benchmarks.run
+
+pictures: $(INSTALLED)  ## the README's pictures anew; those of the fifteen loggers where LOGGERS=FILE is given
+	$(BIN)/python -m tests.pictures $(LOGGERS)
 
 ui: $(INSTALLED)  ## the runs, in MLflow's UI on 127.0.0.1:5000
 	$(BIN)/tempfit ui

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Garbage is looked for seldom, and not among what is imported: half a million of objects take half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(10_000)
+        gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_is_heard() -> None:
     """A shell lets the jobs that it starts in the background ignore Ctrl-C, and what they start inherits that."""
@@ -73,9 +86,9 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs for all of a process's tests, which keep apart by experiment; its database is made once for all
-    processes, and copied: that takes MLflow seconds."""
+def new_mlruns(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Makes a folder of runs where none is; its database is made once for all processes, and copied: that takes MLflow
+    seconds."""
     from tempfit.tracking.store import open_store
 
     base = tmp_path_factory.getbasetemp()
@@ -84,10 +97,19 @@ def mlruns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with FileLock(shared / "made.lock", timeout=120):
         if not made.exists():
             open_store(made)
-    folder = tmp_path_factory.mktemp("session") / "mlruns"
-    shutil.copytree(made, folder)
-    open_store(folder)  # which mends where it says that it is
-    return folder
+
+    def copy(folder: Path) -> Path:
+        shutil.copytree(made, folder)
+        open_store(folder)  # which mends where it says that it is
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def mlruns(new_mlruns: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs for all of a process's tests, which keep apart by experiment."""
+    return new_mlruns(tmp_path_factory.mktemp("session") / "mlruns")
 
 
 @pytest.fixture

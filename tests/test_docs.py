@@ -9,7 +9,7 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields
 from importlib import import_module
@@ -60,7 +60,7 @@ def shown_commands(page: Path) -> list[Command]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
+def place(new_mlruns: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]]:
     """A folder with the tutorial's data, two runs, recorded without a flow, and the table of a fleet; and the run that
     the pages speak of."""
     folder = tmp_path_factory.mktemp("docs")
@@ -70,6 +70,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Run]
         patch.chdir(folder)
         write_fleet(Path("fleet.parquet"), *random_fleet(1, 40, 12))
         Path("readings.csv").write_text("t_u\n50\n")
+        new_mlruns(folder / "mlruns")
         store, found = open_store(Path("mlruns")), []
         for settings in ({}, {"scaling": "none", "learning_rate": 1e-2}):
             config = CalibrationConfig(**settings)

@@ -10,6 +10,8 @@ from io import BytesIO
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
@@ -57,7 +59,7 @@ def _any_script() -> Iterator[None]:
 def to_png(figure: Figure) -> bytes:
     buffer = BytesIO()
     with _any_script():
-        figure.savefig(buffer, format="png")
+        FigureCanvasAgg(figure).print_png(buffer)  # lays it out as it draws; `savefig` draws it twice
     return buffer.getvalue()
 
 
@@ -80,9 +82,11 @@ def to_small_png(png: bytes, limit: int = SMALL) -> bytes:
 
 def to_svg(figure: Figure) -> bytes:
     """The figure as SVG, its text as outlines, the same bytes for the same figure."""
-    buffer = BytesIO()
+    buffer, dpi = BytesIO(), figure.dpi
+    figure.dpi = 200  # of what is drawn as pixels
     with _any_script(), rc_context({"svg.hashsalt": "tempfit", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, dpi=200)
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    figure.dpi = dpi  # which is SVG's own by now
     return buffer.getvalue()
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ COPY (SELECT sensor, regr_slope(t_c, t_u), regr_intercept(t_c, t_u), regr_sxx(t_
       FROM '{source}' GROUP BY sensor) TO '{target}' (FORMAT parquet)
 """
 GROUP_ROWS = 1_000_000
+
+Line = tuple[str, str, str]  # what is compared, what was measured, what is wanted
 
 
 def write_readings(path: Path, n_sensors: int, n_rows: int, each: int, scatter: float = 0.1) -> None:
@@ -105,27 +107,46 @@ def run(job: str, source: Path, number: int) -> dict[str, Any]:
 
 
 def tell(what: str, found: dict[str, Any]) -> None:
-    print(what, json.dumps({key: round(value, 3) for key, value in found.items()}), flush=True)
+    print(what, json.dumps({key: round(value, 3) for key, value in found.items()}), file=sys.stderr)
 
 
-def compare_rows(folder: Path, most: int, n_sensors: int) -> None:
-    """Ten times the rows of the same sensors, and again."""
-    n_rows = 10 * n_sensors
+def seconds(found: dict[str, Any]) -> float:
+    """Of the stages, from the file to the table."""
+    return float(found["ingest"] + found["train"] + found["judge"])
+
+
+def compare_rows(folder: Path, most: int, n_sensors: int) -> list[Line]:
+    """Ten times the rows of the same sensors, and again; the last two are compared."""
+    n_rows, seen = 10 * n_sensors, []
     while n_rows <= most:
         write_readings(folder / "rows.parquet", n_sensors, n_rows, 10)
-        tell(f"{n_rows:,} rows of {n_sensors:,} sensors", run("calibrate", folder / "rows.parquet", 1))
+        seen.append(run("calibrate", folder / "rows.parquet", 1))
+        tell(f"{n_rows:,} rows of {n_sensors:,} sensors", seen[-1])
         n_rows *= 10
+    if len(seen) < 2:
+        return []
+    fewer, more = seen[-2:]
+    what = f"{more['rows']:,} rows of {n_sensors:,} sensors : {fewer['rows']:,}"
+    return [
+        (f"seconds, {what}", f"{seconds(more) / seconds(fewer):.1f}", f"≤ 12 ({seconds(more):.1f} s)"),
+        (f"memory, {what}", f"{more['MiB'] / fewer['MiB']:.2f}", f"≤ 1.2 ({more['MiB']:.0f} MiB)"),
+    ]
 
 
-def compare_workers(folder: Path, n_rows: int, n_sensors: int) -> None:
-    """Threads, then one, two and more processes, on the same readings, in turn."""
+def compare_workers(folder: Path, n_rows: int, n_sensors: int) -> list[Line]:
+    """Threads of one process, then two processes, on the same readings, in turn."""
     write_readings(folder / "workers.parquet", n_sensors, n_rows, 10)
+    times: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(2):
-        for workers in (1, 2):
-            tell(f"{workers} workers", run("calibrate", folder / "workers.parquet", workers))
+        for workers in times:
+            found = run("calibrate", folder / "workers.parquet", workers)
+            tell(f"{workers} workers", found)
+            times[workers].append(seconds(found))
+    one, two = (np.median(taken) for taken in times.values())
+    return [(f"seconds, {n_rows:,} rows, one process : two workers", f"{one / two:.2f}", f"({two:.1f} s)")]
 
 
-def compare_duckdb(folder: Path, n_sensors: int, rounds: int) -> None:
+def compare_duckdb(folder: Path, n_sensors: int, rounds: int) -> list[Line]:
     source, sample = folder / "duckdb.parquet", 2_000
     write_readings(source, n_sensors, 24 * n_sensors, 24)
     ratios = []
@@ -133,14 +154,18 @@ def compare_duckdb(folder: Path, n_sensors: int, rounds: int) -> None:
         ours, theirs = run("calibrate", source, 1), run("query", source, 0)
         tell("tempfit", ours)
         tell("DuckDB", theirs)
-        seconds = ours["ingest"] + ours["train"] + ours["judge"]
-        ratios.append(seconds / theirs["query"])
+        ratios.append(seconds(ours) / theirs["query"])
     alone = run("linregress", source, sample)["apply"] / sample * n_sensors
-    print(f"tempfit : DuckDB {np.median(ratios):.2f}; linregress : tempfit {alone / seconds:.0f}")
-    print({stage: f"{1e6 * ours[stage] / n_sensors:.2f} µs a sensor" for stage in ("ingest", "train", "judge")})
+    stages = ", ".join(f"{stage} {1e6 * ours[stage] / n_sensors:.2f}" for stage in ("ingest", "train", "judge"))
+    return [
+        (f"seconds, {n_sensors:,} sensors × 24 rows : DuckDB's regr_*", f"{np.median(ratios):.2f}", "≤ 2"),
+        ("seconds, linregress of groups : tempfit", f"{alone / seconds(ours):.0f}", "≥ 40"),
+        ("µs a sensor of them", f"{1e6 * seconds(ours) / n_sensors:.1f}", f"({stages})"),
+        ("GiB of memory for them", f"{ours['MiB'] / 1024:.2f}", "< 4"),
+    ]
 
 
-def compare_digits(folder: Path, n_sensors: int) -> None:
+def compare_digits(folder: Path, n_sensors: int) -> list[Line]:
     """The largest relative error of s, of 24 readings that scatter by 1e-6 over 80, against rational arithmetic."""
     import duckdb
     import polars
@@ -158,13 +183,16 @@ def compare_digits(folder: Path, n_sensors: int) -> None:
         .group_by("sensor")
         .agg(s=((c.var() - polars.cov(u, c) ** 2 / u.var()).clip(0) * 23 / 22).sqrt())
     )
+    lines = []
     for name, found in (
         ("tempfit", _our_scatter(source)),
         ("DuckDB", duckdb.sql(asked).fetchnumpy()["s"]),
         ("polars", theirs.sort("sensor").collect()["s"].to_numpy()),
     ):
         error = np.abs(found / exact - 1)
-        print(f"{name}: relative error of s, median {np.median(error):.1e}, largest {error.max():.1e}")
+        what = f"largest relative error of s, {n_sensors:,} sensors, {name}"
+        lines.append((what, f"{error.max():.1e}", "≤ 1e-6" if name == "tempfit" else ""))
+    return lines
 
 
 def _exact_scatter(t_u: np.ndarray, t_c: np.ndarray) -> float:
@@ -185,6 +213,22 @@ def _our_scatter(source: Path) -> np.ndarray:
     return np.sqrt(evidence.rss(2) / (evidence.n - 2))
 
 
+def compare_fleets(
+    folder: Path, what: Sequence[str], n_sensors: int | None, n_rows: int | None, rounds: int
+) -> list[Line]:
+    """What is asked for; of sizes that are None, each has its own."""
+    few, lines = n_sensors or 100_000, []
+    if "rows" in what:
+        lines += compare_rows(folder, n_rows or 10_000_000, few)
+    if "workers" in what:
+        lines += compare_workers(folder, n_rows or 30_000_000, few)
+    if "duckdb" in what:
+        lines += compare_duckdb(folder, n_sensors or 1_000_000, rounds)
+    if "digits" in what:  # last: what it needs here is counted into the memory of what is started from here
+        lines += compare_digits(folder, min(few, 10_000))
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="+", metavar="WHAT", help="duckdb, rows, workers or digits")
@@ -192,6 +236,7 @@ def main() -> None:
     parser.add_argument("--sensors", type=int)
     parser.add_argument("--rows", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="what came of it as a list of lists of texts")
     given = parser.parse_args()
     if given.job:
         source, number = given.what
@@ -201,15 +246,8 @@ def main() -> None:
         print(json.dumps(found))
         return
     with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
-        folder = Path(name)
-        if "digits" in given.what:
-            compare_digits(folder, given.sensors or 10_000)
-        if "rows" in given.what:
-            compare_rows(folder, given.rows or 10_000_000, given.sensors or 100_000)
-        if "workers" in given.what:
-            compare_workers(folder, given.rows or 30_000_000, given.sensors or 100_000)
-        if "duckdb" in given.what:
-            compare_duckdb(folder, given.sensors or 1_000_000, given.rounds)
+        lines = compare_fleets(Path(name), given.what, given.sensors, given.rows, given.rounds)
+    print(json.dumps(lines) if given.json else "\n".join(f"{what}: {found} {wanted}" for what, found, wanted in lines))
 
 
 if __name__ == "__main__":

@@ -255,17 +255,32 @@ def bench_members(rounds: int) -> list[tuple[str, str, str]]:
     ]
 
 
+def bench_files(module: str, *arguments: str) -> list[tuple[str, str, str]]:
+    """By a module beside this one, in a small process: what it starts counts the memory of who starts it as its own."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments, "--json"]
+    told = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return [(what, measured, wanted) for what, measured, wanted in told]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=5_000)
     parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--fleet-sensors", type=int, default=1_000_000)
+    parser.add_argument(
+        "--fleet-rows", type=int, default=10_000_000, help="of a tenth of those sensors, 100,000 at most"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = bench_loops(2 * arguments.rounds + 1, arguments.epochs, arguments.rows)
     lines += bench_sweep(2 * arguments.rounds + 1)
     lines += bench_members(min(arguments.rounds, 3))
     lines += bench_predict(min(arguments.rounds, 3), arguments.rows)
+    console.print("calibrating fleets from Parquet to their tables …")
+    sensors, few = str(arguments.fleet_sensors), str(min(arguments.fleet_sensors // 10, 100_000))
+    lines += bench_files("fleets", "duckdb", "--sensors", sensors, "--rounds", str(min(arguments.rounds, 3)))
+    lines += bench_files("fleets", "rows", "workers", "digits", "--sensors", few, "--rows", str(arguments.fleet_rows))
     more, shares = bench_commands(arguments.rounds)
     table = Table("what : compared with what", "measured", "wanted")
     for line in [*lines, *more]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,17 +147,22 @@ def test_the_command_prints_a_summary_and_where_to_look(recorded: Recorded, comm
 
 
 def test_what_a_url_has_of_secrets_is_kept_nowhere(
-    recorded: Recorded, command: Command, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    recorded: Recorded,
+    new_mlruns: Callable[[Path], Path],
+    command: Command,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    mlruns = new_mlruns(tmp_path / "mlruns")
     url = "memory://user:hunter2@store/loggers.csv?token=t0k3n"
     fsspec.filesystem("memory").pipe(url.removeprefix("memory:/"), readings().to_csv(index=False).encode())
-    where = ["--mlruns", str(tmp_path / "mlruns"), "--experiment", "secrets"]
+    where = ["--mlruns", str(mlruns), "--experiment", "secrets"]
     code, out, err = command("fleet", url, "--by", "logger", "--json", *where)
     assert code == 0, err
     assert json.loads(out)["source"] == "memory://…@store/loggers.csv?token=…"
-    kept = [path for path in (tmp_path / "mlruns").rglob("*") if path.is_file()]
+    kept = [path for path in mlruns.rglob("*") if path.is_file()]
     told = b"".join(path.read_bytes() for path in kept)
-    (run,) = runs_of(tmp_path / "mlruns", "secrets")
+    (run,) = runs_of(mlruns, "secrets")
     of_this = FlowRunFilterId(any_=[run.data.tags["prefect.flow_run_id"]])
     with get_client(sync_client=True) as client:
         (flow_run,) = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=of_this))

@@ -349,19 +349,25 @@ def test_nothing_is_fetched_and_nothing_runs(line):
     assert page == page_of(line, FULL)
 
 
+def filled(text: str) -> dict[str, Any]:
+    """Every text that a user gives."""
+    tables = {
+        name: dict.fromkeys(model.annotation.model_fields, text)
+        for name, model in Fields.model_fields.items()
+        if name not in ("procedure", "extra")
+    }
+    return {**tables, "procedure": text, "extra": {"a label": text}}
+
+
+@pytest.fixture(scope="module")
+def benign(line) -> list[tuple[str, str]]:
+    return Cells(page_of(line, filled("benign"))).found
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_text_stays_in_its_cell(line, kind):
-    """Every text that a user gives, one page with all benign and one with all hostile: the rest of it is the same."""
-
-    def fill(text: str) -> dict[str, Any]:
-        tables = {
-            name: dict.fromkeys(model.annotation.model_fields, text)
-            for name, model in Fields.model_fields.items()
-            if name not in ("procedure", "extra")
-        }
-        return {**tables, "procedure": text, "extra": {"a label": text}}
-
-    benign, hostile = (Cells(page_of(line, fill(text))).found for text in ("benign", HOSTILE[kind]))
+def test_a_hostile_text_stays_in_its_cell(line, benign, kind):
+    """One page with all texts benign and one with all hostile: the rest of it is the same."""
+    hostile = Cells(page_of(line, filled(HOSTILE[kind]))).found
     shown = re.sub(r"\s+", " ", str(clean(HOSTILE[kind])).strip())
     assert len(benign) == len(hostile)
     n_cells = 0
