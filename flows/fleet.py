@@ -52,7 +52,7 @@ def fleet(
         ingested = fleet_tasks.ingest(source, settings, config, workers)
         run = fleet_tasks.start_run(ingested, settings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
         with ended(run), fleet_tasks.workplace() as folder:
-            trained = fleet_tasks.train(ingested, settings, config, workers, folder)
+            trained = fleet_tasks.train(ingested, settings, config, workers)
             judged = fleet_tasks.judge(ingested, trained, settings, config, folder)
             tasks.watcher().on_computed(judged)
             figures = fleet_tasks.visualize(judged, workers)

@@ -64,12 +64,10 @@ def start_run(ingested: Ingested, settings: FleetConfig, config: CalibrationConf
 
 
 @task(task_run_name="train all with {config.optimizer}", persist_result=False)
-def train(
-    ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, workers: Workers, folder: Path
-) -> Trained:
+def train(ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, workers: Workers) -> Trained:
     """Fit every sensor, in one loop for thousands of them."""
     on_sensors = watcher().on_sensors
-    return fleet.train_fleet(ingested, settings, config, workers.engine, folder, on_sensors)
+    return fleet.train_fleet(ingested, settings, config, workers.engine, on_sensors)
 
 
 @task(task_run_name="judge: false discoveries, siblings", persist_result=False)

@@ -46,7 +46,7 @@ def of_loggers(source: str, **settings: object) -> dict[str, bytes]:
     fleet, config = FleetConfig(wide=True, **settings), CalibrationConfig(y="ref_true_degC")
     with TemporaryDirectory() as folder, engine(fleet) as them:
         ingested = ingest_fleet(source, fleet, config, them)
-        trained = train_fleet(ingested, fleet, config, them, Path(folder))
+        trained = train_fleet(ingested, fleet, config, them)
         judged = judge_and_file(ingested, trained, fleet, config, Path(folder))
         return draw_fleet(judged, *look_at_worst(judged, them))
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,10 +64,9 @@ def train_by_rows(
     fleet: FleetConfig,
     config: CalibrationConfig,
     engine: Engine,
-    folder: Path,
     on_sensors: OnSensors | None = None,
 ) -> Trained:
-    """Calibrate every sensor that can be, in the order of the readings; the rows are put into `folder`.
+    """Calibrate every sensor that can be, in the order of the readings.
 
     Raises ReadingsError where a sensor's rows are not together, and as `calibrate` does where it refuses all of them.
     """
@@ -94,10 +92,7 @@ def train_by_rows(
     records.sort(key=lambda record: record.thermometer)
     roster = roster.without({name: str(error) for name, error in refused.items()})
     rows = with_gaps(spread_table(make_table(records)).combine_chunks(), roster.is_calibrated)
-    path = folder / "rows.arrow"
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
-        writer.write_table(rows)
-    return Trained(path, figures_of_records(records), roster)
+    return Trained([rows], figures_of_records(records), roster)
 
 
 def whole_sensors(blocks: Iterable[SensorRows], refusal: Callable[[str], ReadingsError]) -> Iterator[Sensor]:

@@ -1,11 +1,10 @@
-"""All sensors of a fleet through one loop, chunk by chunk; their rows wait in a file until the fleet is judged."""
+"""All sensors of a fleet through one loop, chunk by chunk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -39,48 +38,34 @@ class Chunk:
 class Trained:
     """What came of all of them.
 
-    rows: a file of Arrow's, a row a sensor of the roster, null where it is not calibrated, in record batches. figures:
-    (calibrated,), what the fleet is judged by. roster: with those who were refused only then.
+    rows: tables, one behind the other, with a row for each sensor of the roster, null where it is not calibrated.
+    figures: (calibrated,), what the fleet is judged by. roster: with those who were refused only then.
     """
 
-    rows: Path
+    rows: Sequence[pa.Table]
     figures: Figures
     roster: Roster
-
-    def blocks(self) -> Iterator[pa.Table]:
-        """The rows, some at a time, as they lie in the file."""
-        with pa.memory_map(str(self.rows)) as file:
-            reader = pa.ipc.open_file(file)
-            for k in range(reader.num_record_batches):
-                yield pa.Table.from_batches([reader.get_batch(k)])
 
 
 def train_by_evidence(
     ingested: Ingested,
     config: CalibrationConfig,
     engine: Engine,
-    folder: Path,
     on_sensors: OnSensors | None = None,
 ) -> Trained:
-    """Calibrate every sensor that can be, thousands at a time; the rows are put into `folder`.
+    """Calibrate every sensor that can be, thousands at a time.
 
     Raises SettingsError as `calibrate_members` does.
     """
     roster = ingested.roster
-    figures, writer, path = [], None, folder / "rows.arrow"
+    figures, tables = [], []
     chunks = list(_chunks(ingested.gathered, roster))
-    with pa.OSFile(str(path), "wb") as file:
-        for chunk, (some, rows) in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
-            figures.append(some)
-            rows = with_gaps(rows, roster.is_calibrated[chunk.sensors])
-            if writer is None:
-                writer = pa.ipc.new_file(file, rows.schema)
-            writer.write_table(rows)
-            if on_sensors is not None:
-                on_sensors(chunk.sensors.stop, len(roster))
-        if writer is not None:
-            writer.close()
-    return Trained(path, concatenate(figures), roster)
+    for chunk, (some, rows) in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
+        figures.append(some)
+        tables.append(with_gaps(rows, roster.is_calibrated[chunk.sensors]))
+        if on_sensors is not None:
+            on_sensors(chunk.sensors.stop, len(roster))
+    return Trained(tables, concatenate(figures), roster)
 
 
 def _chunks(gathered: Gathered, roster: Roster) -> Iterator[Chunk]:

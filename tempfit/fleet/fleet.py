@@ -47,14 +47,13 @@ def train_fleet(
     settings: FleetConfig,
     config: CalibrationConfig,
     engine: Engine,
-    folder: Path,
     on_sensors: OnSensors | None = None,
 ) -> Trained:
     """Calibrate every sensor that can be: all by their evidence in one loop, or each by its rows where these are
     needed. Raises ReadingsError and SettingsError as these do."""
     if need_rows(config, ingested):
-        return train_by_rows(ingested, settings, config, engine, folder, on_sensors)
-    return train_by_evidence(ingested, config, engine, folder, on_sensors)
+        return train_by_rows(ingested, settings, config, engine, on_sensors)
+    return train_by_evidence(ingested, config, engine, on_sensors)
 
 
 def judge_and_file(

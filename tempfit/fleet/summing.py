@@ -81,7 +81,7 @@ def sum_up(ingested: Ingested, config: ReadingsConfig, trained: Trained, judgeme
     figures: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("w", "b", "s")}
     n_usable = n_diverged = 0
     fewest, most = np.iinfo(np.int64).max, 0
-    for rows in trained.blocks():
+    for rows in trained.rows:
         n_usable += pc.sum(rows["usable"]).as_py() or 0
         gone = pc.or_(
             pc.equal(rows["status"].cast(pa.string()), Status.DIVERGED.value),
@@ -162,7 +162,7 @@ def _rows_at(trained: Trained, places: NDArray[np.int64]) -> list[dict[str, Any]
     """What is shown of the rows at these places of the roster."""
     found: dict[int, dict[str, Any]] = {}
     first = 0
-    for rows in trained.blocks():
+    for rows in trained.rows:
         here = [int(place) for place in places if first <= place < first + rows.num_rows]
         some = rows.select([name for name in SHOWN if name in rows.column_names])
         for place in here:

@@ -34,7 +34,7 @@ def _blocks(ingested: Ingested, trained: Trained, judged: pa.Table) -> Iterator[
     """The table, some rows at a time."""
     roster = ingested.roster
     first = n_before = 0
-    for rows in trained.blocks():
+    for rows in trained.rows:
         sensors = slice(first, first + rows.num_rows)
         is_there = roster.is_calibrated[sensors]
         some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)

@@ -63,7 +63,7 @@ def calibrate(source: str, workers: int) -> dict[str, float]:
         times.append(time.perf_counter())
         ingested = ingest_fleet(source, fleet, config, them, kept=evidence)
         times.append(time.perf_counter())
-        trained = train_fleet(ingested, fleet, config, them, Path(name))
+        trained = train_fleet(ingested, fleet, config, them)
         times.append(time.perf_counter())
         told = judge_and_file(ingested, trained, fleet, config, Path(name))
         times.append(time.perf_counter())
@@ -81,6 +81,18 @@ def query(source: str, _: int) -> dict[str, float]:
         return {"query": time.perf_counter() - start}
 
 
+def warmed(job: Callable[[str, int], dict[str, float]]) -> Callable[[str, int], dict[str, float]]:
+    """The job, after that of a few sensors: what is imported does not count, and all else does."""
+
+    def run_job(source: str, number: int) -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as name:
+            write_readings(Path(name) / "few.parquet", 100, 2_400, 24)
+            job(str(Path(name) / "few.parquet"), number)
+        return job(source, number)
+
+    return run_job
+
+
 def linregress(source: str, n_sensors: int) -> dict[str, float]:
     """Of a sample of sensors."""
     from scipy import stats
@@ -92,8 +104,8 @@ def linregress(source: str, n_sensors: int) -> dict[str, float]:
 
 
 JOBS: dict[str, Callable[[str, int], dict[str, float]]] = {
-    "calibrate": calibrate,
-    "query": query,
+    "calibrate": warmed(calibrate),
+    "query": warmed(query),
     "linregress": linregress,
 }
 

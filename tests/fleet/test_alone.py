@@ -44,7 +44,7 @@ def calibrate_fleet(source: Path, folder: Path, config: CalibrationConfig, **fle
     told, engine = FleetConfig.model_validate(fleet), Threads(2)
     ingested = ingest_fleet(str(source), told, config, engine)
     folder.mkdir(exist_ok=True)
-    trained = train_fleet(ingested, told, config, engine, folder)
+    trained = train_fleet(ingested, told, config, engine)
     return judge_and_file(ingested, trained, told, config, folder)
 
 
