@@ -144,7 +144,8 @@ def judge_fleet(figures: Figures, fdr: float) -> FleetJudgement:
         number = sum(~np.isnan(values) for values in (*checks, w.z, b.z, s.z))
         below = 1 / np.maximum(number, 1)  # what is not, makes a p of 1 when multiplied
         beside = list(pool.map(lambda them, sides: them.p(sides, below), (w, b, s), (2, 2, 1)))
-    each = np.stack([*checks, *beside]) * number  # (tests, members)
+    each = np.stack([*checks, *beside])  # (tests, members)
+    each *= number
     p = np.where(number > 0, np.fmin(np.fmin.reduce(each), 1.0), np.nan)
     q = _adjusted(p)
     found = q <= fdr
