@@ -19,7 +19,7 @@ from tempfit.calibration.pipeline import judge
 from tempfit.calibration.recording import record_of
 from tempfit.choices import refuse_idle
 from tempfit.config import CalibrationConfig
-from tempfit.exact.problem import settle
+from tempfit.exact.settling import settle
 from tempfit.report import summary
 from tempfit.tracking.runs import Run, ended
 from tempfit.tracking.ui import ui_address

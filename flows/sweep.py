@@ -49,7 +49,7 @@ def sweep(
     """
     logger = get_run_logger()
     trials = preset_grid(preset, config) if preset else make_grid(config, grid, agreed=many)
-    readings = tasks.ingest(data, config)
+    readings = tasks.ingest_whole(data, config)
     title = f"sweep of {preset or ', '.join(axis.name for axis in trials.axes)}"
     plan = tasks.normalize_all(readings, trials)
     run = tasks.start_sweep(plan, config, title, tags={"prefect.flow_run_id": str(flow_run.id)})

@@ -32,6 +32,8 @@ from tempfit.descent.forecast import Forecast
 from tempfit.descent.history import OnEpochs
 from tempfit.descent.setup import Setup
 from tempfit.errors import ServiceError
+from tempfit.exact import opening
+from tempfit.exact.large import AnyReadings
 from tempfit.plots.canvas import to_small_png
 from tempfit.plots.sweep import draw_figures as draw_sweep
 from tempfit.readings import paired
@@ -86,13 +88,19 @@ def watched(watcher: Watcher) -> Iterator[None]:
 
 
 @task(task_run_name="ingest {source}", persist_result=False)
-def ingest(source: str, config: CalibrationConfig) -> Readings:
-    """Load and check the paired readings."""
+def ingest(source: str, config: CalibrationConfig) -> AnyReadings:
+    """Load and check the paired readings; of a large file, all but its rows."""
+    return opening.open_readings(source, config, watcher().on_rows)
+
+
+@task(task_run_name="ingest {source}", persist_result=False)
+def ingest_whole(source: str, config: CalibrationConfig) -> Readings:
+    """Load and check the paired readings, and hold them: configurations differ in what they need of them."""
     return paired.load_readings(source, config, thermometer=config.thermometer)
 
 
 @task(task_run_name="normalize by {config.scaling}", persist_result=False)
-def normalize(data: Readings, config: CalibrationConfig) -> Setup:
+def normalize(data: AnyReadings, config: CalibrationConfig) -> Setup:
     """Scale the readings and compress them."""
     return setup.normalize(data, config)
 
@@ -130,7 +138,7 @@ def is_again() -> bool:
 
 
 @task(task_run_name="start_run in MLflow", persist_result=False, **RETRIED)
-def start_run(data: Readings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
+def start_run(data: AnyReadings, config: CalibrationConfig, tags: dict[str, str]) -> runs.Run:
     """Open the MLflow run."""
     return runs.start_run(store.open_store(Path(config.mlruns)), data, config, tags, again=is_again())
 

@@ -15,10 +15,10 @@ from tempfit.calibration.pipeline import calibrate
 from tempfit.calibration.recording import record_of
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, ServiceError, TempfitError
-from tempfit.exact.problem import settle
+from tempfit.exact.opening import open_readings
+from tempfit.exact.settling import settle
 from tempfit.plots.calibration import draw_line
 from tempfit.plots.canvas import to_png
-from tempfit.readings.paired import load_readings
 from tempfit.tracking.repeats import last_repeat
 from tempfit.tracking.results import log_calibration, result_tags
 from tempfit.tracking.runs import Run, ended, start_run
@@ -144,7 +144,7 @@ def _calibrate(store: Store, file: Path, config: CalibrationConfig, tags: Mappin
 def _calibrate_if_changed(
     store: Store, file: Path, config: CalibrationConfig, tags: Mapping[str, str], on_new: OnNew
 ) -> Entry:
-    readings = load_readings(file, config, thermometer=config.thermometer)
+    readings = open_readings(file, config)
     config = settle(readings, config)
     known = last_repeat(store, readings, config)
     if known is not None:

@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from tempfit.calibration.judged import Judged
 from tempfit.descent.model import MLP
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration(Judged):
     """A line (or another model) through paired readings, how it was found, and how far it is from the exact one."""
 
-    readings: Readings = field(kw_only=True)
+    readings: AnyReadings = field(kw_only=True)
 
     def predict(self, t_u: ArrayLike) -> NDArray[np.float64]:
         """The temperatures, in the unit of t_c, at readings t_u of any shape in raw units."""
@@ -35,8 +35,8 @@ class Calibration(Judged):
         """Root of the mean squared residual of what was trained on, in the unit of t_c."""
         if self.is_linear:
             return super().rmse
-        mask, root_weights = self.problem.mask, self.problem.root_weights
-        residual = self.predict(self.readings.t_u[mask]) - self.readings.t_c[mask]
+        mask, root_weights, rows = self.problem.mask, self.problem.root_weights, self.readings.thinned
+        residual = self.predict(rows.t_u[mask]) - rows.t_c[mask]  # of all rows: a network needs them
         if root_weights is not None:
             residual *= root_weights
         return float(np.hypot.reduce(residual)) / math.sqrt(self.exact.n)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tempfit.calibration.calibration import Calibration
@@ -11,11 +12,13 @@ from tempfit.config import CalibrationConfig
 from tempfit.descent.batches import Trained, fit_setups
 from tempfit.descent.history import OnEpochs
 from tempfit.descent.setup import Setup, normalize
-from tempfit.readings.paired import Readings, as_readings
+from tempfit.exact.large import AnyReadings, LargeReadings
+from tempfit.exact.opening import open_readings
+from tempfit.readings.paired import as_readings
 
 
 def judge(
-    readings: Readings, setup: Setup, trained: Trained, reading_checks: tuple[Check, ...] | None = None
+    readings: AnyReadings, setup: Setup, trained: Trained, reading_checks: tuple[Check, ...] | None = None
 ) -> Calibration:
     """A finished fit beside the forecast, the exact solution, the readings held out and the checks.
 
@@ -34,7 +37,8 @@ def calibrate(
     Parameters
     ----------
     readings
-        A `Readings`, a DataFrame with the columns that the config names, a path, or a pair of arrays (t_u, t_c).
+        A `Readings`, a DataFrame with the columns that the config names, a path (a large file is read as a stream), or
+        a pair of arrays (t_u, t_c).
     config
         A whole `CalibrationConfig`; the defaults when None.
     on_epochs
@@ -60,8 +64,16 @@ def calibrate(
     """
     checked = parse_config(settings if config is None else override(config, settings))
     refuse_idle(checked)
-    data = as_readings(readings, checked, thermometer=checked.thermometer)
+    data = _taken(readings, checked)
     setup = normalize(data, checked)
     _ = setup.forecast  # raises before anything is trained
     (trained,) = fit_setups([setup], on_epochs)
     return judge(data, setup, trained)
+
+
+def _taken(readings: Any, config: CalibrationConfig) -> AnyReadings:
+    if isinstance(readings, LargeReadings):
+        return readings
+    if isinstance(readings, (str, Path)):
+        return open_readings(readings, config)
+    return as_readings(readings, config, thermometer=config.thermometer)

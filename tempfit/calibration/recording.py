@@ -24,7 +24,7 @@ from tempfit.calibration.record import (
 )
 from tempfit.calibration.scales import Scale
 from tempfit.exact.evidence import Evidence
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
 
 
 def record_of(calibration: Calibration) -> Record:
@@ -170,15 +170,15 @@ def _validation(calibration: Judged) -> ValidationRecord | None:
     )
 
 
-def _data(readings: Readings) -> DataRecord:
+def _data(readings: AnyReadings) -> DataRecord:
     return DataRecord(
         source=_writable(readings.source),
         sha256=readings.sha256,
         n=readings.n,
         n_dropped=readings.n_dropped,
-        weighted_by=tuple(name for name in ("u_c", "u_u") if getattr(readings, name) is not None),
-        t_u_range=(float(readings.t_u.min()), float(readings.t_u.max())),
-        t_c_range=(float(readings.t_c.min()), float(readings.t_c.max())),
+        weighted_by=readings.weighted_by,
+        t_u_range=readings.t_u_range,
+        t_c_range=readings.t_c_range,
     )
 
 

@@ -61,6 +61,5 @@ def _run_flow(file: str, config: CalibrationConfig, terminal: Terminal) -> Deliv
     from flows.tasks import Watcher
 
     with redirect_stdout(sys.stderr):  # what libraries print meanwhile is no result
-        return run_flow(
-            flow.calibrate, Watcher(on_forecast=terminal.on_forecast, on_epochs=terminal.on_epochs), file, config
-        )
+        watcher = Watcher(on_rows=terminal.on_rows, on_forecast=terminal.on_forecast, on_epochs=terminal.on_epochs)
+        return run_flow(flow.calibrate, watcher, file, config)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from io import BufferedIOBase
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from tempfit.readings.columns import Columns, Wanted
     from tempfit.readings.writers import TableBlock, TableWriter
 
-WORKERS = min(4, os.cpu_count() or 1)  # writing numbers takes most of the time, and other threads can do it
 HELP = {name: field.description for name, field in ReadingsConfig.model_fields.items()}
 
 
@@ -173,10 +171,9 @@ def _predict(
     prediction: Prediction, table: BufferedIOBase, source: str, output: Path | None, config: CalibrationConfig
 ) -> None:
     """Read, predict and write block by block; a summary on stderr."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from tempfit.readings.tables import read_blocks
     from tempfit.system.interrupts import raise_if_stopped, stoppable
+    from tempfit.system.threads import ahead
 
     n_rows = n_dropped = 0
     start = time.perf_counter()
@@ -187,29 +184,17 @@ def _predict(
             return len(next(iter(block.values()))), columns.n_dropped, told, writer.prepare(block)
 
         blocks = read_blocks(table, source, config, prediction.wanted, on_bytes)
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for n, dropped, told, prepared in _ahead(pool.submit, prepare, blocks):
-                raise_if_stopped()
-                writer.write(prepared)
-                prediction.count(told)
-                n_rows, n_dropped = n_rows + n, n_dropped + dropped
+        for n, left_out, told, prepared in ahead(prepare, blocks):  # writing numbers takes most of the time
+            raise_if_stopped()
+            writer.write(prepared)
+            prediction.count(told)
+            n_rows, n_dropped = n_rows + n, n_dropped + left_out
     rate = n_rows / (time.perf_counter() - start)
     dropped = f" ({n_dropped:,} dropped for a missing value)" if n_dropped else ""
     first, *others = prediction.describe(f"{count(n_rows, 'row')}{dropped}")
     show_text(stderr, "", f"{first}, {rate:,.0f} rows/s", "")
     for sentence in others:
         warn(sentence)
-
-
-def _ahead(submit: Callable[..., Any], function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """The function's results in the items' order, a few of them under way at any time."""
-    under_way: deque[Any] = deque()
-    for item in items:
-        under_way.append(submit(function, item))
-        if len(under_way) > WORKERS:
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()
 
 
 @contextmanager

@@ -49,12 +49,35 @@ class Terminal:
             transient=True,
             disable=not stderr.is_terminal or print_every is not None,
         )
+        self.reading = Progress(
+            TextColumn("rows read"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+        self.reading.stop()
+
+    def on_rows(self, n_rows: int, share: float) -> None:
+        """After every block of a large file: a bar while it is read, for its evidence, and again for its checks."""
+        if not self.reading.tasks:
+            self.progress.stop()  # what was trained is; a terminal has one bar at a time
+            self.reading.add_task("read", total=1.0, done="…")
+            self.reading.start()
+        (task,) = self.reading.tasks
+        rate = n_rows / max(task.elapsed or 0.0, 1e-3)
+        self.reading.update(task.id, completed=share, done=f"{n_rows:,}, {rate:,.0f} a second")
+        if share >= 1:
+            self.reading.stop()
+            self.reading.remove_task(task.id)
 
     def on_forecast(self, config: CalibrationConfig, forecast: Forecast) -> None:
         """Before training: what will happen; a warning when it will not go well."""

@@ -9,8 +9,9 @@ from tempfit.config import CalibrationConfig, TrainingConfig
 from tempfit.descent.forecast import Forecast, make_forecast
 from tempfit.exact.design import Design
 from tempfit.exact.goal import CLOSE_NETWORK, PERFECT, near
-from tempfit.exact.problem import Problem, pose, settle
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
+from tempfit.exact.problem import Problem, pose
+from tempfit.exact.settling import settle
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Setup:
         return float(near(self.problem.exact.loss, self.problem.mean_square, rounding))
 
 
-def normalize(readings: Readings, config: CalibrationConfig) -> Setup:
+def normalize(readings: AnyReadings, config: CalibrationConfig) -> Setup:
     """Scale the readings and compress them to the few rows that the loop runs on; hold out what is to be held out.
 
     Raises ReadingsError when too few are left to train on, SettingsError when the config asks for what the readings do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -24,8 +25,9 @@ from tempfit.exact.design import Design, compressed, design_of
 from tempfit.exact.evidence import Evidence, gather
 from tempfit.exact.holdout import held_out_rows
 from tempfit.exact.huber import Robust, fit_huber
+from tempfit.exact.large import AnyReadings, LargeReadings
 from tempfit.exact.least_squares import LeastSquares, solve
-from tempfit.exact.weights import Points, weigh
+from tempfit.exact.weights import Points, refuse_lone_weight, weigh
 from tempfit.readings.paired import Readings
 
 
@@ -38,14 +40,15 @@ class Problem:
     best-conditioned terms, whatever the scaling. basis: the terms to train in. design: the evidence in these (all rows
     for a network, which cannot be compressed). rows: what the loop runs on: design, or all rows where the loss needs
     them. held_out: the readings not to train on, in `basis`; one design per fold. folds: with k-fold cross-validation,
-    the k problems of which each leaves one fold out. mask: (readings,), which of the readings are trained on.
-    exact: the least-squares solution, York's where both axes are uncertain; for an mlp, that of a line.
-    best: where the loss that is trained is lowest (without penalties), with its uncertainty; of an mlp, a line's.
-    points: the weighted points of those trained on; None where all weigh the same. robust: where Huber's loss is
-    lowest, if it is what is trained, in `standard` (a line's, for an mlp). start: (terms,), in `basis`, where the
-    training of a loss that is no quadratic starts unless a start is given; None for others. t_u_range: lowest and
-    highest reading trained on. is_stated: whether the uncertainties of the result are made from those stated, and not
-    from the residuals. is_single_accepted: whether the user answers for a line that rests on a single reading.
+    the k problems of which each leaves one fold out. mask: (readings,), which of the readings are trained on (of
+    those thinned, where not all rows are held). exact: the least-squares solution, York's where both axes are
+    uncertain; for an mlp, that of a line. best: where the loss that is trained is lowest (without penalties), with its
+    uncertainty; of an mlp, a line's. points: the weighted points of those trained on; None where all weigh the same,
+    and where not all rows are held. robust: where Huber's loss is lowest, if it is what is trained, in `standard` (a
+    line's, for an mlp). start: (terms,), in `basis`, where the training of a loss that is no quadratic starts unless a
+    start is given; None for others. t_u_range: lowest and highest reading trained on. is_stated: whether the
+    uncertainties of the result are made from those stated, and not from the residuals. is_single_accepted: whether the
+    user answers for a line that rests on a single reading.
     """
 
     evidence: Evidence
@@ -91,47 +94,25 @@ def _spread(evidence: Evidence) -> float:
     return 1.0 if np.isnan(evidence.variance[0]) else float(evidence.mean_variance[0] / evidence.variance[0])
 
 
-def settle(readings: Readings, config: CalibrationConfig) -> CalibrationConfig:
-    """The config with what the readings decide: York's loss, where both axes are uncertain.
-
-    Raises SettingsError where it asks for what they do not have, or cannot have.
-    """
-    if config.loss == "york" and readings.u_u is None:
-        raise SettingsError(f"loss: york needs the columns u_c and u_u; {readings.source} has {_stated(readings)}")
-    if config.uncertainty_from == "stated" and readings.u_c is None:
-        raise SettingsError(f"uncertainty_from: stated needs the column u_c; {readings.source} has no uncertainties")
-    if config.uncertainty_from == "stated" and config.loss == "huber":
-        raise SettingsError(
-            "uncertainty_from: after Huber's loss, which takes outliers into account, uncertainties are made from the "
-            "residuals; leave it at auto, or use the squared loss"
-        )
-    if readings.u_u is None:
-        return config
-    if config.loss == "huber" or config.model != "line":
-        what = "by Huber's loss" if config.loss == "huber" else f"by a {config.model}"
-        raise SettingsError(
-            f"{readings.source}: readings of which both axes are uncertain (column u_u) cannot be fitted {what}; "
-            'ignore the column by `u_u="none"`, or fit a line with the squared loss'
-        )
-    return config.model_copy(update={"loss": "york"})
-
-
-def _stated(readings: Readings) -> str:
-    return "no uncertainties" if readings.u_c is None else "u_c alone"
-
-
 def problem_key(config: CalibrationConfig) -> str:
     """Equal for configs of which `normalize` makes the same problem."""
     stages = (ScalingConfig, ModelConfig, ValidationConfig, UncertaintyConfig)
     return config.model_dump_json(include={"loss", "huber_delta"}.union(*(stage.model_fields for stage in stages)))
 
 
-def pose(readings: Readings, config: CalibrationConfig) -> Problem:
+def pose(readings: AnyReadings, config: CalibrationConfig) -> Problem:
     """Gather the evidence of the readings, scaled as they are to be trained on; hold out what is to be held out.
 
     config: as `settle` leaves it. Raises ReadingsError when too few are left to train on, SettingsError when there are
-    no such rows to hold out.
+    no such rows to hold out, or rows are asked for that are not held.
     """
+    if isinstance(readings, LargeReadings):
+        if must_hold_rows(config):
+            raise SettingsError(
+                f"{readings.source}: a network, Huber's loss and readings held out need every row, which these "
+                "readings are without; calibrate the file itself"
+            )
+        return _problem_of_evidence(readings, config)
     masks, none = held_out_rows(readings.n, config), np.zeros(readings.n, dtype=bool)
     if not config.folds:
         return _problem(readings, config, masks[0] if masks else none)
@@ -148,7 +129,7 @@ def _problem(
     mask = ~held_out
     points = weigh(readings, mask)
     t_u, t_c = (readings.t_u[mask], readings.t_c[mask]) if points is None else (points.t_u, points.t_c)
-    _refuse_too_few(t_u, readings, config)
+    _refuse_too_few(len(t_u), lambda: len(np.unique(t_u)), readings, config)
     u_c = None if points is None else np.sqrt(points.variances)
     evidence = _evidence(t_u, t_c, u_c, config)
     standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
@@ -188,6 +169,41 @@ def _problem(
         robust=robust,
         start=_start(readings, mask, basis[0], exact, config),
         t_u_range=t_u_range,
+        is_stated=is_stated,
+        is_single_accepted=config.accept_single_reading,
+    )
+
+
+def _problem_of_evidence(readings: LargeReadings, config: CalibrationConfig) -> Problem:
+    """Of readings whose rows are not held: of the squared loss, with none held out."""
+    _refuse_too_few(readings.n, lambda: readings.n_different, readings, config)
+    evidence, is_weighted = readings.evidence_to(evidence_degree(config)), bool(readings.weighted_by)
+    if is_weighted:
+        constant, mean, deviation = (float(evidence.factor[0, i, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+        center, scale = float(evidence.center[0]), float(evidence.scale[0])
+        refuse_lone_weight(
+            readings.source, center + scale * mean / constant, scale * deviation / constant, readings.t_u_range
+        )
+    standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
+    is_stated = _is_stated(config, is_weighted)
+    exact = solve(evidence, standard, stated=is_stated, u_common=config.u_common, coverage=config.coverage)[0]
+    design = compressed(evidence, basis)
+    return Problem(
+        evidence=evidence,
+        judged=evidence,
+        standard=standard[0],
+        basis=basis[0],
+        design=design,
+        rows=design,
+        held_out=(),
+        folds=(),
+        mask=np.ones(len(readings.thinned), dtype=bool),
+        exact=exact,
+        best=exact,
+        points=None,
+        robust=None,
+        start=None,
+        t_u_range=readings.t_u_range,
         is_stated=is_stated,
         is_single_accepted=config.accept_single_reading,
     )
@@ -249,18 +265,19 @@ def _compressed_rows(
     return Design(weight * design.features, weight * design.targets, design.n_readings)
 
 
-def _refuse_too_few(t_u: NDArray[np.float64], readings: Readings, config: CalibrationConfig) -> None:
+def _refuse_too_few(
+    n: int, count_different: Callable[[], int], readings: AnyReadings, config: CalibrationConfig
+) -> None:
     """Readings carry a line by their own checks: only what is held out, or a higher degree, can ask for more."""
-    if len(t_u) == readings.n and (config.model != "polynomial" or config.degree == 1):
+    if n == readings.n and (config.model != "polynomial" or config.degree == 1):
         return
-    n_terms = config.degree + 1 if config.model == "polynomial" else 2
-    n_different = len(np.unique(t_u))
-    if len(t_u) > n_terms and n_different >= n_terms:
+    n_terms, n_different = evidence_degree(config), count_different()
+    if n > n_terms and n_different >= n_terms:
         return
     what = f"a polynomial of degree {config.degree}" if config.model == "polynomial" else "a line"
-    held_out = " that are not held out" if len(t_u) < readings.n else ""
+    held_out = " that are not held out" if n < readings.n else ""
     raise ReadingsError(
-        f"{readings.source}: {len(t_u)} readings{held_out}, {n_different} of them different, do not carry {what} and "
+        f"{readings.source}: {n} readings{held_out}, {n_different} of them different, do not carry {what} and "
         f"its uncertainty: that takes {n_terms + 1}, {n_terms} of them different"
     )
 
@@ -273,3 +290,8 @@ def evidence_degree(config: ModelConfig) -> int:
 def needs_rows(config: TrainingConfig) -> bool:
     """Whether the loss depends on every single reading, so that the compressed ones do not do."""
     return config.loss != "squared" or config.model == "mlp"
+
+
+def must_hold_rows(config: CalibrationConfig) -> bool:
+    """Whether rows have to be held for what is asked of them, whatever their number."""
+    return needs_rows(config) or bool(config.holdout or config.holdout_rows is not None or config.folds)

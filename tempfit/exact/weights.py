@@ -49,9 +49,18 @@ def weigh(readings: Readings, mask: NDArray[np.bool_]) -> Points | None:
     weights = 1 / variances
     center = float(np.average(t_u, weights=weights))
     spread = math.sqrt(float(np.average((t_u - center) ** 2, weights=weights)))
-    if spread <= 1e-12 * float(np.abs(t_u).max()) or spread <= 1e-6 * float(np.ptp(t_u)):
+    refuse_lone_weight(readings.source, center, spread, (float(t_u.min()), float(t_u.max())))
+    return Points(t_u, t_c, variances)
+
+
+def refuse_lone_weight(source: str, center: float, spread: float, ends: tuple[float, float]) -> None:
+    """Raise ReadingsError where (nearly) all the weight is on readings of `center`.
+
+    spread: weighted standard deviation of the readings. ends: the lowest and the highest of them.
+    """
+    low, high = ends
+    if spread <= 1e-12 * max(abs(low), abs(high)) or spread <= 1e-6 * (high - low):
         raise ReadingsError(
-            f"{readings.source}: by the uncertainties in column u_c, (nearly) all the weight is on readings of "
+            f"{source}: by the uncertainties in column u_c, (nearly) all the weight is on readings of "
             f'{center:g}; a line needs weight at different temperatures: correct the column, or use `u_c="none"`'
         )
-    return Points(t_u, t_c, variances)

@@ -25,7 +25,8 @@ from tempfit.calibration.recording import record_of
 from tempfit.calibration.spread import spread_table
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import InputError, ReadingsError
-from tempfit.exact.problem import needs_rows, settle
+from tempfit.exact.problem import needs_rows
+from tempfit.exact.settling import settle
 from tempfit.fleet.calibrating import OnSensors, Trained, with_gaps
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.ingesting import Ingested

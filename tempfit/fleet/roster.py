@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tempfit.exact.evidence import Evidence
 from tempfit.fleet.gathered import Gathered
 from tempfit.readings.columns import LARGEST_VALUE
-from tempfit.readings.paired import SAME
+from tempfit.readings.refusals import SAME
 
 REASONS = (  # of codes from 1 on: as `Readings` refuses them
     "too few usable readings",

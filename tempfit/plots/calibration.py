@@ -47,7 +47,7 @@ def draw_line(calibration: Calibration) -> Figure:
     """The fit over the raw readings, the scale undone, with its bands; the exact solution alone where it diverged."""
     readings, exact = calibration.readings, calibration.exact
     figure, axes = make_canvas(readings.x_label, readings.y_label)
-    ends = np.array([readings.t_u.min(), readings.t_u.max()])
+    ends = np.array(readings.t_u_range)
     if calibration.curve is not None and calibration.descent.verdict is not Verdict.FAILS:
         _draw_bands(axes, calibration.curve, np.linspace(ends[0], ends[1], 300))
     _draw_readings(axes, calibration)
@@ -79,13 +79,15 @@ def _draw_bands(axes: Axes, curve: Curve, t_u: NDArray[np.float64]) -> None:
 
 def _draw_readings(axes: Axes, calibration: Calibration) -> None:
     """The readings trained on as dots, those held out as open squares."""
-    readings, mask = calibration.readings, calibration.problem.mask
-    for rows, style, what in ((mask, "o", "readings"), (~mask, "s", "readings held out")):
-        t_u, t_c = readings.t_u[rows], readings.t_c[rows]
+    held, mask = calibration.readings.thinned, calibration.problem.mask
+    n_held_out = int((~mask).sum())
+    counts = calibration.readings.n - n_held_out, n_held_out
+    for rows, n, style, what in zip((mask, ~mask), counts, "os", ("readings", "readings held out"), strict=True):
+        t_u, t_c = held.t_u[rows], held.t_c[rows]
         if len(t_u):
             shown = _subset(len(t_u))
             fill = BLUE if style == "o" else "none"
-            label = _count(what, shown, len(t_u))
+            label = _count(what, shown, n)
             axes.plot(t_u[shown], t_c[shown], style, color=BLUE, markerfacecolor=fill, label=label)
 
 
@@ -209,17 +211,18 @@ def draw_residuals(calibration: Calibration) -> Figure:
     """Residuals against the readings; of the exact solution where the fit diverged."""
     readings, exact = calibration.readings, calibration.exact
     figure, axes = make_canvas(readings.x_label, f"Residual, {readings.y} − fit ({readings.y_unit})")
+    held, mask = readings.thinned, calibration.problem.mask
+    drawn = [np.flatnonzero(rows)[_subset(int(rows.sum()))] for rows in (mask, ~mask)]
+    what = _count("residuals", np.concatenate(drawn), readings.n).capitalize()
     if calibration.exploded:
         predict = exact.predict
-        axes.set_title(f"Residuals of the exact {calibration.exact_name} (gradient descent diverged)")
+        axes.set_title(f"{what} of the exact {calibration.exact_name} (gradient descent diverged)")
     else:
         predict = calibration.predict
-        axes.set_title(f"Residuals (root mean square {calibration.rmse:.4g} {readings.y_unit})")
+        axes.set_title(f"{what} (root mean square {calibration.rmse:.4g} {readings.y_unit})")
     axes.axhline(0, color=GREY, linewidth=1)
-    mask = calibration.problem.mask
-    for rows, fill in ((mask, BLUE), (~mask, "none")):
-        shown = np.flatnonzero(rows)[_subset(int(rows.sum()))]
-        t_u, residual = readings.t_u[shown], readings.t_c[shown] - predict(readings.t_u[shown])
+    for shown, fill in zip(drawn, (BLUE, "none"), strict=True):
+        t_u, residual = held.t_u[shown], held.t_c[shown] - predict(held.t_u[shown])
         axes.vlines(t_u, 0, residual, color=BLUE, linewidth=1, alpha=0.5 if readings.n <= 200 else 0)
         axes.plot(t_u, residual, "o" if fill == BLUE else "s", color=BLUE, markerfacecolor=fill)
     return figure

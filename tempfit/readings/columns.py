@@ -71,6 +71,14 @@ class Columns:
         whole: NDArray[np.bool_] = np.logical_and.reduce(present)
         return whole
 
+    def are_whole(self, wanted: Sequence[Wanted]) -> bool:
+        """Whether every number can be used and nothing is missing, by the lowest and the highest: a quick look."""
+        least = {column.name: column.least for column in wanted}
+        for name, column in self.values.items():
+            if len(column) and not max(least[name], -LARGEST_VALUE) <= column.min() <= column.max() <= LARGEST_VALUE:
+                return False
+        return not any(are_missing(text).any() for text in self.texts.values())
+
     def without_missing(self) -> Columns:
         """The rows of which nothing is missing."""
         present = self.are_present()

@@ -40,7 +40,8 @@ class RowDigest:
                 self._block = self._begin()
             stop = min(n_rows, start + DIGEST_ROWS - self.n % DIGEST_ROWS)
             rows = np.stack([columns[name][start:stop] for name in self.names], axis=1)
-            self._block.update((rows + 0.0).astype("<f8", copy=False).data)  # -0.0 + 0.0 is 0.0
+            rows += 0.0  # -0.0 + 0.0 is 0.0
+            self._block.update(rows.astype("<f8", copy=False).data)
             self.n += stop - start
             start = stop
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.config import MOST_NAME, NO_COLUMN, ReadingsConfig
 from tempfit.errors import ReadingsError
-from tempfit.readings.columns import LARGEST_VALUE, Columns, Wanted, as_float64, find_columns, refuse_unusable
+from tempfit.readings.columns import Columns, Wanted, as_float64, find_columns, refuse_unusable
 from tempfit.readings.digest import RowDigest
-from tempfit.readings.tables import name_of, read_table
+from tempfit.readings.refusals import refuse_identical, refuse_too_few, refuse_vanishing
+from tempfit.readings.rows import Rows
+from tempfit.readings.tables import Table, name_of
 from tempfit.wording import printable, shown, without_secrets
 
-MIN_ROWS = 3  # a line has two parameters; the third reading is the first that says anything about its uncertainty
-SAME = 1e-14  # of the largest reading: the standard deviation of readings that count as the same
 SMALL_FILE = 64 * 1024  # bytes, of one that is read at once, before anything heavy is loaded
 
 LEAST_UNCERTAINTIES = {"u_c": 1e-100, "u_u": 0.0}
 """Smallest standard uncertainties; the sum of squares of the inverse of a reference's is still finite in float64."""
 
+Uncertainty = Literal["u_c", "u_u"]
 DEFAULTS = ReadingsConfig()
 
 
@@ -90,9 +91,11 @@ class Readings:
         held = [Wanted(name, least=LEAST_UNCERTAINTIES.get(field, -np.inf)) for field, name in columns.items()]
         refuse_unusable(Columns(given), place, held)
         refuse_lone_uncertainties(place, self.u_c, self.u_u)
-        self._refuse_too_few(place)
-        self._refuse_identical(place)
-        self._refuse_vanishing(place)
+        refuse_too_few(place, self.n, self.n_dropped)
+        largest = float(np.abs(self.t_u).max())
+        spread = float((self.t_u / largest).std()) * largest if largest else 0.0  # squares of raw values may underflow
+        refuse_identical(place, self.x, self.n, float(self.t_u[0]), largest, spread)
+        refuse_vanishing(place, self.y, float(np.abs(self.t_c).max()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickled by its fields alone: an array restored without __post_init__ would be writable.
@@ -125,6 +128,27 @@ class Readings:
         return digest.hexdigest()
 
     @property
+    def weighted_by(self) -> tuple[Uncertainty, ...]:
+        """The uncertainties that are stated."""
+        names: tuple[Uncertainty, ...] = ("u_c", "u_u")
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    @property
+    def t_u_range(self) -> tuple[float, float]:
+        """The lowest and the highest reading."""
+        return float(self.t_u.min()), float(self.t_u.max())
+
+    @property
+    def t_c_range(self) -> tuple[float, float]:
+        """The lowest and the highest reference."""
+        return float(self.t_c.min()), float(self.t_c.max())
+
+    @property
+    def thinned(self) -> Rows:
+        """The rows for a picture: all of them; of `tempfit.exact.large.LargeReadings`, some."""
+        return Rows(self.t_u, self.t_c, self.u_c)
+
+    @property
     def x_label(self) -> str:
         """Quantity, column and unit of the readings, for an axis."""
         return axis_label(self.x_quantity, self.x, self.x_unit)
@@ -133,32 +157,6 @@ class Readings:
     def y_label(self) -> str:
         """Quantity, column and unit of the reference, for an axis."""
         return axis_label(self.y_quantity, self.y, self.y_unit)
-
-    def _refuse_too_few(self, place: str) -> None:
-        if self.n >= MIN_ROWS:
-            return
-        dropped = f" ({self.n_dropped} dropped for a missing value)" if self.n_dropped else ""
-        held = f"{self.n} usable {'row' if self.n == 1 else 'rows'}" if self.n else "no usable rows"
-        raise ReadingsError(
-            f"{place}: {held}{dropped}; a line and its uncertainty need at least {MIN_ROWS}: add readings"
-        )
-
-    def _refuse_identical(self, place: str) -> None:
-        largest = float(np.abs(self.t_u).max())
-        spread = float((self.t_u / largest).std()) * largest if largest else 0.0  # squares of raw values may underflow
-        if spread <= max(SAME * largest, 1 / LARGEST_VALUE):
-            raise ReadingsError(
-                f"{place}: column {shown(self.x)}: all {self.n} values are (nearly) the same, {self.t_u[0]:g}; "
-                "a line needs readings at different temperatures"
-            )
-
-    def _refuse_vanishing(self, place: str) -> None:
-        largest = float(np.abs(self.t_c).max())
-        if 0 < largest < 1 / LARGEST_VALUE:
-            raise ReadingsError(
-                f"{place}: column {shown(self.y)}: no value is larger than {largest:g}, and squares of values below "
-                f"{1 / LARGEST_VALUE:g} are beyond float64; use a smaller unit"
-            )
 
 
 def refuse_lone_uncertainties(place: str, u_c: object | None, u_u: object | None) -> None:
@@ -175,7 +173,9 @@ def thermometer_of(source: str) -> str:
     return printable(Path(without_secrets(source)).stem.strip("<>"))[:MOST_NAME].strip() or "memory"
 
 
-def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS, *, thermometer: str | None = None) -> Readings:
+def load_readings(
+    source: str | Path | Table, config: ReadingsConfig = DEFAULTS, *, thermometer: str | None = None
+) -> Readings:
     """Read paired readings from a CSV or Parquet file; `-` reads standard input.
 
     thermometer: its name; None for that of the file.
@@ -190,7 +190,8 @@ def load_readings(source: str | Path, config: ReadingsConfig = DEFAULTS, *, ther
         (a missing one is dropped where `config.drop_missing`), and as `Readings` does. The message is one line that
         names file, line, column and what to do.
     """
-    return _named(read_table(source, config, wanted_columns(config)), name_of(source), config, thermometer)
+    table = source if isinstance(source, Table) else Table(source)
+    return _named(table.read(config, wanted_columns(config)), name_of(table.source), config, thermometer)
 
 
 def peek(source: str, config: ReadingsConfig = DEFAULTS) -> None:

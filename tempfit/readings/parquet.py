@@ -114,6 +114,8 @@ def _columns(columns: dict[Wanted, Any], place: str, config: ReadingsConfig, n_r
         {it.name: numbers_of(column) for it, column in columns.items() if not it.is_text},
         texts={it.name: as_names(column) for it, column in columns.items() if it.is_text},
     )
+    if read.are_whole(list(columns)):
+        return read
     refuse_unusable(read, place, list(columns), drop_missing=config.drop_missing, n_rows=n_rows)
     return read.without_missing()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedIOBase
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import cast
 
 import numpy as np
@@ -20,23 +21,72 @@ from tempfit.readings.csv_text import parse_csv
 from tempfit.readings.parquet import parse_parquet
 from tempfit.wording import printable
 
-BLOCK_BYTES, BLOCK_ROWS = 1024 * 1024, 65_536  # of CSV text, of Parquet: what is read at once of a large file
-
-
-def read_table(source: str | Path, config: ReadingsConfig, wanted: Sequence[Wanted]) -> Columns:
-    """The wanted columns of a CSV or Parquet file; `-` reads standard input. Raises ReadingsError."""
-    with open_table(str(source)) as file:
-        blocks = list(read_blocks(file, str(source), config, wanted, whole=True))
-    names = blocks[0].values
-    return Columns(
-        {name: np.concatenate([block.values[name] for block in blocks]) for name in names},
-        sum(block.n_dropped for block in blocks),
-    )
+BLOCK_BYTES, BLOCK_ROWS = 1024 * 1024, 32_768  # of CSV text, of Parquet: what is read at once of a large file
+KEPT_BYTES = 32 * 1024 * 1024  # of what comes through a pipe: what is kept in memory
 
 
 def name_of(source: str | Path) -> str:
     """What a source is called in messages and records."""
     return "<stdin>" if str(source) == "-" else str(source)
+
+
+class Table:
+    """A table in a CSV or Parquet file, or from standard input (`-`), which can be read again and again.
+
+    What comes through a pipe is kept, on disk where it is large.
+
+    share: of it, what was read the last time that it was. Raises ReadingsError where it cannot be read.
+    """
+
+    def __init__(self, source: str | Path):
+        self.source, self.share = str(source), 0.0
+        self._kept: BufferedIOBase | None = None
+        self._version: tuple[int, ...] = ()
+        with open_table(self.source) as file:
+            if self.source == "-" or not file.seekable():
+                self._kept = cast(BufferedIOBase, SpooledTemporaryFile(KEPT_BYTES))  # noqa: SIM115 (as long as this object)
+                self._kept.writelines(_pieces(file, self.source, lambda n_bytes: None))
+                self.n_bytes = self._kept.tell()
+            else:
+                self.n_bytes = os.fstat(file.fileno()).st_size
+                self._version = _version_of(file)
+
+    @contextmanager
+    def open(self) -> Iterator[BufferedIOBase]:
+        """For `read_blocks`, from its start. Raises ReadingsError where it is not what it was."""
+        if self._kept is not None:
+            self._kept.seek(0)
+            yield self._kept
+            return
+        with open_table(self.source) as file:
+            if _version_of(file) != self._version:
+                place = printable(name_of(self.source))
+                raise ReadingsError(f"{place}: the file was changed while it was read; try again when it is whole")
+            yield file
+
+    def read(self, config: ReadingsConfig, wanted: Sequence[Wanted]) -> Columns:
+        """The wanted columns. Raises ReadingsError."""
+        with self.open() as file:
+            blocks = list(read_blocks(file, self.source, config, wanted, whole=True))
+        names = blocks[0].values
+        return Columns(
+            {name: np.concatenate([block.values[name] for block in blocks]) for name in names},
+            sum(block.n_dropped for block in blocks),
+        )
+
+    def blocks(self, config: ReadingsConfig, wanted: Sequence[Wanted]) -> Iterator[Columns]:
+        """The same block by block, as `read_blocks`."""
+        with self.open() as file:
+            yield from read_blocks(file, self.source, config, wanted, self._set_share)
+
+    def _set_share(self, n_bytes: int) -> None:
+        self.share = n_bytes / max(self.n_bytes, 1)
+
+
+def _version_of(file: BufferedIOBase) -> tuple[int, ...]:
+    """What changes when a file does."""
+    told = os.fstat(file.fileno())
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns
 
 
 @contextmanager
@@ -68,7 +118,7 @@ def read_blocks(
 
     file: as `open_table` gives it. on_bytes: called with the number of bytes read so far. whole: CSV is one
     block; else the decimal mark is that of the first block that tells it.
-    Raises ReadingsError, as `read_table`, where a block is reached that cannot be used.
+    Raises ReadingsError where a block is reached that cannot be used.
     """
     name = name_of(source)
     place = printable(name)

@@ -18,7 +18,7 @@ from tempfit.descent.history import Fit
 from tempfit.descent.loss_curve import LossCurve
 from tempfit.descent.setup import Setup, normalize
 from tempfit.errors import SettingsError
-from tempfit.exact.problem import settle
+from tempfit.exact.settling import settle
 from tempfit.readings.paired import Readings
 from tempfit.wording import count
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.checks import check_readings
 from tempfit.calibration.pipeline import judge
@@ -21,7 +19,8 @@ from tempfit.descent.history import OnEpochs
 from tempfit.descent.loop import check_start
 from tempfit.descent.setup import Setup
 from tempfit.errors import InputError, SettingsError
-from tempfit.exact.problem import Problem, pose, problem_key, settle
+from tempfit.exact.problem import Problem, pose, problem_key
+from tempfit.exact.settling import settle
 from tempfit.readings.paired import Readings
 from tempfit.studies.grid import Axis, Grid, Trial
 from tempfit.studies.ranking import Merit, Ranking, loss_kind, rank, rounding_of
@@ -72,7 +71,7 @@ class Member:
             n_epochs=calibration.fit.n_epochs,
             failed=self.failed,
             kind=loss_kind(calibration.config.model_dump()),
-            rounding=rounding_of(float(np.abs(calibration.readings.t_c).max())),
+            rounding=rounding_of(max(map(abs, calibration.readings.t_c_range))),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
 from tempfit.tracking.store import Store
 
 
@@ -24,13 +24,13 @@ def log_data(store: Store, run_id: str, dataset: DatasetInput) -> None:
         store.client.log_inputs(run_id, datasets=[dataset])
 
 
-def describe_data(readings: Readings) -> DatasetInput:
+def describe_data(readings: AnyReadings) -> DatasetInput:
     """The readings of one thermometer."""
     profile = {  # t_u and t_c from lowest to highest: the range that a line is drawn over when runs are compared
         "num_rows": readings.n,
         "num_elements": 2 * readings.n,
-        "t_u": [float(readings.t_u.min()), float(readings.t_u.max())],
-        "t_c": [float(readings.t_c.min()), float(readings.t_c.max())],
+        "t_u": list(readings.t_u_range),
+        "t_c": list(readings.t_c_range),
     }
     return describe(readings.source, readings.sha256, readings.x, readings.y, profile)
 

@@ -33,7 +33,7 @@ def save_model(folder: Path, calibration: Calibration, **told: Any) -> None:
         CODE,
         inputs={readings.x: DataType.double},
         outputs=output_columns(readings.y, UNCERTAINTIES if calibration.is_linear else ()),
-        example=pd.DataFrame({readings.x: readings.t_u[:3]}),
+        example=pd.DataFrame({readings.x: readings.thinned.t_u[:3]}),
         config={**model_config(calibration), "x": readings.x, "y": readings.y},
         **told,
     )

@@ -9,12 +9,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tempfit.calibration.filed import VERSIONS_TAG
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
 
 LIBRARIES = ("tempfit", "torch", "mlflow", "prefect", "pandas", "numpy", "scipy")
 
 
-def identity(readings: Readings) -> dict[str, str]:
+def identity(readings: AnyReadings) -> dict[str, str]:
     """Tags that say which thermometer was calibrated, and by what readings."""
     return {"thermometer": readings.thermometer, "data_sha256": readings.sha256}
 

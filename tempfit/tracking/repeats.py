@@ -11,13 +11,13 @@ from mlflow.exceptions import MlflowException
 
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
 from tempfit.tracking.store import Store
 
 REPEAT_TAG = "tempfit.repeat_key"  # shared by runs that differ in nothing but what the source held when they were made
 
 
-def repeat_key(readings: Readings, config: CalibrationConfig) -> str:
+def repeat_key(readings: AnyReadings, config: CalibrationConfig) -> str:
     """Digest of where the readings are from, whose they are, the settings that decide the result, tempfit's version.
 
     Not of the readings themselves: the newest run of a key tells what the source held last.
@@ -26,7 +26,7 @@ def repeat_key(readings: Readings, config: CalibrationConfig) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def last_repeat(store: Store, readings: Readings, config: CalibrationConfig) -> MlflowRun | None:
+def last_repeat(store: Store, readings: AnyReadings, config: CalibrationConfig) -> MlflowRun | None:
     """The newest finished run of the same source and settings, if it was of these very readings; else None.
 
     Raises ServiceError when the tracking store cannot be read.

@@ -15,6 +15,7 @@ from tempfit.calibration.equation import headline
 from tempfit.calibration.filed import CALIBRATION_FILE, RESIDUALS_FILE
 from tempfit.calibration.record import Record
 from tempfit.calibration.recording import record_of
+from tempfit.readings.paired import Readings
 from tempfit.studies.compare import FAILED_TAG
 from tempfit.tracking.failures import told_as
 from tempfit.tracking.models import log_model
@@ -105,7 +106,8 @@ def _write_files(folder: Path, calibration: Calibration, record: Record, figures
         table |= {"w_scaled": history.params[:, 0], "b_scaled": history.params[:, 1]}
         table |= {"gradient_w": history.gradient[:, 0], "gradient_b": history.gradient[:, 1]}
     pd.DataFrame(table).to_parquet(folder / "history.parquet", index=False)
-    if not calibration.exploded and calibration.readings.n <= MOST_RESIDUALS:
+    readings = calibration.readings
+    if not calibration.exploded and isinstance(readings, Readings) and readings.n <= MOST_RESIDUALS:
         residuals(calibration).to_parquet(folder / RESIDUALS_FILE, index=False)
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
@@ -113,6 +115,7 @@ def _write_files(folder: Path, calibration: Calibration, record: Record, figures
 def residuals(calibration: Calibration) -> pd.DataFrame:
     """The readings as they were used, in their order, what the fit makes of them (t_p), and t_c − t_p."""
     readings = calibration.readings
+    assert isinstance(readings, Readings)  # the rows are held
     t_p = calibration.predict(readings.t_u)
     stated = {"u_c": readings.u_c, "u_u": readings.u_u}
     return pd.DataFrame(

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from tempfit.choices import settings_in_play
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ServiceError, SettingsError
-from tempfit.readings.paired import Readings
+from tempfit.exact.large import AnyReadings
 from tempfit.system import leases
 from tempfit.system.interrupts import deaf, raise_if_stopped, stoppable, stopped_by
 from tempfit.tracking.datasets import describe_data, log_data
@@ -45,7 +45,7 @@ class Run:
 
 def start_run(
     store: Store,
-    readings: Readings,
+    readings: AnyReadings,
     config: CalibrationConfig,
     tags: Mapping[str, str],
     *,

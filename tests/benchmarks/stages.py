@@ -17,7 +17,7 @@ STARTED = time.perf_counter()
 
 IN_THE_FLOW = {  # stage → the function that does it
     "record the start": ("tempfit.tracking.runs", "start_run"),
-    "ingest": ("tempfit.readings.paired", "load_readings"),
+    "ingest": ("tempfit.exact.opening", "open_readings"),
     "normalize": ("tempfit.descent.setup", "normalize"),
     "train": ("tempfit.descent.batches", "fit_setups"),
     "visualize": ("tempfit.plots", "draw_figures"),

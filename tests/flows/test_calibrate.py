@@ -29,6 +29,7 @@ from flows import marks, tasks
 from flows.calibrate import CalibrateResult, calibrate
 from tempfit.config import CalibrationConfig
 from tempfit.errors import ReadingsError, ServiceError, SettingsError
+from tempfit.readings.paired import load_readings
 from tempfit.tracking.store import open_store
 from tests.conftest import THERMOMETER
 from tests.flows.conftest import Command, client_of, runs_of, settings
@@ -80,6 +81,41 @@ def test_a_whole_run(mlruns: Path) -> None:
     assert len(picture) <= 20_000  # Prefect keeps every version of the page, twice
     assert outcome.url in artifact.data
     assert f"/runs/{run.info.run_id}/artifacts/figures/line.png?" in artifact.data  # the picture in full
+
+
+def a_large_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of 300 rows, which are many here."""
+    monkeypatch.setattr("tempfit.exact.opening.LARGE_BYTES", 10)
+    monkeypatch.setattr("tempfit.exact.large.MOST_THINNED", 50)
+    monkeypatch.setattr("tempfit.readings.tables.BLOCK_BYTES", 1000)
+    data = folder / "large.csv"
+    data.write_text("t_u,t_c\n" + "".join(f"{k % 97},{k % 97 / 2 + k % 5 / 10}\n" for k in range(300)))
+    return data
+
+
+def test_a_large_file_is_recorded_without_its_rows(mlruns: Path, tmp_path, monkeypatch, command: Command) -> None:
+    data, told = a_large_file(tmp_path, monkeypatch), []
+    with tasks.watched(tasks.Watcher(on_rows=lambda *read: told.append(read))):
+        outcome = calibrate(str(data), settings(mlruns, "large"))
+    (run,) = runs_of(mlruns, "large")
+    assert (run.info.status, run.data.tags["usable"]) == ("FINISHED", "true")
+    assert run.data.tags["data_sha256"] == load_readings(data).sha256
+    assert {"figures/line.png", "figures/residuals.png", "calibration.json"} < set(outcome.artifacts)
+    assert "residuals.parquet" not in outcome.artifacts
+    assert [read for read in told if read == (300, 1.0)] == [(300, 1.0)] * 2  # for the evidence, and for the checks
+    code, out, _ = command("predict", run.info.run_id, str(THERMOMETER), "--mlruns", str(mlruns))
+    assert (code, out.count("\n")) == (0, 12)
+
+
+def test_ctrl_c_while_a_large_file_is_read_for_its_checks_kills_the_run(mlruns: Path, tmp_path, monkeypatch) -> None:
+    def interrupt(n_rows: int, share: float) -> None:
+        if runs_of(mlruns, "large, interrupted"):
+            raise KeyboardInterrupt
+
+    data = a_large_file(tmp_path, monkeypatch)
+    with tasks.watched(tasks.Watcher(on_rows=interrupt)), pytest.raises(KeyboardInterrupt):
+        calibrate(str(data), settings(mlruns, "large, interrupted"))
+    assert [run.info.status for run in runs_of(mlruns, "large, interrupted")] == ["KILLED"]
 
 
 def test_bad_input_leaves_no_run(mlruns: Path, tmp_path: Path) -> None:

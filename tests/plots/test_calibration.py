@@ -79,6 +79,13 @@ def test_residuals_of_what_diverged_are_those_of_the_exact_curve(case, exact):
     assert f"of the {exact} (gradient descent diverged)" in title
 
 
+def test_a_picture_says_of_how_many_readings_it_shows_some(monkeypatch):
+    monkeypatch.setattr("tempfit.plots.calibration.MOST_POINTS", 5)
+    result = calibrated("converged")
+    assert draw_line(result).axes[0].get_legend_handles_labels()[1].count("5 of 11 readings") == 1
+    assert draw_residuals(result).axes[0].get_title().startswith("5 of 11 residuals (root mean square 1.7")
+
+
 def test_the_loss_has_a_log_axis_and_the_path_ends_at_the_optimum():
     result = calibrate((T_U, T_C), scaling="factor", learning_rate=1e-2, n_epochs=20_000)
     (axes,) = draw_loss(result).axes

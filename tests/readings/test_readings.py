@@ -24,7 +24,7 @@ from tempfit.readings.cells import open_rows
 from tempfit.readings.columns import Columns, Wanted
 from tempfit.readings.csv_text import parse_csv, parse_fast, parse_slowly
 from tempfit.readings.paired import SMALL_FILE, Readings, as_readings, load_readings, peek, wanted_columns
-from tempfit.readings.tables import open_table, read_blocks
+from tempfit.readings.tables import Table, open_table, read_blocks
 from tests.broken_inputs import parquet
 from tests.conftest import T_C, T_U, THERMOMETER
 
@@ -137,6 +137,19 @@ def test_standard_input(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(ReadingsError, match="nothing can be read from standard input"):
         load_readings("-")
+
+
+def test_a_table_is_read_again_even_if_it_came_through_a_pipe(monkeypatch):
+    class Stdin:
+        buffer = io.BytesIO(parquet(t_c=T_C, t_u=T_U))
+
+    monkeypatch.setattr(sys, "stdin", Stdin)
+    monkeypatch.setattr("tempfit.readings.tables.KEPT_BYTES", 100)
+    table, wanted = Table("-"), [Wanted("t_u")]
+    for _ in range(2):
+        assert joined(list(table.blocks(ReadingsConfig(), wanted)))[0] == {"t_u": T_U.tolist()}
+    assert table.share == 1
+    assert table.read(ReadingsConfig(), wanted).values["t_u"].tolist() == T_U.tolist()
 
 
 def test_peek_tells_a_small_broken_file_and_leaves_the_rest_alone(tmp_path):

@@ -2,10 +2,10 @@
 
 Each measures all members at once, decides for each, and makes a sentence of the one that is asked for. By evidence
 alone: slope, curvature, consistency with stated uncertainties, and how far the descent ended from the exact optimum.
-The others need the rows, as a `Sample` of the members that are to be looked at: neighbours in the file
-(autocorrelation), and single readings and their scatter (outliers or what Huber's loss set aside, influence,
-heteroscedasticity). What the readings say is judged by the exact solution, so it holds for every fit of the same
-problem; `Descent` judges the fit itself.
+The others need a pass over the rows of the members that are to be looked at, block by block where those are many,
+which leaves a `Tally`: neighbours in the file (autocorrelation), and single readings and their scatter (outliers or
+what Huber's loss set aside, influence, heteroscedasticity). What the readings say is judged by the exact solution, so
+it holds for every fit of the same problem; `Descent` judges the fit itself.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from collections.abc import Sequence
 from tempfit.calibration.checks.check import Check, Names, is_usable, unchecked
 from tempfit.calibration.checks.descent import Descent
 from tempfit.calibration.checks.footing import Footing
-from tempfit.calibration.checks.sample import Sample, take_sample
+from tempfit.calibration.checks.sample import Sample, each_sample
 from tempfit.calibration.checks.scatter import Autocorrelation, Heteroscedasticity
 from tempfit.calibration.checks.shape import Consistency, Curvature, Slope
 from tempfit.calibration.checks.single import Influence, Outliers, SetAside, find_single
+from tempfit.calibration.checks.tally import Tally, tally
+from tempfit.exact.large import AnyReadings
 from tempfit.exact.problem import Problem
-from tempfit.readings.paired import Readings
 from tempfit.words import Verdict
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Sample",
     "SetAside",
     "Slope",
+    "Tally",
     "check_readings",
     "is_usable",
     "without_rows",
@@ -46,22 +48,22 @@ __all__ = [
 NEED_ROWS = ("outliers", "influence", "autocorrelation", "heteroscedasticity")
 
 
-def check_readings(readings: Readings, problem: Problem) -> tuple[Check, ...]:
+def check_readings(readings: AnyReadings, problem: Problem) -> tuple[Check, ...]:
     """What the readings of one member say of the model, by the exact solution of `problem` (Huber's, where trained)."""
-    names = Names(readings.x, readings.y, readings.y_unit, both_uncertain=readings.u_u is not None)
-    footing, sample = Footing(problem.judged, problem.standard.n_terms), take_sample(readings, problem)
+    names = Names(readings.x, readings.y, readings.y_unit, both_uncertain="u_u" in readings.weighted_by)
+    footing, told = Footing(problem.judged, problem.standard.n_terms), tally(readings, problem)
     checks = [Slope(footing).tell(0, names)]
-    single = find_single(sample, 0, is_accepted=problem.is_single_accepted)
+    single = find_single(told, lambda: each_sample(readings, problem), 0, is_accepted=problem.is_single_accepted)
     if footing.is_untestable[0]:
         checks += _untestable(footing, problem, single)
     else:
-        neighbours, robust = Autocorrelation(sample), problem.robust
-        outliers = Outliers(sample) if robust is None else SetAside(sample, robust.set_aside[None])
+        neighbours, robust = Autocorrelation(told), problem.robust
+        outliers = Outliers(told) if robust is None else SetAside(told.sample, robust.set_aside[None])
         checks.append(Curvature(footing, neighbours.is_alike).tell(0, names))
         checks.append(outliers.tell(0, names))
-        checks.append(single or Influence(sample).tell(0, names))
+        checks.append(single or Influence(told).tell(0, names))
         checks.append(neighbours.tell(0, names))
-        checks.append(Heteroscedasticity(sample).tell(0, names))
+        checks.append(Heteroscedasticity(told).tell(0, names))
     if problem.is_stated:
         checks.append(Consistency(problem.exact).tell(0))
     return tuple(checks)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.checks.check import Check, Names, chosen, format_p, format_share, unchecked
 from tempfit.calibration.checks.sample import Sample
+from tempfit.calibration.checks.tally import Tally
 from tempfit.calibration.quadratic_forms import Ratio
 from tempfit.calibration.significance import DOUBT, power_of, two_sided, two_sided_beta
 from tempfit.words import Verdict
@@ -32,12 +33,16 @@ class Autocorrelation:
     159 and 58 (1971) 1. Where a few readings would not even show a random walk, they are not checked.
     """
 
-    sample: Sample
+    tally: Tally
+
+    @property
+    def sample(self) -> Sample:
+        return self.tally.sample
 
     @cached_property
     def figure(self) -> NDArray[np.float64]:
         """(members,), d."""
-        return np.square(np.diff(self.sample.residual, axis=1)).sum(axis=1) / self.sample.rss
+        return self.tally.steps / self.tally.rss
 
     @cached_property
     def power(self) -> NDArray[np.float64]:
@@ -106,15 +111,11 @@ class Autocorrelation:
 
     def _by_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Without any matrix of n rows and columns."""
-        n, k, x, inverse = self.sample.n, self.sample.n_terms, self.sample.x, self.sample.inverse
+        n, k, inverse = self.sample.n, self.sample.n_terms, self.sample.inverse
         # A takes the differences' sum of squares: d = eᵀAe / eᵀe, tr A = 2(n - 1), tr A² = 2(3n - 4).
-        steps = np.diff(x, axis=1)
-        ax = np.zeros_like(x)
-        ax[:, :-1] -= steps
-        ax[:, 1:] += steps
-        xax = x.mT @ ax @ inverse
+        xax = self.tally.x_steps @ inverse
         trace = 2 * (n - 1) - _trace(xax)
-        trace_of_square = 2 * (3 * n - 4) - 2 * _trace(ax.mT @ ax @ inverse) + _trace(xax @ xax)
+        trace_of_square = 2 * (3 * n - 4) - 2 * _trace(self.tally.x_turns @ inverse) + _trace(xax @ xax)
         mean = trace / (n - k)
         variance = 2 * (trace_of_square - trace * mean) / ((n - k) * (n - k + 2))
         told = zip(self.figure / 4, mean / 4, variance / 16, strict=True)
@@ -131,41 +132,31 @@ class Heteroscedasticity:
     even show a scatter that is GROWTH times as large at one end as at the other, they are not checked.
     """
 
-    sample: Sample
+    tally: Tally
 
-    @cached_property
-    def _z(self) -> NDArray[np.float64]:
-        return self.sample.z - self.sample.z.mean(axis=1, keepdims=True)
-
-    @cached_property
-    def _squares(self) -> NDArray[np.float64]:
-        """(members, n), the squared residuals about their mean."""
-        squares = np.square(self.sample.residual)
-        return squares - squares.mean(axis=1, keepdims=True)
-
-    @cached_property
-    def _slope(self) -> NDArray[np.float64]:
-        """(members,), of the squares against z, times the sum of its squares."""
-        return np.einsum("mi,mi->m", self._z, self._squares)
+    @property
+    def sample(self) -> Sample:
+        return self.tally.sample
 
     @cached_property
     def figure(self) -> NDArray[np.float64]:
         """(members,), Breusch and Pagan's statistic of few readings, n R² of many."""
-        n, rss, spread = self.sample.n, self.sample.rss, np.square(self._z).sum(axis=1)
+        n, trend = self.sample.n, self.tally.trend
         if n <= FEW:
-            return np.square(n * self._slope / rss) / (2 * spread)
-        total = spread * np.square(self._squares).sum(axis=1)
+            return np.square(n * trend.zs / self.tally.rss) / (2 * trend.zz)
+        total = trend.zz * trend.ss
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(total > 0, n * np.square(self._slope) / total, 0.0)
+            return np.where(total > 0, n * np.square(trend.zs) / total, 0.0)
 
     @cached_property
     def _ratios(self) -> list[Ratio]:
-        return [Ratio((space.T * z) @ space) for space, z in zip(self.sample.space, self._z, strict=True)]
+        z = self.sample.z - self.tally.trend.z[:, None]
+        return [Ratio((space.T * places) @ space) for space, places in zip(self.sample.space, z, strict=True)]
 
     @cached_property
     def power(self) -> NDArray[np.float64]:
         """(members,), of few readings, against a scatter that is GROWTH times as large at one end; NaN of many."""
-        powers = np.full(len(self._z), np.nan)
+        powers = np.full(len(self.sample.z), np.nan)
         if self.sample.n <= FEW:
             for member, (ratio, z) in enumerate(zip(self._ratios, self.sample.z, strict=True)):
                 space, share = self.sample.space[member], (z - z.min()) / np.ptp(z)
@@ -176,7 +167,7 @@ class Heteroscedasticity:
     @cached_property
     def _below(self) -> NDArray[np.float64]:
         """(members,), of few readings, the probability of a smaller ratio."""
-        ratios = zip(self._ratios, self._slope / self.sample.rss, strict=True)
+        ratios = zip(self._ratios, self.tally.trend.zs / self.tally.rss, strict=True)
         return np.array([ratio.below(float(value)) for ratio, value in ratios])
 
     @cached_property
@@ -191,7 +182,7 @@ class Heteroscedasticity:
     @cached_property
     def grows(self) -> NDArray[np.bool_]:
         """(members,), whether the scatter is larger at higher readings."""
-        return self._below > 0.5 if self.sample.n <= FEW else self._slope > 0
+        return self._below > 0.5 if self.sample.n <= FEW else self.tally.trend.zs > 0
 
     @cached_property
     def verdict(self) -> NDArray[np.int8]:

@@ -5,7 +5,8 @@ By a second pass over the rows, of as many members as are to be looked at.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from tempfit.calibration.checks.check import Check, Names, chosen, format_p, name_readings, unchecked
 from tempfit.calibration.checks.sample import Sample
 from tempfit.calibration.checks.shape import INSIGNIFICANT
+from tempfit.calibration.checks.tally import Tally, p_of_outlier
 from tempfit.calibration.significance import DOUBT, REFUSE, f_tail, least_seen
+from tempfit.exact.evidence import gather, merge
 from tempfit.words import Verdict
 
 INFLUENTIAL, MOVED = 1.0, 0.05  # Cook's distance that an outlier may have, and the p-value of any reading's
@@ -31,37 +34,25 @@ class Outliers:
     Cook and Weisberg: Residuals and Influence in Regression (1982), section 2.2.
     """
 
-    sample: Sample
+    tally: Tally
 
-    @cached_property
-    def _size(self) -> NDArray[np.float64]:
-        return np.abs(self.sample.studentized)
-
-    @cached_property
+    @property
     def figure(self) -> NDArray[np.float64]:
         """(members,), the largest."""
-        return self._size.max(axis=1)
-
-    @cached_property
-    def p_each(self) -> NDArray[np.float64]:
-        """(members, n), of every reading, times their number."""
-        from scipy.special import stdtr
-
-        return 2 * self.sample.n * np.asarray(stdtr(self.sample.freedom - 1, -self._size))
+        return self.tally.outlier.figure
 
     @cached_property
     def p(self) -> NDArray[np.float64]:
-        return np.minimum(1.0, self.p_each.min(axis=1))
+        return np.minimum(1.0, p_of_outlier(self.tally.sample, self.figure))
 
     @cached_property
     def verdict(self) -> NDArray[np.int8]:
-        worst = self._size.argmax(axis=1)
-        moves = np.take_along_axis(self.sample.distance, worst[:, None], axis=1)[:, 0] > INFLUENTIAL
+        moves = self.tally.outlier.beside > INFLUENTIAL
         cases = (self.p >= DOUBT, Verdict.PASSES), ((self.p < REFUSE) & moves, Verdict.FAILS)
         return chosen(*cases, otherwise=Verdict.DOUBTFUL)
 
     def tell(self, member: int, names: Names) -> Check:
-        sample, figure, p = self.sample, float(self.figure[member]), float(self.p[member])
+        sample, figure, p = self.tally.sample, float(self.figure[member]), float(self.p[member])
         test = f"largest studentized residual {figure:.3g}, {format_p(p)}"
         if p >= DOUBT:
             others = np.median(np.sqrt(1 - sample.leverage[member]) * sample.root_weights[member])
@@ -69,9 +60,9 @@ class Outliers:
             seen = least_seen(sample.freedom - 1, DOUBT / sample.n) * sd
             sentence = f"no outlier ({test}); a reading would be one from {seen:.2g} {names.y_unit} on"
         else:
-            far = np.flatnonzero(self.p_each[member] < DOUBT)
+            far = self.tally.outliers[member]
             lie = "lies" if len(far) == 1 else "lie"
-            sentence = f"{name_readings(sample.rows[far])} {lie} off the line ({test}): look what happened there"
+            sentence = f"{name_readings(far)} {lie} off the line ({test}): look what happened there"
             sentence += "" if names.both_uncertain else ', or use `loss="huber"`'
         return Check("outliers", "studentized residual", figure, p, Verdict.of(self.verdict[member]), sentence)
 
@@ -119,38 +110,40 @@ class Influence:
     confidence region of 95 %. A reading may also have so much leverage that the line follows wherever it lies.
     """
 
-    sample: Sample
+    tally: Tally
 
-    @cached_property
+    @property
     def figure(self) -> NDArray[np.float64]:
         """(members,), Cook's distance."""
-        return self.sample.distance.max(axis=1)
+        return self.tally.distance.figure
 
     @cached_property
     def p(self) -> NDArray[np.float64]:
         from scipy.special import fdtrc
 
-        return np.asarray(fdtrc(self.sample.n_terms, self.sample.freedom, self.figure))
+        sample = self.tally.sample
+        return np.asarray(fdtrc(sample.n_terms, sample.freedom, self.figure))
 
     @cached_property
     def is_deciding(self) -> NDArray[np.bool_]:
         """(members,), whether the line follows one reading wherever it lies; weights are meant to decide."""
         # At the ends of a polynomial, leverage grows with n_terms².
-        deciding = max(DECIDING, self.sample.n_terms**2 / self.sample.n)
-        return (self.sample.leverage.max(axis=1) > deciding) & (not self.sample.is_weighted)
+        sample = self.tally.sample
+        deciding = max(DECIDING, sample.n_terms**2 / sample.n)
+        return (self.tally.leverage.figure > deciding) & (not sample.is_weighted)
 
     @cached_property
     def verdict(self) -> NDArray[np.int8]:
         return chosen(((self.p < MOVED) | self.is_deciding, Verdict.DOUBTFUL), otherwise=Verdict.PASSES)
 
     def tell(self, member: int, names: Names) -> Check:
-        sample, figure = self.sample, float(self.figure[member])
-        p, leverage = float(self.p[member]), sample.leverage[member]
+        figure, p = float(self.figure[member]), float(self.p[member])
+        distance, leverage = self.tally.distance, self.tally.leverage
         if p < MOVED:
-            row = sample.rows[sample.distance[member].argmax()]
+            row = distance.row[member]
             sentence = f"without reading {row:,} the line would be another (Cook's distance {figure:.2g})"
         elif self.is_deciding[member]:
-            row, share = sample.rows[leverage.argmax()], f"leverage {leverage.max():.2g}"
+            row, share = leverage.row[member], f"leverage {leverage.figure[member]:.2g}"
             sentence = f"the line follows reading {row:,} wherever it lies ({share})"
         else:
             sentence = f"no reading decides the line alone (largest Cook's distance {figure:.2g})"
@@ -159,25 +152,28 @@ class Influence:
         return Check("influence", "Cook's distance", figure, p, verdict, sentence)
 
 
-def find_single(sample: Sample, member: int, *, is_accepted: bool) -> Check | None:
+def find_single(
+    tally: Tally, samples: Callable[[], Iterable[Sample]], member: int, *, is_accepted: bool
+) -> Check | None:
     """Whether a member's model rests on a single reading; None where it does not.
 
     It does where, without that reading, the others lie at too few places to carry it; a line of readings that weigh the
     same also where the others' own slope is not significant (F test, by the scatter about the line).
-    is_accepted: whether the user answers for it.
+    samples: the rows once more, block by block. is_accepted: whether the user answers for it.
     """
-    leverage, z, n_terms = sample.leverage[member], sample.z[member], sample.n_terms
-    if leverage.max() <= LONE:
+    sample, largest = tally.sample, tally.leverage
+    leverage, number, n_terms = float(largest.figure[member]), int(largest.row[member]), sample.n_terms
+    if leverage <= LONE:
         return None
-    scale = 1e9 / float(np.ptp(z))
-    _, first, times = np.unique(np.round(z * scale), return_index=True, return_counts=True)
-    if len(times) == n_terms and (times == 1).any():
-        row = int(first[times == 1][-1])
+    low, high = tally.ends[:, member]
+    places = _find_places(samples(), member, 1e9 / float(high - low), n_terms)
+    lone = [place for place in places if place.times == 1]
+    if len(places) == n_terms and lone:
+        number, leverage = lone[-1].number, lone[-1].leverage
         why = "the others lie at one place" if n_terms == 2 else f"the others lie at {n_terms - 1} places"
     elif n_terms == 2 and not sample.is_weighted:
-        row = int(np.argmax(leverage))
-        scatter = max(float(sample.rss[member]) / sample.freedom, float(sample.rounding[member]))
-        figure = _slope_without(z, sample.t_c[member], row) / scatter
+        scatter = max(float(tally.rss[member]) / sample.freedom, float(sample.rounding[member]))
+        figure = _slope_without(samples(), member, number) / scatter
         p = float(f_tail(1, sample.freedom, figure))
         if p < INSIGNIFICANT:
             return None
@@ -185,16 +181,43 @@ def find_single(sample: Sample, member: int, *, is_accepted: bool) -> Check | No
     else:
         return None
     model = "line" if n_terms == 2 else "model"
-    sentence = f"the {model} rests on reading {sample.rows[row]:,} alone: {why}"
+    sentence = f"the {model} rests on reading {number:,} alone: {why}"
     sentence += (
         "" if is_accepted else "; take further readings beside it, or accept that (`accept_single_reading=True`)"
     )
     verdict = Verdict.DOUBTFUL if is_accepted else Verdict.FAILS
-    return Check("influence", "leverage", float(leverage[row]), None, verdict, sentence)
+    return Check("influence", "leverage", leverage, None, verdict, sentence)
 
 
-def _slope_without(z: NDArray[np.float64], t_c: NDArray[np.float64], row: int) -> float:
+@dataclass(frozen=True)
+class _Place:
+    """Where readings lie, how many, and the number and the leverage of the first of them."""
+
+    z: float
+    times: int
+    number: int
+    leverage: float
+
+
+def _find_places(samples: Iterable[Sample], member: int, scale: float, most: int) -> list[_Place]:
+    """The places of a member's readings, from the lowest; beyond `most` they are not counted further."""
+    places: dict[float, _Place] = {}
+    for sample in samples:
+        found, first, times = np.unique(np.round(sample.z[member] * scale), return_index=True, return_counts=True)
+        for z, row, n in zip(found[: most + 1].tolist(), first.tolist(), times.tolist(), strict=False):
+            new = _Place(z, n, int(sample.rows[row]), float(sample.leverage[member, row]))
+            known = places.get(z, new)
+            places[z] = new if known is new else replace(known, times=known.times + n)
+        if len(places) > most:
+            break
+    return [places[z] for z in sorted(places)]
+
+
+def _slope_without(samples: Iterable[Sample], member: int, number: int) -> float:
     """The sum of squares that the slope of all readings but one explains."""
-    z, t_c = np.delete(z, row), np.delete(t_c, row)
-    z = z - z.mean()
-    return float(z @ t_c) ** 2 / float(z @ z)
+    parts = []
+    for sample in samples:
+        others = sample.rows != number
+        if others.any():
+            parts.append(gather(sample.z[member, others][None], sample.t_c[member, others][None], degree=1))
+    return float(merge(parts).targets[0, 1]) ** 2

@@ -1,0 +1,103 @@
+"""One thermometer's large file: against pandas' `read_parquet` and numpy's `lstsq`, which give no more than w and b.
+
+`python -m tests.benchmarks.large [--rows N] [--rounds N]`. Every job is a process of its own, of which the seconds from
+its start to its end and the largest memory are told; they are run in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.conftest import ROOT
+
+GROUP_ROWS = 1_000_000
+
+
+def write_readings(path: Path, n_rows: int) -> None:
+    """Parquet of two columns."""
+    schema, rng = pa.schema([("t_u", pa.float64()), ("t_c", pa.float64())]), np.random.default_rng(0)
+    with pq.ParquetWriter(path, schema) as writer:
+        for first in range(0, n_rows, GROUP_ROWS):
+            t_u = rng.uniform(0, 80, min(GROUP_ROWS, n_rows - first))
+            writer.write_table(pa.table([t_u, 0.5 * t_u - 17 + rng.normal(0, 0.1, len(t_u))], schema=schema))
+
+
+def calibrate(source: str) -> tuple[float, float]:
+    """The line with its uncertainty and its checks, from Python."""
+    import tempfit
+
+    found = tempfit.calibrate(source)
+    return found.w, found.b
+
+
+def command(source: str) -> None:
+    """`tempfit calibrate`: with Prefect, the run in MLflow and its pictures."""
+    from tempfit import cli
+
+    os.chdir(Path(source).parent)
+    os.environ["PREFECT_HOME"] = str(Path.cwd() / "prefect")
+    cli.main(["calibrate", source, "--json"])
+
+
+def solve(source: str) -> tuple[float, float]:
+    """w and b alone."""
+    import pandas as pd
+
+    table = pd.read_parquet(source)
+    terms = np.column_stack([table["t_u"], np.ones(len(table))])
+    w, b = np.linalg.lstsq(terms, table["t_c"].to_numpy(), rcond=None)[0]
+    return float(w), float(b)
+
+
+JOBS: dict[str, Callable[[str], object]] = {"tempfit": calibrate, "tempfit calibrate": command, "pandas": solve}
+
+
+def run(job: str, source: Path) -> tuple[float, float]:
+    """Seconds and MiB of the job in a process of its own."""
+    start = time.perf_counter()
+    asked = [sys.executable, "-m", "tests.benchmarks.large", "--job", job, "--source", str(source)]
+    done = subprocess.run(asked, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    seconds, memory = time.perf_counter() - start, float(done.stderr.split()[-1])
+    print(f"{job:18s} {seconds:6.1f} s {memory:8,.0f} MiB", flush=True)
+    return seconds, memory
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=50_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--job", choices=JOBS, help="one of those, in this process")
+    parser.add_argument("--source")
+    given = parser.parse_args()
+    if given.job:
+        try:
+            JOBS[given.job](given.source)
+        finally:
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
+        source = Path(name) / "large.parquet"
+        write_readings(source, given.rows)
+        print(f"{given.rows:,} rows, {source.stat().st_size / 2**20:,.0f} MiB of Parquet")
+        rounds = [{job: run(job, source) for job in JOBS} for _ in range(given.rounds)]
+    for job in ("tempfit", "tempfit calibrate"):
+        pairs = [(found[job], found["pandas"]) for found in rounds]
+        times, memory = (statistics.median(one[k] / other[k] for one, other in pairs) for k in range(2))
+        print(f"{job} : pandas {times:.2f} in time, {memory:.2f} in memory")
+
+
+if __name__ == "__main__":
+    main()
