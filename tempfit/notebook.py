@@ -22,7 +22,6 @@ from tempfit.config import CalibrationConfig
 from tempfit.descent.history import OnEpochs
 from tempfit.errors import SettingsError
 from tempfit.readings.paired import Readings, as_readings
-from tempfit.report.summary import data_uri, summary
 from tempfit.studies.grid import make_grid
 from tempfit.studies.outlook import Outlook, make_outlook
 from tempfit.studies.presets import Preset, preset_grid
@@ -73,6 +72,7 @@ class _Shown:
 
     def _html(self, *pictures: str) -> str:
         from tempfit.plots.canvas import to_png
+        from tempfit.report.summary import data_uri
 
         rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self._rows() if any(row))
         notes = "".join(f"<p>{_code(note)}</p>" for note in self._notes())
@@ -90,6 +90,8 @@ class ShownCalibration(_Shown, Calibration):
         return f"<{type(self).__name__}: {headline(record_of(self))}>"
 
     def _rows(self) -> list[tuple[str, ...]]:
+        from tempfit.report.summary import summary
+
         return list(summary(record_of(self)))
 
     def _notes(self) -> list[str]:
