@@ -26,6 +26,7 @@ from tempfit.exact.matrices import product
 
 CURVATURE = 2  # degree: a line's evidence carries t_u², to tell a bend from a line
 BLOCK_ELEMENTS = 32_768  # of a column taken at once: a few such columns stay in a core's cache
+MERGED = 4_096  # members at a time: what is made of them on the way stays in a core's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +183,16 @@ def merge(parts: Sequence[Evidence]) -> Evidence:
 
 
 def _merge(one: Evidence, other: Evidence) -> Evidence:
+    if one.members <= MERGED:
+        return _merge_some(one, other)
+    merged = Evidence.empty(one.members, one.degree)
+    for first in range(0, one.members, MERGED):
+        some = slice(first, first + MERGED)
+        merged.put(some, _merge_some(one[some], other[some]))
+    return merged
+
+
+def _merge_some(one: Evidence, other: Evidence) -> Evidence:
     n = one.n + other.n
     low, high = np.minimum(one.low, other.low), np.maximum(one.high, other.high)
     center, scale = _frame(low, high)

@@ -128,8 +128,7 @@ def engine(fleet: FleetConfig) -> Iterator[Engine]:
     """
     refuse_engine(fleet)
     if not needs_dask(fleet):
-        with _one_allocator():
-            yield Threads()
+        yield Threads()
         return
     import distributed
 
@@ -139,19 +138,6 @@ def engine(fleet: FleetConfig) -> Iterator[Engine]:
         if fleet.scheduler:
             _refuse_other_versions(client)
         yield Dask(client)
-
-
-@contextmanager
-def _one_allocator() -> Iterator[None]:
-    """Arrow takes memory where numpy does: what one of them gives back the other takes, and need not be cleared."""
-    import pyarrow as pa
-
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(before)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from tempfit.fleet.gathered import Gathered
 from tempfit.system.files import replaced
 
 SCHEMA = 1  # to be raised with whatever changes the evidence that is made of the same readings
-LEAST_ROWS = 8  # for each sensor: of fewer, evidence is larger than they are
+LEAST_ROWS = 32  # for each sensor: of fewer, evidence is not much smaller, and as soon made again as read
 MOST_DAYS = 7  # that what is kept waits until its job is started again
 _EVIDENCE = "evidence."  # begins the names of its columns
 _DIGEST = hashlib.sha256().digest_size  # bytes behind a file's Parquet

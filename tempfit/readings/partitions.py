@@ -17,7 +17,7 @@ from tempfit.readings.parquet import read_metadata
 from tempfit.readings.storage import list_files, opened, pieces_of, size_of
 from tempfit.wording import printable, shown
 
-PARTITION_ROWS = 4_000_000  # of a Parquet file that is parted, about
+PARTITION_ROWS = 1_000_000  # of a Parquet file that is parted, about
 PARTITION_BYTES = 32 * 1024 * 1024  # of small files that are put together, and of Parquet that is parted
 PARTITION_FILES = 1_000
 PIECE_BYTES = 8 * 1024 * 1024

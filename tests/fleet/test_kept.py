@@ -20,16 +20,16 @@ from tempfit.fleet.kept import LEAST_ROWS, MOST_DAYS, Compressed, Kept, kept, re
 from tempfit.readings import partitions
 from tests.fleet.test_gathered import readings_of, rows_of
 
-SENSORS, FILES, ROWS = 3, 9, 40
+SENSORS, FILES, ROWS = 3, 9, 100
 
 
-def gathered_of(n_sensors: int, n_faults: int = 0, n_rows: int = 30, seed: int = 0) -> Gathered:
+def gathered_of(n_sensors: int, n_faults: int = 0, n_rows: int = LEAST_ROWS, seed: int = 0) -> Gathered:
     rng = np.random.default_rng(seed)
     sensors = {f"sensor {k}": readings_of(rng, n_rows) for k in range(n_sensors)}
     return compress(rows_of(sensors, [(f"sensor {k}", "missing", 2, "a.csv", 7) for k in range(n_faults)]))
 
 
-def compressed_of(n_sensors: int, n_rows: int = 30) -> Compressed:
+def compressed_of(n_sensors: int, n_rows: int = LEAST_ROWS) -> Compressed:
     return Compressed(gathered_of(n_sensors, n_rows=n_rows))
 
 
