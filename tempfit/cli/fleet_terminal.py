@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flows.delivery import Delivery
 from flows.fleet import FleetResult
+from tempfit.cli.bars import bar_of_shares, done_of_rows
 from tempfit.cli.shared import Whole, artifact_place, browse, show_lines
 from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.lookup import FLEET_FILE
@@ -20,15 +20,7 @@ class FleetTerminal:
 
     def __init__(self, stdout: Console, stderr: Console):
         self.stdout = stdout
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[done]}"),
-            TimeRemainingColumn(),
-            console=stderr,
-            transient=True,
-            disable=not stderr.is_terminal,
-        )
+        self.progress = bar_of_shares(stderr)
         self.reading = self.progress.add_task("rows read", total=1.0, done="…")
         self.training = self.progress.add_task("sensors calibrated", total=1.0, done="…")
 
@@ -41,8 +33,8 @@ class FleetTerminal:
 
     def on_rows(self, n_rows: int, share: float) -> None:
         """After every partition."""
-        rate = n_rows / max(self.progress.tasks[0].elapsed or 0.0, 1e-3)
-        self.progress.update(self.reading, completed=share, done=f"{n_rows:,}, {rate:,.0f} a second")
+        done = done_of_rows(n_rows, self.progress.tasks[0].elapsed)
+        self.progress.update(self.reading, completed=share, done=done)
 
     def on_sensors(self, n_sensors: int, n_all: int) -> None:
         """After every chunk of sensors."""

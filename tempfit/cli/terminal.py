@@ -13,6 +13,7 @@ from flows.calibrate import CalibrateResult
 from flows.delivery import Delivery
 from tempfit.calibration.calibration import Calibration
 from tempfit.calibration.recording import record_of
+from tempfit.cli.bars import bar_of_shares, done_of_rows
 from tempfit.cli.shared import artifact_place, browse, show_lines, warn
 from tempfit.config import CalibrationConfig
 from tempfit.descent.forecast import Forecast
@@ -49,15 +50,7 @@ class Terminal:
             transient=True,
             disable=not stderr.is_terminal or print_every is not None,
         )
-        self.reading = Progress(
-            TextColumn("rows read"),
-            BarColumn(),
-            TextColumn("{task.fields[done]}"),
-            TimeRemainingColumn(),
-            console=stderr,
-            transient=True,
-            disable=not stderr.is_terminal,
-        )
+        self.reading = bar_of_shares(stderr)
 
     def __enter__(self) -> Self:
         return self
@@ -70,11 +63,10 @@ class Terminal:
         """After every block of a large file: a bar while it is read, for its evidence, and again for its checks."""
         if not self.reading.tasks:
             self.progress.stop()  # what was trained is; a terminal has one bar at a time
-            self.reading.add_task("read", total=1.0, done="…")
+            self.reading.add_task("rows read", total=1.0, done="…")
             self.reading.start()
         (task,) = self.reading.tasks
-        rate = n_rows / max(task.elapsed or 0.0, 1e-3)
-        self.reading.update(task.id, completed=share, done=f"{n_rows:,}, {rate:,.0f} a second")
+        self.reading.update(task.id, completed=share, done=done_of_rows(n_rows, task.elapsed))
         if share >= 1:
             self.reading.stop()
             self.reading.remove_task(task.id)

@@ -12,7 +12,7 @@ import os
 import platform
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -22,6 +22,7 @@ from tempfit.errors import ServiceError
 from tempfit.fleet.scheduler import needs_dask, no_scheduler, refuse_engine
 from tempfit.system.children import silent_children
 from tempfit.system.files import temporary_folder
+from tempfit.system.threads import ahead
 from tempfit.wording import printable
 
 if TYPE_CHECKING:
@@ -70,17 +71,7 @@ class Threads:
         self.n_threads = n_threads or os.cpu_count() or 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        under_way: deque[Future[Any]] = deque()
-        pool = ThreadPoolExecutor(self.n_threads)
-        try:
-            for item in items:
-                under_way.append(pool.submit(function, item))
-                if len(under_way) > self.n_threads:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # Ctrl-C has the run ended before the threads have
+        return ahead(function, items, self.n_threads)
 
 
 class Dask:
