@@ -7,6 +7,7 @@ its start to its end and the largest memory are told; they are run in turn.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import resource
 import statistics
@@ -24,6 +25,8 @@ import pyarrow.parquet as pq
 from tests.conftest import ROOT
 
 GROUP_ROWS = 1_000_000
+
+Line = tuple[str, str, str]  # what is compared, what was measured, what is wanted
 
 
 def write_readings(path: Path, n_rows: int) -> None:
@@ -71,8 +74,24 @@ def run(job: str, source: Path) -> tuple[float, float]:
     asked = [sys.executable, "-m", "tests.benchmarks.large", "--job", job, "--source", str(source)]
     done = subprocess.run(asked, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     seconds, memory = time.perf_counter() - start, float(done.stderr.split()[-1])
-    print(f"{job:18s} {seconds:6.1f} s {memory:8,.0f} MiB", flush=True)
+    print(f"{job:18s} {seconds:6.1f} s {memory:8,.0f} MiB", file=sys.stderr)
     return seconds, memory
+
+
+def compare(n_rows: int, n_rounds: int) -> list[Line]:
+    """Ratios of seconds and memory, and what is wanted of them."""
+    with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
+        source = Path(name) / "large.parquet"
+        write_readings(source, n_rows)
+        rounds = [{job: run(job, source) for job in JOBS} for _ in range(n_rounds)]
+    lines = []
+    for job, wanted in (("tempfit", "≤ 1"), ("tempfit calibrate", "")):
+        pairs = [(found[job], found["pandas"]) for found in rounds]
+        times, memory = (statistics.median(one[k] / other[k] for one, other in pairs) for k in range(2))
+        most = max(found[job][1] for found in rounds)
+        lines.append((f"seconds, {n_rows:,} rows of one, {job} : pandas and lstsq", f"{times:.2f}", wanted))
+        lines.append((f"memory, {job} : pandas and lstsq", f"{memory:.2f}", f"({most:,.0f} MiB)"))
+    return lines
 
 
 def main() -> None:
@@ -81,6 +100,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--job", choices=JOBS, help="one of those, in this process")
     parser.add_argument("--source")
+    parser.add_argument("--json", action="store_true", help="what came of it as a list of lists of texts")
     given = parser.parse_args()
     if given.job:
         try:
@@ -88,15 +108,8 @@ def main() -> None:
         finally:
             print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
         return
-    with tempfile.TemporaryDirectory(prefix="tempfit-bench-") as name:
-        source = Path(name) / "large.parquet"
-        write_readings(source, given.rows)
-        print(f"{given.rows:,} rows, {source.stat().st_size / 2**20:,.0f} MiB of Parquet")
-        rounds = [{job: run(job, source) for job in JOBS} for _ in range(given.rounds)]
-    for job in ("tempfit", "tempfit calibrate"):
-        pairs = [(found[job], found["pandas"]) for found in rounds]
-        times, memory = (statistics.median(one[k] / other[k] for one, other in pairs) for k in range(2))
-        print(f"{job} : pandas {times:.2f} in time, {memory:.2f} in memory")
+    lines = compare(given.rows, given.rounds)
+    print(json.dumps(lines) if given.json else "\n".join(" ".join(line) for line in lines))
 
 
 if __name__ == "__main__":

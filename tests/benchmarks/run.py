@@ -271,6 +271,7 @@ def main() -> None:
     parser.add_argument(
         "--fleet-rows", type=int, default=10_000_000, help="of a tenth of those sensors, 100,000 at most"
     )
+    parser.add_argument("--large-rows", type=int, default=50_000_000, help="of one thermometer")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     lines = bench_loops(2 * arguments.rounds + 1, arguments.epochs, arguments.rows)
@@ -281,6 +282,8 @@ def main() -> None:
     sensors, few = str(arguments.fleet_sensors), str(min(arguments.fleet_sensors // 10, 100_000))
     lines += bench_files("fleets", "duckdb", "--sensors", sensors, "--rounds", str(min(arguments.rounds, 3)))
     lines += bench_files("fleets", "rows", "workers", "digits", "--sensors", few, "--rows", str(arguments.fleet_rows))
+    console.print("calibrating one thermometer's large file …")
+    lines += bench_files("large", "--rows", str(arguments.large_rows), "--rounds", str(min(arguments.rounds, 3)))
     more, shares = bench_commands(arguments.rounds)
     table = Table("what : compared with what", "measured", "wanted")
     for line in [*lines, *more]:
