@@ -1,4 +1,4 @@
-"""The flow that calibrates a fleet: ingest and compress, train, judge, visualize, track; one run in MLflow for all."""
+"""The flow that calibrates a fleet: ingest, solve, judge, train, visualize, track; one run in MLflow for all."""
 
 # Annotations stay objects here (no __future__ import): a served flow is pickled by value, and their names would be
 # looked up among the globals that its body happens to use.
@@ -52,16 +52,17 @@ def fleet(
         ingested = fleet_tasks.ingest(source, settings, config, workers)
         run = fleet_tasks.start_run(ingested, settings, config, tags={"prefect.flow_run_id": str(flow_run.id)})
         with ended(run), fleet_tasks.workplace() as folder:
-            trained = fleet_tasks.train(ingested, settings, config, workers)
-            judged = fleet_tasks.judge(ingested, trained, settings, config, folder)
-            tasks.watcher().on_computed(judged)
-            figures = fleet_tasks.visualize(judged, workers)
-            artifacts = fleet_tasks.track(run, judged, figures)
-            result = FleetResult(judged, run, artifacts, run.url(ui_address(run.store)))
+            findings = fleet_tasks.solve(ingested, settings, config, workers)
+            judgement = fleet_tasks.judge(findings, settings)
+            trained = fleet_tasks.train(ingested, findings, judgement, settings, config, workers, folder)
+            tasks.watcher().on_computed(trained)
+            figures = fleet_tasks.visualize(trained, workers)
+            artifacts = fleet_tasks.track(run, trained, figures)
+            result = FleetResult(trained, run, artifacts, run.url(ui_address(run.store)))
             tasks.watcher().on_tracked(result)
     if figures:  # else every sensor diverged
-        fleet_tasks.publish(judged, figures, run)
-    logger.info(judged.summary.headline())
+        fleet_tasks.publish(trained, figures, run)
+    logger.info(trained.summary.headline())
     return result
 
 

@@ -11,11 +11,12 @@ from prefect import task
 
 from flows.tasks import RETRIED, artifact_key, is_again, publish_page, watcher
 from tempfit.config import CalibrationConfig, FleetConfig
-from tempfit.fleet import fleet, ingesting
-from tempfit.fleet.calibrating import Trained
+from tempfit.fleet import fleet, ingesting, judging
+from tempfit.fleet.calibrating import Findings
 from tempfit.fleet.engine import Engine, engine
 from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.ingesting import Ingested
+from tempfit.fleet.judging import FleetJudgement
 from tempfit.fleet.kept import Kept, kept
 from tempfit.fleet.lookup import FLEET_FILE
 from tempfit.fleet.worst import look_at_worst
@@ -63,48 +64,60 @@ def start_run(ingested: Ingested, settings: FleetConfig, config: CalibrationConf
     return fleets.start_fleet(opened, ingested, settings, config, tags, again=is_again())
 
 
-@task(task_run_name="train all with {config.optimizer}", persist_result=False)
-def train(ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, workers: Workers) -> Trained:
-    """Fit every sensor, in one loop for thousands of them."""
-    on_sensors = watcher().on_sensors
-    return fleet.train_fleet(ingested, settings, config, workers.engine, on_sensors)
+@task(task_run_name="solve exactly", persist_result=False)
+def solve(ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, workers: Workers) -> Findings:
+    """Find what every sensor is judged by."""
+    return fleet.solve_fleet(ingested, settings, config, workers.engine, watcher().on_sensors)
 
 
 @task(task_run_name="judge: false discoveries, siblings", persist_result=False)
-def judge(
-    ingested: Ingested, trained: Trained, settings: FleetConfig, config: CalibrationConfig, folder: Path
+def judge(findings: Findings, settings: FleetConfig) -> FleetJudgement:
+    """Say which sensors are odd."""
+    return judging.judge_fleet(findings.figures, settings.fdr)
+
+
+@task(task_run_name="train all with {config.optimizer}", persist_result=False)
+def train(
+    ingested: Ingested,
+    findings: Findings,
+    judgement: FleetJudgement,
+    settings: FleetConfig,
+    config: CalibrationConfig,
+    workers: Workers,
+    folder: Path,
 ) -> Fleet:
-    """Say which sensors are odd, and write the table."""
-    return fleet.judge_and_file(ingested, trained, settings, config, folder)
+    """Fit every sensor, in one loop for thousands of them, and write the table."""
+    engine, on_sensors = workers.engine, watcher().on_sensors
+    return fleet.train_fleet(ingested, findings, judgement, settings, config, engine, folder, on_sensors)
 
 
 @task(task_run_name="visualize: the fleet, the worst, uncertainties", persist_result=False)
-def visualize(judged: Fleet, workers: Workers) -> dict[str, bytes]:
+def visualize(trained: Fleet, workers: Workers) -> dict[str, bytes]:
     """Draw the figures; the rows of the worst are read again for that."""
-    return draw_fleet(judged, *look_at_worst(judged, workers.engine))
+    return draw_fleet(trained, *look_at_worst(trained, workers.engine))
 
 
 @task(task_run_name="track the fleet in MLflow", persist_result=False, **RETRIED)
-def track(run: runs.Run, judged: Fleet, figures: dict[str, bytes]) -> dict[str, str]:
+def track(run: runs.Run, trained: Fleet, figures: dict[str, bytes]) -> dict[str, str]:
     """Write the fleet into its MLflow run."""
-    return fleets.log_fleet(run, judged, figures, _page(judged), again=is_again())
+    return fleets.log_fleet(run, trained, figures, _page(trained), again=is_again())
 
 
-def _page(judged: Fleet) -> str:
+def _page(trained: Fleet) -> str:
     """What came of it, in Markdown."""
-    return f"**{judged.summary.headline()}**\n\n{_table(judged)}"
+    return f"**{trained.summary.headline()}**\n\n{_table(trained)}"
 
 
-def _table(judged: Fleet) -> str:
+def _table(trained: Fleet) -> str:
     """The summary below its headline."""
-    _, *lines = fleet_summary(judged.summary)
+    _, *lines = fleet_summary(trained.summary)
     return to_table(lines)
 
 
-def publish(judged: Fleet, figures: dict[str, bytes], run: runs.Run) -> None:
+def publish(trained: Fleet, figures: dict[str, bytes], run: runs.Run) -> None:
     """The fleet as an artifact on Prefect's page of the flow run."""
     ui = ui_address(run.store)
     links = {"the run in MLflow": run.url(ui), "the table": run.url(ui, FLEET_FILE)}
-    headline, what = judged.summary.headline(), "w, b and s of all sensors, with the odd ones"
-    page = to_page(headline, to_small_png(figures[SPREAD]), what, _table(judged), links)
-    publish_page(page, artifact_key("fleet", judged.ingested.source), headline)
+    headline, what = trained.summary.headline(), "w, b and s of all sensors, with the odd ones"
+    page = to_page(headline, to_small_png(figures[SPREAD]), what, _table(trained), links)
+    publish_page(page, artifact_key("fleet", trained.ingested.source), headline)

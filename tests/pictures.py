@@ -12,7 +12,6 @@ from tempfile import TemporaryDirectory
 from tempfit.calibration.pipeline import calibrate
 from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.fleet.engine import engine
-from tempfit.fleet.fleet import judge_and_file, train_fleet
 from tempfit.fleet.ingesting import ingest_fleet
 from tempfit.fleet.worst import look_at_worst
 from tempfit.plots.calibration import draw_line, draw_path
@@ -23,6 +22,7 @@ from tempfit.readings.paired import load_readings
 from tempfit.studies.grid import make_grid
 from tempfit.studies.sweep import plan_sweep, run_sweep
 from tests.conftest import ROOT, THERMOMETER
+from tests.fleet.tables import calibrate_ingested
 
 MAP = ["learning_rate=1e-5..1e-1:64", "scaling=none,factor,minmax,standardize"]  # README.md's sweep
 ALL = {"without": "minute_index,time_local,ref*"}  # docs/fleets.md's commands
@@ -46,9 +46,8 @@ def of_loggers(source: str, **settings: object) -> dict[str, bytes]:
     fleet, config = FleetConfig(wide=True, **settings), CalibrationConfig(y="ref_true_degC")
     with TemporaryDirectory() as folder, engine(fleet) as them:
         ingested = ingest_fleet(source, fleet, config, them)
-        trained = train_fleet(ingested, fleet, config, them)
-        judged = judge_and_file(ingested, trained, fleet, config, Path(folder))
-        return draw_fleet(judged, *look_at_worst(judged, them))
+        calibrated = calibrate_ingested(ingested, fleet, config, them, Path(folder))
+        return draw_fleet(calibrated, *look_at_worst(calibrated, them))
 
 
 def main(loggers: str | None = None) -> None:

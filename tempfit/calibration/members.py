@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,26 +33,65 @@ from tempfit.words import Outcome, Verdict
 
 
 @dataclass(frozen=True, eq=False)
-class Calibrations:
-    """The calibrations of all members, (members,) each; they answer as `Calibration` does of one.
+class Solved:
+    """What the readings of all members say, (members,) each, before any descent.
 
-    evidence: what was trained on. config: of all. basis: the terms trained in, design: the evidence in these. fits: how
-    they ended. exact: the least-squares solutions. alike: whether residuals are like their neighbours', where somebody
-    looked at a member's rows (autocorrelation). known_outcome: `Outcome.code`, where it was told already, of fits of
-    which the states that tell it are not kept.
+    evidence: of each. config: of all. exact: the least-squares solutions. alike: whether residuals are like their
+    neighbours', where somebody looked at a member's rows (autocorrelation).
     """
 
     evidence: Evidence
     config: CalibrationConfig
-    basis: Basis
-    design: Design
-    fits: Fits
     exact: LeastSquares
     alike: NDArray[np.bool_] | bool = False
-    known_outcome: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return self.evidence.members
+
+    @cached_property
+    def footing(self) -> Footing:
+        return Footing(self.evidence, self.exact.basis.n_terms)
+
+    @cached_property
+    def accusing(self) -> dict[str, Curvature | Consistency]:
+        """The checks of readings that fail by a small p, by name, in the order in which they are told."""
+        curvature = Curvature(self.footing, self.alike)
+        return {"curvature": curvature} | ({"consistency": Consistency(self.exact)} if self.is_stated else {})
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether uncertainties are made from those stated, and not from the residuals."""
+        return bool(np.isinf(self.exact.degrees_of_freedom).all())
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrations:
+    """The calibrations of all members, (members,) each; they answer as `Calibration` does of one.
+
+    solved: what was trained on. basis: the terms trained in, design: the evidence in these. fits: how they ended.
+    known_outcome: `Outcome.code`, where it was told already, of fits of which the states that tell it are not kept.
+    """
+
+    solved: Solved
+    basis: Basis
+    design: Design
+    fits: Fits
+    known_outcome: NDArray[np.int8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.solved)
+
+    @property
+    def evidence(self) -> Evidence:
+        return self.solved.evidence
+
+    @property
+    def config(self) -> CalibrationConfig:
+        return self.solved.config
+
+    @property
+    def exact(self) -> LeastSquares:
+        return self.solved.exact
 
     @cached_property
     def quadratic(self) -> Quadratic:
@@ -100,7 +138,7 @@ class Calibrations:
         """What gradient descent found, with its uncertainty; NaN where it exploded."""
         params = transform(self.exact.basis.change_to(self.basis), self.fits.params)
         params = np.where(self.exploded[:, None], np.nan, params)
-        if self.is_stated:
+        if self.solved.is_stated:
             return self.exact.moved(params, self.exact.observation_sd)
         with np.errstate(divide="ignore", invalid="ignore"):
             spread = self.evidence.mean_variance / self.evidence.variance
@@ -108,20 +146,11 @@ class Calibrations:
         return self.exact.moved(params, sd * np.sqrt(np.where(np.isnan(spread), 1.0, spread)))
 
     @cached_property
-    def footing(self) -> Footing:
-        return Footing(self.evidence, self.basis.n_terms)
-
-    @cached_property
     def checks(self) -> dict[str, Slope | Curvature | Consistency | Descent]:
         """The checks that evidence carries, by name, in the order in which they are told."""
-        judged: dict[str, Slope | Curvature | Consistency | Descent] = {
-            "slope": Slope(self.footing),
-            "curvature": Curvature(self.footing, self.alike),
-        }
-        if self.is_stated:
-            judged["consistency"] = Consistency(self.exact)
         condition = self.quadratic.condition_number
-        return judged | {"descent": Descent(self.curve.params, self.exact, condition, self.config)}
+        of_readings = {"slope": Slope(self.solved.footing), **self.solved.accusing}
+        return {**of_readings, "descent": Descent(self.curve.params, self.exact, condition, self.config)}
 
     @cached_property
     def usable(self) -> NDArray[np.bool_]:
@@ -132,11 +161,6 @@ class Calibrations:
     def tell(self, member: int, names: Names) -> tuple[Check, ...]:
         """The checks of one member in words."""
         return tuple(check.tell(member, names) for check in self.checks.values())
-
-    @property
-    def is_stated(self) -> bool:
-        """Whether uncertainties are made from those stated, and not from the residuals."""
-        return bool(np.isinf(self.exact.degrees_of_freedom).all())
 
     def __getitem__(self, member: int) -> Judged:
         """One member's, as it would be alone, but for the checks that need its rows: those say that they were not
@@ -161,12 +185,30 @@ class Calibrations:
             robust=None,
             start=None,
             t_u_range=exact.t_u_range,
-            is_stated=self.is_stated,
+            is_stated=self.solved.is_stated,
             is_single_accepted=self.config.accept_single_reading,
         )
-        checks = without_rows(of_readings, Footing(evidence, self.basis.n_terms), is_stated=self.is_stated)
+        checks = without_rows(of_readings, Footing(evidence, self.basis.n_terms), is_stated=self.solved.is_stated)
         outcome = Outcome.of(self.outcome[member])
         return Judged(Setup(problem, self.config), self.fits[member], checks, known_outcome=outcome)
+
+
+def solve_members(
+    evidence: Evidence, config: CalibrationConfig, *, alike: NDArray[np.bool_] | bool = False
+) -> Solved:
+    """The exact solution of every member, by one config. alike: as in `Solved`.
+
+    Raises SettingsError for what evidence alone cannot carry: a network, Huber's or York's loss, readings held out.
+    """
+    if needs_rows(config) or config.holdout or config.holdout_rows is not None or config.folds:
+        raise SettingsError("many thermometers at once are fitted by the squared loss, without a network or a hold-out")
+    evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
+    stated = config.uncertainty_from == "stated"
+    if config.uncertainty_from == "auto":
+        stated = not np.isnan(evidence.variance).any()
+    standard = standard_basis(evidence, config)
+    exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
+    return Solved(evidence, config, exact, alike)
 
 
 def calibrate_members(
@@ -174,18 +216,14 @@ def calibrate_members(
 ) -> Calibrations:
     """Fit a line or polynomial to the evidence of every member, by one config, and judge each.
 
-    alike: as in `Calibrations`.
-
-    Raises SettingsError for what evidence alone cannot carry: a network, Huber's or York's loss, readings held out;
-    as `train` does; and where the Hessian is beyond what numbers can say.
+    Raises SettingsError as `solve_members` and `train` do, and where the Hessian is beyond what numbers can say.
     """
-    if needs_rows(config) or config.holdout or config.holdout_rows is not None or config.folds:
-        raise SettingsError("many thermometers at once are fitted by the squared loss, without a network or a hold-out")
-    evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
-    posed = _pose(evidence, config)
-    goals = near(posed.exact.loss, evidence.mean_square)
-    fits = train(posed.design, Configs(config, evidence.members), keep=ENDS, goals=goals)
-    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, alike)
+    solved = solve_members(evidence, config, alike=alike)
+    basis = fit_basis(solved.evidence, config)
+    design = compressed(solved.evidence, basis)
+    goals = near(solved.exact.loss, evidence.mean_square)
+    fits = train(design, Configs(config, evidence.members), keep=ENDS, goals=goals)
+    return Calibrations(solved, basis, design, fits)
 
 
 def recall_members(
@@ -198,23 +236,7 @@ def recall_members(
 
     outcome: (members,), as it was told. find_fits: how they ended, of the compressed evidence trained on.
     """
-    evidence = replace(evidence, factor=np.asfortranarray(evidence.factor))  # in which small matrices are quickest
-    posed = _pose(evidence, config)
-    fits = find_fits(posed.design)
-    return Calibrations(posed.evidence, config, posed.basis, posed.design, fits, posed.exact, known_outcome=outcome)
-
-
-class _Posed(NamedTuple):
-    evidence: Evidence
-    basis: Basis
-    design: Design
-    exact: LeastSquares
-
-
-def _pose(evidence: Evidence, config: CalibrationConfig) -> _Posed:
-    stated = config.uncertainty_from == "stated"
-    if config.uncertainty_from == "auto":
-        stated = not np.isnan(evidence.variance).any()
-    standard, basis = standard_basis(evidence, config), fit_basis(evidence, config)
-    exact = solve(evidence, standard, stated=stated, u_common=config.u_common, coverage=config.coverage)
-    return _Posed(evidence, basis, compressed(evidence, basis), exact)
+    solved = solve_members(evidence, config)
+    basis = fit_basis(solved.evidence, config)
+    design = compressed(solved.evidence, basis)
+    return Calibrations(solved, basis, design, find_fits(design), known_outcome=outcome)

@@ -1,31 +1,30 @@
 """How a table of calibrations is written as Parquet: block by block, quickly, and no larger than it has to be.
 
 Its texts are few, and stand in dictionaries, but for the thermometers' names; of numbers that all differ, a dictionary
-takes twice the time and room. The names alone have statistics, by which a reader finds the rows of one. Pages carry
+takes twice the time and room, and a compression finds nothing. The names alone have statistics, by which a reader finds the rows of one. Pages carry
 checksums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 from typing import IO, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 ROW_GROUP = 50_000  # rows: what is read at a time to find one of them
 NAMES = "thermometer"
+SAMPLE, ALL = 1_000, 0.9  # rows that tell whether a column's numbers differ, and the share of them that has to
 
 
 class TableWriter:
-    """Writes tables of the same columns into an open file, one behind the other; leaving the context ends it.
+    """Writes tables of the same columns into an open file, one behind the other; leaving the context ends it."""
 
-    gaps: columns that may have nulls; None: all. The others take less time.
-    """
-
-    def __init__(self, file: IO[bytes], gaps: Collection[str] | None = None):
-        self.file, self.gaps = file, gaps
+    def __init__(self, file: IO[bytes]):
+        self.file = file
         self.writer: pq.ParquetWriter | None = None
         self.waiting: list[pa.Table] = []
 
@@ -47,15 +46,13 @@ class TableWriter:
 
     def _write_waiting(self) -> None:
         rows, self.waiting = pa.concat_tables(self.waiting), []
-        if self.gaps is not None:
-            fields = [field.with_nullable(field.name in self.gaps) for field in rows.schema]
-            rows = pa.Table.from_arrays(rows.columns, schema=pa.schema(fields))
         if self.writer is None:
-            texts = [path for field in rows.schema if field.name != NAMES for path in _texts(field.name, field.type)]
+            leaves = dict(leaf for field in rows.schema for leaf in _leaves(field.name, field.type))
             self.writer = pq.ParquetWriter(
                 self.file,
                 rows.schema,
-                use_dictionary=texts,
+                use_dictionary=[path for path, kind in leaves.items() if path != NAMES and _is_text(kind)],
+                compression={path: "NONE" if _all_differ(rows, path) else "SNAPPY" for path in leaves},
                 write_statistics=[NAMES],
                 write_page_checksum=True,
                 write_batch_size=ROW_GROUP,
@@ -63,12 +60,24 @@ class TableWriter:
         self.writer.write_table(rows, row_group_size=2 * ROW_GROUP)
 
 
-def _texts(path: str, kind: pa.DataType) -> Iterator[str]:
-    """Parquet's paths of the texts in a column."""
+def _leaves(path: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    """Parquet's paths of what is in a column, and what that is."""
     if pa.types.is_list(kind):
-        yield from _texts(f"{path}.list.element", kind.value_type)
+        yield from _leaves(f"{path}.list.element", kind.value_type)
     elif pa.types.is_struct(kind):
         for field in kind:
-            yield from _texts(f"{path}.{field.name}", field.type)
-    elif pa.types.is_string(kind) or pa.types.is_dictionary(kind):
-        yield path
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    else:
+        yield path, kind
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+
+
+def _all_differ(rows: pa.Table, path: str) -> bool:
+    """Whether this is a column of numbers of which nearly every one is another."""
+    if path not in rows.column_names or not pa.types.is_floating(rows[path].type):
+        return False
+    some = rows[path].slice(0, SAMPLE)
+    return bool(pc.count_distinct(some).as_py() > ALL * len(some))

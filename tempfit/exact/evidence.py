@@ -23,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tempfit.exact.matrices import product
+from tempfit.system.threads import ahead
 
 CURVATURE = 2  # degree: a line's evidence carries t_u², to tell a bend from a line
-BLOCK_ELEMENTS = 32_768  # of a column taken at once: a few such columns stay in a core's cache
+BLOCK_ELEMENTS = 65_536  # of a column taken at once: a few such columns stay in a core's cache
+MANY = 100_000  # members that threads share to copy
 MERGED = 4_096  # members at a time: what is made of them on the way stays in a core's cache
 
 
@@ -126,8 +128,15 @@ def concatenate(parts: Sequence[Evidence]) -> Evidence:
     """The evidence of all parts' members, one part's behind the other's."""
     if len(parts) == 1:
         return parts[0]
-    names = Evidence.__dataclass_fields__
-    return Evidence(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    ends = np.cumsum([part.members for part in parts]).tolist()
+    whole = Evidence.empty(ends[-1], parts[0].degree)
+    places = [slice(end - part.members, end) for part, end in zip(parts, ends, strict=True)]
+    if ends[-1] < MANY:
+        for some, part in zip(places, parts, strict=True):
+            whole.put(some, part)
+    else:
+        list(ahead(lambda k: whole.put(places[k], parts[k]), range(len(parts))))
+    return whole
 
 
 def _gather(

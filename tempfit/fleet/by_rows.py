@@ -27,7 +27,7 @@ from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import InputError, ReadingsError
 from tempfit.exact.problem import needs_rows
 from tempfit.exact.settling import settle
-from tempfit.fleet.calibrating import OnSensors, Trained, with_gaps
+from tempfit.fleet.calibrating import Findings, OnSensors, with_gaps
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import BY_SMALL_P, Figures
@@ -60,13 +60,13 @@ def need_rows(config: CalibrationConfig, ingested: Ingested) -> bool:
     return needs_rows(config) or bool(held_out) or ingested.both_uncertain
 
 
-def train_by_rows(
+def calibrate_by_rows(
     ingested: Ingested,
     fleet: FleetConfig,
     config: CalibrationConfig,
     engine: Engine,
     on_sensors: OnSensors | None = None,
-) -> Trained:
+) -> Findings:
     """Calibrate every sensor that can be, in the order of the readings.
 
     Raises ReadingsError where a sensor's rows are not together, and as `calibrate` does where it refuses all of them.
@@ -93,7 +93,7 @@ def train_by_rows(
     records.sort(key=lambda record: record.thermometer)
     roster = roster.without({name: str(error) for name, error in refused.items()})
     rows = with_gaps(spread_table(make_table(records)).combine_chunks(), roster.is_calibrated)
-    return Trained([rows], figures_of_records(records), roster)
+    return Findings(figures_of_records(records), roster, [rows])
 
 
 def whole_sensors(blocks: Iterable[SensorRows], refusal: Callable[[str], ReadingsError]) -> Iterator[Sensor]:
@@ -175,18 +175,18 @@ def figures_of_records(records: Sequence[Record]) -> Figures:
 
 def _figures(record: Record) -> tuple[Any, ...]:
     best, exact, nan = record.optimum, record.exact.uncertainty, math.nan
-    is_line, gone = record.model == "line", record.exploded or record.model == "mlp"
-    w, b = best.coefficients if is_line and not gone else (nan, nan)
-    u_w, u_b = best.uncertainties if is_line and not gone else (nan, nan)
+    is_line, is_network = record.model == "line", record.model == "mlp"
+    w, b = best.coefficients if is_line else (nan, nan)
+    u_w, u_b = best.uncertainties if is_line else (nan, nan)
     freedom = math.inf if exact.degrees_of_freedom is None else exact.degrees_of_freedom
-    s = None if gone else exact.residual_sd if record.chi_squared is None else _reduced(record)
+    s = None if is_network else exact.residual_sd if record.chi_squared is None else _reduced(record)
     rounding = MOST_ROUNDING * max(map(abs, record.data.t_c_range or (0.0,)))
     if s is not None and s < rounding and record.chi_squared is None:  # as `figures_of`: nothing is certain beyond it
         s = rounding
         if is_line and record.curve is not None:
             u_w, u_b = replace(record.curve.to_curve(), observation_sd=rounding, u_common=0.0).uncertainties
     checks = {check.name: check for check in record.checks}
-    p = [checks[name].p if name in checks and not gone else None for name in BY_SMALL_P]
+    p = [checks[name].p if name in checks and not is_network else None for name in BY_SMALL_P]
     fails = [name in checks and checks[name].verdict is Verdict.FAILS for name in BY_SMALL_P]
     return (
         *(nan if value is None else value for value in (w, u_w, b, u_b, freedom, s)),

@@ -1,4 +1,7 @@
-"""All sensors of a fleet through one loop, chunk by chunk."""
+"""All sensors of a fleet, chunk by chunk: their exact solutions, by which they are judged; then through one loop.
+
+In this order, each chunk's rows of the table can be written as soon as they are trained, and are not held.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tempfit.calibration.members import calibrate_members
+from tempfit.calibration.members import calibrate_members, solve_members
 from tempfit.calibration.record_arrays import tabulate
 from tempfit.config import CalibrationConfig
 from tempfit.exact.evidence import Evidence
@@ -19,8 +22,9 @@ from tempfit.fleet.gathered import Gathered
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import Figures, concatenate, figures_of
 from tempfit.fleet.roster import Roster
+from tempfit.system.threads import ahead
 
-CHUNK = 20_000  # sensors at a time: of fewer, Python takes its share; of more, arrays leave the cores' caches
+CHUNK = 50_000  # sensors at a time: of fewer, threads wait for Python and each other; of more, memory takes its share
 
 OnSensors = Callable[[int, int], None]  # is told how many sensors are calibrated, of how many
 
@@ -35,16 +39,26 @@ class Chunk:
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """What came of all of them.
+class Findings:
+    """What the sensors of a fleet are judged by.
 
-    rows: tables, one behind the other, with a row for each sensor of the roster, null where it is not calibrated.
-    figures: (calibrated,), what the fleet is judged by. roster: with those who were refused only then.
+    figures: (calibrated,). roster: with those who were refused only when they were solved. rows: where that needed all
+    of their rows and so found everything else as well, tables as `train_by_evidence` yields them.
     """
 
-    rows: Sequence[pa.Table]
     figures: Figures
     roster: Roster
+    rows: Sequence[pa.Table] | None = None
+
+
+def solve_by_evidence(ingested: Ingested, config: CalibrationConfig) -> Findings:
+    """The exact solution of every sensor that can be calibrated, by this process: that takes less than to ask others.
+
+    Raises SettingsError as `solve_members` does.
+    """
+    chunks = _chunks(ingested.gathered, ingested.roster)
+    figures = list(ahead(lambda chunk: figures_of(solve_members(chunk.evidence, config)), chunks))
+    return Findings(concatenate(figures), ingested.roster)
 
 
 def train_by_evidence(
@@ -52,20 +66,18 @@ def train_by_evidence(
     config: CalibrationConfig,
     engine: Engine,
     on_sensors: OnSensors | None = None,
-) -> Trained:
+) -> Iterator[pa.Table]:
     """Calibrate every sensor that can be, thousands at a time.
 
+    Yields tables, one behind the other, with a row for each sensor of the roster, null where it is not calibrated.
     Raises SettingsError as `calibrate_members` does.
     """
     roster = ingested.roster
-    figures, tables = [], []
     chunks = list(_chunks(ingested.gathered, roster))
-    for chunk, (some, rows) in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
-        figures.append(some)
-        tables.append(with_gaps(rows, roster.is_calibrated[chunk.sensors]))
+    for chunk, rows in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
+        yield with_gaps(rows, roster.is_calibrated[chunk.sensors])
         if on_sensors is not None:
             on_sensors(chunk.sensors.stop, len(roster))
-    return Trained(tables, concatenate(figures), roster)
 
 
 def _chunks(gathered: Gathered, roster: Roster) -> Iterator[Chunk]:
@@ -82,9 +94,8 @@ def _chunks(gathered: Gathered, roster: Roster) -> Iterator[Chunk]:
         start = stop
 
 
-def _calibrate(config: CalibrationConfig, chunk: Chunk) -> tuple[Figures, pa.Table]:
-    calibrations = calibrate_members(chunk.evidence, config)
-    return figures_of(calibrations), tabulate(calibrations, chunk.names)
+def _calibrate(config: CalibrationConfig, chunk: Chunk) -> pa.Table:
+    return tabulate(calibrate_members(chunk.evidence, config), chunk.names)
 
 
 def with_gaps(rows: pa.Table, is_there: NDArray[np.bool_]) -> pa.Table:

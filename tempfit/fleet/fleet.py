@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tempfit.config import CalibrationConfig, FleetConfig
-from tempfit.fleet.by_rows import need_rows, train_by_rows
-from tempfit.fleet.calibrating import OnSensors, Trained, train_by_evidence
+from tempfit.fleet.by_rows import calibrate_by_rows, need_rows
+from tempfit.fleet.calibrating import Findings, OnSensors, solve_by_evidence, train_by_evidence
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.ingesting import Ingested
-from tempfit.fleet.judging import FleetJudgement, judge_fleet
+from tempfit.fleet.judging import FleetJudgement
 from tempfit.fleet.lookup import FLEET_FILE
-from tempfit.fleet.summing import FleetSummary, sum_up
+from tempfit.fleet.summing import FleetSummary, Summing
 from tempfit.fleet.table import write_fleet
 
 
@@ -42,28 +41,35 @@ class Fleet:
         return self.summary.as_dict()
 
 
-def train_fleet(
+def solve_fleet(
     ingested: Ingested,
     settings: FleetConfig,
     config: CalibrationConfig,
     engine: Engine,
     on_sensors: OnSensors | None = None,
-) -> Trained:
-    """Calibrate every sensor that can be: all by their evidence in one loop, or each by its rows where these are
-    needed. Raises ReadingsError and SettingsError as these do."""
+) -> Findings:
+    """What every sensor is judged by: its exact solution by its evidence, or, where that needs its rows, by these.
+
+    Raises ReadingsError and SettingsError as these do.
+    """
     if need_rows(config, ingested):
-        return train_by_rows(ingested, settings, config, engine, on_sensors)
-    return train_by_evidence(ingested, config, engine, on_sensors)
+        return calibrate_by_rows(ingested, settings, config, engine, on_sensors)
+    return solve_by_evidence(ingested, config)
 
 
-def judge_and_file(
-    ingested: Ingested, trained: Trained, settings: FleetConfig, config: CalibrationConfig, folder: Path
+def train_fleet(
+    ingested: Ingested,
+    findings: Findings,
+    judgement: FleetJudgement,
+    settings: FleetConfig,
+    config: CalibrationConfig,
+    engine: Engine,
+    folder: Path,
+    on_sensors: OnSensors | None = None,
 ) -> Fleet:
-    """Judge all sensors beside each other, and write their table into the folder."""
-    ingested = replace(ingested, roster=trained.roster)
-    judgement = judge_fleet(trained.figures, settings.fdr)
-    table = folder / FLEET_FILE
-    with ThreadPoolExecutor(1) as beside:  # to write takes one thread
-        summary = beside.submit(sum_up, ingested, config, trained, judgement)
-        write_fleet(table, ingested, trained, judgement)
-    return Fleet(ingested, settings, config, table, judgement, summary.result())
+    """Train all sensors in one loop, unless that is done, and write their table into the folder meanwhile."""
+    ingested = replace(ingested, roster=findings.roster)
+    trained = findings.rows or train_by_evidence(ingested, config, engine, on_sensors)
+    summing, table = Summing(ingested, config, judgement), folder / FLEET_FILE
+    write_fleet(table, ingested, summing.watch(trained), judgement)
+    return Fleet(ingested, settings, config, table, judgement, summing.result())

@@ -28,21 +28,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tempfit.calibration.checks.descent import MOST_ROUNDING
-from tempfit.calibration.members import Calibrations
-from tempfit.fleet.siblings import Floats, compare, compare_scatters
+from tempfit.calibration.members import Solved
+from tempfit.fleet.siblings import Distances, Floats, compare, compare_scatters
 from tempfit.words import Verdict
 
 BY_SMALL_P = ("curvature", "consistency")  # checks that fail by one
 SIBLINGS = ("w", "b", "s")
+SIDES = (2, 2, 1)  # to which each may lie too far
+BLOCK = 50_000  # members at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """What a fleet is judged by, (members,) each; NaN where a sensor has none, and where its descent diverged.
+    """What a fleet is judged by, (members,) each, of the readings alone; NaN where a sensor has none.
 
     w, u_w, b, u_b: the exact line and its standard uncertainties; NaN of a polynomial. u_freedom: of these, degrees of
     freedom. s: standard deviation of the residuals; where uncertainties are stated, in units of these. freedom: of s.
-    p: (members, checks), of BY_SMALL_P. fails: likewise, whether the check itself fails.
+    p: (members, checks), of BY_SMALL_P; where the check does not fail, it may be 1. fails: likewise, whether it does.
     """
 
     w: Floats
@@ -95,28 +97,25 @@ class FleetJudgement:
         }
 
 
-def figures_of(calibrations: Calibrations) -> Figures:
-    """What some sensors are judged by, from their exact solutions: of the readings, not of where a descent ended.
+def figures_of(solved: Solved) -> Figures:
+    """What some sensors are judged by, from their exact solutions: of the readings, not of where a descent ends.
 
     Without what all references have in common, which moves all sensors alike. A scatter below rounding is rounding.
     """
-    exact, gone, checks = calibrations.exact, calibrations.exploded, calibrations.checks
-    rounding = MOST_ROUNDING * calibrations.evidence.largest
+    exact = solved.exact
+    rounding = MOST_ROUNDING * solved.evidence.largest
     own = replace(exact, observation_sd=np.maximum(exact.observation_sd, rounding), u_common=0.0)
     s = np.maximum(exact.residual_sd, rounding)
     s = np.where(np.isinf(exact.degrees_of_freedom), s / np.sqrt(exact.variance), s)
-    nothing = np.full((len(calibrations), 2), np.nan)
+    nothing = np.full((len(solved), 2), np.nan)
     line, u = (own.coefficients, own.uncertainties) if own.is_line else (nothing, nothing)
-    w, u_w, b, u_b, s = (np.where(gone, np.nan, told) for told in (line[:, 0], u[:, 0], line[:, 1], u[:, 1], s))
-    p, fails = np.full((2, len(calibrations), len(BY_SMALL_P)), np.nan)
+    p, fails = np.full((2, len(solved), len(BY_SMALL_P)), np.nan)
     for k, name in enumerate(BY_SMALL_P):
-        if name in checks:
-            verdict = checks[name].verdict
-            p[:, k] = np.where(gone | (verdict == Verdict.NOT_CHECKED.code), np.nan, checks[name].p)
-            fails[:, k] = verdict == Verdict.FAILS.code
-    return Figures(
-        w, u_w, b, u_b, exact.degrees_of_freedom, s, np.asarray(exact.residual_freedom, float), p, fails == 1
-    )
+        if (check := solved.accusing.get(name)) is not None:
+            p[:, k] = np.where(check.verdict == Verdict.NOT_CHECKED.code, np.nan, check.small_p)
+            fails[:, k] = check.verdict == Verdict.FAILS.code
+    freedom = np.asarray(exact.residual_freedom, float)
+    return Figures(line[:, 0], u[:, 0], line[:, 1], u[:, 1], exact.degrees_of_freedom, s, freedom, p, fails == 1)
 
 
 def concatenate(parts: Sequence[Figures]) -> Figures:
@@ -136,29 +135,37 @@ def judge_fleet(figures: Figures, fdr: float) -> FleetJudgement:
         times = np.where(np.isinf(figures.u_freedom), 1.0, np.maximum(1.0, scatters.typical / figures.s))
     freedom = figures.u_freedom + scatters.prior_freedom
     with ThreadPoolExecutor(len(SIBLINGS)) as pool:
+        s = pool.submit(lambda: scatters.distances)
         variances = (np.square(times * figures.u_w), np.square(times * figures.u_b))
         w, b = pool.map(partial(compare, freedom=freedom), (figures.w, figures.b), variances)
-        s = scatters.distances
-
-        checks = [np.where(np.isnan(p) | fails, p, 1.0) for p, fails in zip(figures.p.T, figures.fails.T, strict=True)]
-        number = sum(~np.isnan(values) for values in (*checks, w.z, b.z, s.z))
-        below = 1 / np.maximum(number, 1)  # what is not, makes a p of 1 when multiplied
-        beside = list(pool.map(lambda them, sides: them.p(sides, below), (w, b, s), (2, 2, 1)))
-    each = np.stack([*checks, *beside])  # (tests, members)
-    each *= number
-    p = np.where(number > 0, np.fmin(np.fmin.reduce(each), 1.0), np.nan)
+        compared = (w, b, s.result())
+        each = np.empty((len(BY_SMALL_P) + len(SIBLINGS), len(figures.s)))  # (tests, members)
+        blocks = [slice(first, first + BLOCK) for first in range(0, len(figures.s), BLOCK)]
+        p = np.concatenate([*pool.map(partial(_least_p, figures, compared, each), blocks), np.empty(0)])
     q = _adjusted(p)
     found = q <= fdr
-    level = fdr * found.sum() / max(1, (number > 0).sum())  # what Benjamini and Hochberg accept, whoever is at it
+    level = fdr * found.sum() / max(1, (~np.isnan(p)).sum())  # what Benjamini and Hochberg accept, whoever is at it
     accused = found & (each <= level)
-    return FleetJudgement(w.z, b.z, s.z, p, q, (*BY_SMALL_P, *SIBLINGS), accused.T, fdr)
+    return FleetJudgement(w.z, b.z, compared[2].z, p, q, (*BY_SMALL_P, *SIBLINGS), accused.T, fdr)
+
+
+def _least_p(figures: Figures, compared: Sequence[Distances], each: Floats, some: slice) -> Floats:
+    """Of some members the smallest p times the number of tests; those of all tests are put into each."""
+    checks = zip(figures.p[some].T, figures.fails[some].T, strict=True)
+    p = [np.where(np.isnan(p) | fails, p, 1.0) for p, fails in checks]
+    distances = [they[some] for they in compared]
+    number = sum(~np.isnan(values) for values in (*p, *(they.z for they in distances)))
+    below = 1 / np.maximum(number, 1)  # what is not, makes a p of 1 when multiplied
+    p += [they.p(sides, below) for they, sides in zip(distances, SIDES, strict=True)]
+    np.multiply(p, number, out=each[:, some])
+    return np.where(number > 0, np.fmin(np.fmin.reduce(each[:, some]), 1.0), np.nan)
 
 
 def _adjusted(p: Floats) -> Floats:
-    """By Benjamini and Hochberg, of the sensors that have a p."""
+    """By Benjamini and Hochberg, of the sensors that have a p. One of 1 stays 1, so that only the others are sorted."""
     from scipy.stats import false_discovery_control
 
-    q, known = np.full(len(p), np.nan), ~np.isnan(p)
-    if known.any():
-        q[known] = false_discovery_control(p[known])
+    q, small = np.where(np.isnan(p), np.nan, 1.0), p < 1
+    if small.any():
+        q[small] = np.minimum(1.0, false_discovery_control(p[small]) * ((~np.isnan(p)).sum() / small.sum()))
     return q

@@ -9,6 +9,7 @@ median of (1.4826 dᵢ)² − uᵢ²; without uᵢ that is the median of absolut
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ class Distances:
     z: Floats
     freedom: Floats
     spread: float
+
+    def __getitem__(self, members: slice) -> Distances:
+        return Distances(self.z[members], self.freedom[members], self.spread)
 
     def p(self, sides: int, below: Floats) -> Floats:
         """(members,), the p-value of one or both sides, NaN where there is no z; 1 where it is not below (members,):
@@ -68,15 +72,33 @@ def compare(values: Floats, variances: Floats, freedom: Floats | float) -> Dista
 
 @dataclass(frozen=True, eq=False)
 class Scatters:
-    """The standard deviations s (members,) of the residuals beside each other.
+    """The standard deviations s (members,) of the residuals beside each other, by their cube roots.
 
-    typical: s of the median sensor. prior_freedom: what the others' s say of one, in degrees of freedom: few where
-    sensors differ, infinitely many where all scatter alike.
+    roots: of s², over that of the median sensor, typical: its s. own: variances of these by the sensor's own readings.
+    compared: as `compare` has it.
     """
 
-    distances: Distances
+    roots: Floats
+    own: Floats
+    compared: Distances
     typical: float
-    prior_freedom: float
+
+    @property
+    def prior_freedom(self) -> float:
+        """What the others' s say of one, in degrees of freedom: few where sensors differ, infinitely many where all
+        scatter alike."""
+        spread = self.compared.spread
+        return 2 / (9 * spread**2) if spread else np.inf
+
+    @cached_property
+    def distances(self) -> Distances:
+        """On the scale between cube roots and logarithms that suits."""
+        from scipy.special import boxcox
+
+        with np.errstate(divide="ignore", invalid="ignore"):
+            total = self.compared.spread**2 + self.own
+            z = boxcox(self.roots, np.square(self.own / total)) / np.sqrt(total)
+        return replace(self.compared, z=z)
 
 
 def compare_scatters(s: Floats, freedom: Floats) -> Scatters:
@@ -86,16 +108,11 @@ def compare_scatters(s: Floats, freedom: Floats) -> Scatters:
     Where good sensors differ, they do so by factors: what is normal is the logarithm. Between the two scales lies a
     power (Box and Cox), by the square of the share of the sensor's own variance, which simulations bear out.
     """
-    from scipy.special import boxcox
-
     with np.errstate(divide="ignore", invalid="ignore"):
         own = 2 / (9 * freedom)
         roots = np.cbrt(np.square(s)) / (1 - own)
         own = own / np.square(1 - own)
         known = np.isfinite(roots)
         middle = float(np.median(roots[known])) if known.any() else np.nan
-        found = compare(roots / middle, own, np.inf)
-        total = found.spread**2 + own
-        z = boxcox(roots / middle, np.square(own / total)) / np.sqrt(total)
-    prior = 2 / (9 * found.spread**2) if found.spread else np.inf
-    return Scatters(replace(found, z=z), middle**1.5, prior)
+        roots = roots / middle
+        return Scatters(roots, own, compare(roots, own, np.inf), middle**1.5)

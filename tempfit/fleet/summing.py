@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.spread import CHECKS
 from tempfit.config import ReadingsConfig
-from tempfit.fleet.calibrating import Trained
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
-from tempfit.fleet.roster import Roster
 from tempfit.readings.columns import as_numpy
 from tempfit.words import Outcome, Status, Verdict
 
 WORST = 12  # sensors that are told, and drawn, one by one
+COLUMNS = {"w": "w", "b": "b", "s": "uncertainty_observation_sd"}
 MIDDLE = {"5 %": 0.05, "median": 0.5, "95 %": 0.95}
 SHOWN = ("thermometer", "w", "b", "n", "uncertainty_observation_sd", "fleet_w_z", "fleet_b_z", "fleet_s_z", "fleet_q")
 
@@ -75,50 +74,85 @@ class FleetSummary:
         return {name: float(value) for name, value in (counts | middle).items()}
 
 
-def sum_up(ingested: Ingested, config: ReadingsConfig, trained: Trained, judgement: FleetJudgement) -> FleetSummary:
-    """The summary of a fleet, from the rows of its table."""
-    failing: Counter[str] = Counter()
-    figures: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("w", "b", "s")}
-    n_usable = n_diverged = 0
-    fewest, most = np.iinfo(np.int64).max, 0
-    for rows in trained.rows:
-        n_usable += pc.sum(rows["usable"]).as_py() or 0
+class Summing:
+    """Makes the summary of a fleet from the rows of its table, as they pass."""
+
+    def __init__(self, ingested: Ingested, config: ReadingsConfig, judgement: FleetJudgement):
+        self.ingested, self.config, self.judgement = ingested, config, judgement
+        self._failing: Counter[str] = Counter()
+        self._figures: dict[str, list[NDArray[np.float64]]] = {name: [] for name in COLUMNS}
+        self._n_seen = self._n_usable = self._n_diverged = 0
+        self._fewest, self._most = np.iinfo(np.int64).max, 0
+        self._chosen = _worst_of(judgement)
+        self._places = np.flatnonzero(ingested.roster.is_calibrated)[self._chosen]  # in the roster
+        self._worst: dict[int, dict[str, Any]] = {}
+
+    def watch(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """The same tables, of which the summary is made."""
+        for rows in tables:
+            self._add(rows)
+            yield rows
+
+    def _add(self, rows: pa.Table) -> None:
+        self._n_usable += pc.sum(rows["usable"]).as_py() or 0
         gone = pc.or_(
             pc.equal(rows["status"].cast(pa.string()), Status.DIVERGED.value),
             pc.equal(rows["outcome"].cast(pa.string()), Outcome.EXPLODES.value),
         )
-        n_diverged += pc.sum(gone).as_py() or 0
+        self._n_diverged += pc.sum(gone).as_py() or 0
         is_gone = gone.fill_null(True).to_numpy()
         lowest, highest = pc.min_max(rows["n"]).as_py().values()
         if lowest is not None:
-            fewest, most = min(fewest, lowest), max(most, highest)
-        failing.update(_failing(rows))
-        for name, column in {"w": "w", "b": "b", "s": "uncertainty_observation_sd"}.items():
+            self._fewest, self._most = min(self._fewest, lowest), max(self._most, highest)
+        self._failing.update(_failing(rows))
+        for name, column in COLUMNS.items():
             if column in rows.column_names:
                 values = as_numpy(rows[column])
-                figures[name].append(values[~(np.isnan(values) | is_gone)])
-    roster = ingested.roster
-    n_accused_of = judgement.accused.sum(axis=0)
-    return FleetSummary(
-        source=ingested.source,
-        sha256=ingested.sha256,
-        y_unit=config.y_unit,
-        n_rows=ingested.gathered.n_rows,
-        left_out=_left_out(ingested.gathered.faults),
-        n_sensors=len(roster),
-        n_calibrated=int(roster.is_calibrated.sum()),
-        not_calibrated=_counts(roster.reasons(slice(None)).drop_null()),
-        n_diverged=n_diverged,
-        n_usable=n_usable,
-        failing=dict(failing.most_common()),
-        fdr=judgement.fdr,
-        n_accused=int(judgement.is_accused.sum()),
-        accused={name: int(n) for name, n in zip(judgement.tests, n_accused_of, strict=True) if n},
-        is_compared=judgement.is_compared,
-        spread={name: _quantiles(np.concatenate(parts)) for name, parts in figures.items() if any(map(len, parts))},
-        readings=(int(fewest), int(most)),
-        worst=tuple(_worst(trained, roster, judgement)),
-    )
+                self._figures[name].append(values[~(np.isnan(values) | is_gone)])
+        shown = rows.select([name for name in SHOWN if name in rows.column_names])
+        for place in self._places[(self._places >= self._n_seen) & (self._places < self._n_seen + len(rows))].tolist():
+            (self._worst[place],) = shown.slice(place - self._n_seen, 1).to_pylist()
+        self._n_seen += len(rows)
+
+    def result(self) -> FleetSummary:
+        """The summary, when all rows have passed."""
+        ingested, judgement, roster = self.ingested, self.judgement, self.ingested.roster
+        n_accused_of = judgement.accused.sum(axis=0)
+        spread = {name: _quantiles(np.concatenate(parts)) for name, parts in self._figures.items() if any(map(len, parts))}
+        return FleetSummary(
+            source=ingested.source,
+            sha256=ingested.sha256,
+            y_unit=self.config.y_unit,
+            n_rows=ingested.gathered.n_rows,
+            left_out=_left_out(ingested.gathered.faults),
+            n_sensors=len(roster),
+            n_calibrated=int(roster.is_calibrated.sum()),
+            not_calibrated=_counts(roster.reasons(slice(None)).drop_null()),
+            n_diverged=self._n_diverged,
+            n_usable=self._n_usable,
+            failing=dict(self._failing.most_common()),
+            fdr=judgement.fdr,
+            n_accused=int(judgement.is_accused.sum()),
+            accused={name: int(n) for name, n in zip(judgement.tests, n_accused_of, strict=True) if n},
+            is_compared=judgement.is_compared,
+            spread=spread,
+            readings=(int(self._fewest), int(self._most)),
+            worst=tuple(self._tell_worst()),
+        )
+
+    def _tell_worst(self) -> Iterator[dict[str, Any]]:
+        judged = pa.table(self.judgement.columns()).take(pa.array(self._chosen)).to_pylist()
+        for place, beside in zip(self._places.tolist(), judged, strict=True):
+            told = self._worst[place] | beside
+            yield {name: told[name] for name in (*SHOWN, "fleet_accused_by", "fleet_p") if name in told}
+
+
+def _worst_of(judgement: FleetJudgement) -> NDArray[np.int64]:
+    """The sensors accused that are most certainly odd, those first: of those as certain, who is farthest away."""
+    accused = np.flatnonzero(judgement.is_accused)
+    z = np.stack([judgement.w_z, judgement.b_z, judgement.s_z])[:, accused]
+    farthest = np.fmax.reduce(np.abs(z), initial=0.0)
+    return accused[np.lexsort((-farthest, judgement.p[accused]))][:WORST]
 
 
 def _failing(rows: pa.Table) -> dict[str, int]:
@@ -143,29 +177,3 @@ def _counts(words: pa.Array) -> dict[str, int]:
 
 def _quantiles(values: NDArray[np.float64]) -> dict[str, float]:
     return dict(zip(MIDDLE, map(float, np.quantile(values, list(MIDDLE.values()))), strict=True))
-
-
-def _worst(trained: Trained, roster: Roster, judgement: FleetJudgement) -> Iterator[dict[str, Any]]:
-    """The sensors accused that are most certainly odd, those first: of those as certain, who is farthest away."""
-    accused = np.flatnonzero(judgement.is_accused)
-    z = np.stack([judgement.w_z, judgement.b_z, judgement.s_z])[:, accused]
-    farthest = np.fmax.reduce(np.abs(z), initial=0.0)
-    chosen = accused[np.lexsort((-farthest, judgement.p[accused]))][:WORST]
-    places = np.flatnonzero(roster.is_calibrated)[chosen]
-    judged = pa.table(judgement.columns()).take(pa.array(chosen)).to_pylist()
-    for row, beside in zip(_rows_at(trained, places), judged, strict=True):
-        told = row | beside
-        yield {name: told[name] for name in (*SHOWN, "fleet_accused_by", "fleet_p") if name in told}
-
-
-def _rows_at(trained: Trained, places: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """What is shown of the rows at these places of the roster."""
-    found: dict[int, dict[str, Any]] = {}
-    first = 0
-    for rows in trained.rows:
-        here = [int(place) for place in places if first <= place < first + rows.num_rows]
-        some = rows.select([name for name in SHOWN if name in rows.column_names])
-        for place in here:
-            (found[place],) = some.slice(place - first, 1).to_pylist()
-        first += rows.num_rows
-    return [found[int(place)] for place in places]

@@ -1,40 +1,38 @@
-"""The table of a fleet's calibrations: a row a sensor, written block by block when all of them are judged."""
+"""The table of a fleet's calibrations: a row a sensor, written block by block as they are calibrated."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from tempfit.calibration.record_arrays import same
 from tempfit.calibration.table_file import TableWriter
-from tempfit.fleet.calibrating import Trained, with_gaps
+from tempfit.fleet.calibrating import with_gaps
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
 from tempfit.system.files import whole_file
 
 
-def write_fleet(path: Path, ingested: Ingested, trained: Trained, judgement: FleetJudgement) -> None:
+def write_fleet(path: Path, ingested: Ingested, trained: Iterable[pa.Table], judgement: FleetJudgement) -> None:
     """Write the table, whole or not at all, sorted by thermometer.
 
-    Its columns are those of a table of Records, null where a sensor is not calibrated; `fleet_not_calibrated` says why,
-    and the other `fleet_…` how the sensor stands beside the others. The columns `data_…` are of the fleet's readings,
-    but for the number of rows that were dropped. Raises SettingsError where it cannot be written.
+    trained: its rows, some at a time, as `train_by_evidence` yields them. Its columns are those of a table of Records,
+    null where a sensor is not calibrated; `fleet_not_calibrated` says why, and the other `fleet_…` how the sensor
+    stands beside the others. The columns `data_…` are of the fleet's readings, but for the number of rows that were
+    dropped. Raises SettingsError where it cannot be written.
     """
-    blocks = partial(_blocks, ingested, trained, pa.table(judgement.columns()))
-    gaps = {name for rows in blocks() for name in rows.column_names if rows[name].null_count}
-    with whole_file(path) as file, TableWriter(file, gaps) as writer:
-        for rows in blocks():
+    with whole_file(path) as file, TableWriter(file) as writer:
+        for rows in _completed(ingested, trained, pa.table(judgement.columns())):
             writer.write(rows)
 
 
-def _blocks(ingested: Ingested, trained: Trained, judged: pa.Table) -> Iterator[pa.Table]:
-    """The table, some rows at a time."""
+def _completed(ingested: Ingested, trained: Iterable[pa.Table], judged: pa.Table) -> Iterator[pa.Table]:
+    """The rows, with what the fleet says of each."""
     roster = ingested.roster
     first = n_before = 0
-    for rows in trained.rows:
+    for rows in trained:
         sensors = slice(first, first + rows.num_rows)
         is_there = roster.is_calibrated[sensors]
         some = with_gaps(judged.slice(n_before, int(is_there.sum())), is_there)

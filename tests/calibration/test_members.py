@@ -116,7 +116,7 @@ def test_merged_evidence_is_judged_as_the_rows_are():
     parts = [gather(t_u[:, i:j], t_c[:, i:j]) for i, j in [(11, 30), (0, 4), (4, 11)]]
     names = Names("t_u", "t_c", "°C")
     whole, merged = (calibrate_members(e, CalibrationConfig()) for e in (gather(t_u, t_c), merge(parts)))
-    for member in np.flatnonzero(~whole.footing.is_perfect):
+    for member in np.flatnonzero(~whole.solved.footing.is_perfect):
         told = [
             [(c.verdict, c.sentence) for c in e.tell(member, names) if c.name != "descent"] for e in (whole, merged)
         ]

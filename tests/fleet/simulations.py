@@ -133,7 +133,7 @@ def simulate(n_sensors: int, *, seed: int) -> Simulated:
     for first in range(0, n_sensors, CHUNK):
         t_u, t_c = _readings(rng, kinds[first : first + CHUNK])
         calibrations = calibrate_members(gather(t_u, t_c), CalibrationConfig())
-        figures.append(figures_of(calibrations))
+        figures.append(figures_of(calibrations.solved))
         usable.append(calibrations.usable)
     return Simulated(kinds, judge_fleet(concatenate(figures), FDR), np.concatenate(usable))
 

@@ -11,8 +11,11 @@ import pyarrow.parquet as pq
 
 from tempfit.calibration.members import calibrate_members
 from tempfit.calibration.record_arrays import tabulate
-from tempfit.config import CalibrationConfig
+from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.exact.evidence import gather
+from tempfit.fleet.engine import Engine
+from tempfit.fleet.fleet import Fleet, solve_fleet, train_fleet
+from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import figures_of, judge_fleet
 
 SHA256 = "a" * 64
@@ -40,12 +43,21 @@ def write_fleet(
     table = table.append_column("data_sha256", pa.array([SHA256] * members))
     table = table.append_column("data_n_dropped", pa.array([0] * members))
     table = table.append_column("fleet_not_calibrated", pa.nulls(members, pa.string()))
-    for name, column in judge_fleet(figures_of(calibrations), 0.01).columns().items():
+    for name, column in judge_fleet(figures_of(calibrations.solved), 0.01).columns().items():
         table = table.append_column(name, column)
     others = {"thermometer": list(failed or {}), "fleet_not_calibrated": list((failed or {}).values())}
     table = pa.concat_tables([table, pa.table(others)], promote_options="default").sort_by("thermometer")
     pq.write_table(table, path, row_group_size=rows, write_page_checksum=True)
     return path
+
+
+def calibrate_ingested(
+    ingested: Ingested, settings: FleetConfig, config: CalibrationConfig, engine: Engine, folder: Path
+) -> Fleet:
+    """What the flow does between ingest and visualize."""
+    findings = solve_fleet(ingested, settings, config, engine)
+    judgement = judge_fleet(findings.figures, settings.fdr)
+    return train_fleet(ingested, findings, judgement, settings, config, engine, folder)
 
 
 def random_fleet(seed: int, sensors: int, rows: int, bend: float = 0.0) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -23,14 +23,14 @@ from tempfit.config import CalibrationConfig, FleetConfig
 from tempfit.errors import ReadingsError, RunsError, SettingsError
 from tempfit.fleet.curves import load_curves
 from tempfit.fleet.engine import Threads
-from tempfit.fleet.fleet import Fleet, judge_and_file, train_fleet
+from tempfit.fleet.fleet import Fleet
 from tempfit.fleet.ingesting import ingest_fleet
 from tempfit.fleet.lookup import FleetTable
 from tempfit.fleet.rows import read_row
 from tempfit.fleet.sorting import command_that_sorts
 from tempfit.readings.paired import Readings
 from tempfit.readings.partitions import find_partitions
-from tests.fleet.tables import random_fleet
+from tests.fleet.tables import calibrate_ingested, random_fleet
 
 SETTINGS = [
     {},
@@ -44,8 +44,7 @@ def calibrate_fleet(source: Path, folder: Path, config: CalibrationConfig, **fle
     told, engine = FleetConfig.model_validate(fleet), Threads(2)
     ingested = ingest_fleet(str(source), told, config, engine)
     folder.mkdir(exist_ok=True)
-    trained = train_fleet(ingested, told, config, engine)
-    return judge_and_file(ingested, trained, told, config, folder)
+    return calibrate_ingested(ingested, told, config, engine, folder)
 
 
 def readings_of(rng: np.random.Generator, n_sensors: int, weighted: bool) -> pd.DataFrame:

@@ -177,7 +177,7 @@ def test_a_failure_in_the_middle_leaves_the_run_failed(recorded: Recorded, monke
     def crash(*_: object) -> None:
         raise RuntimeError("crash while judging")
 
-    monkeypatch.setattr(fleet_tasks.fleet, "judge_and_file", crash)
+    monkeypatch.setattr(fleet_tasks.judging, "judge_fleet", crash)
     with pytest.raises(RuntimeError, match="crash while judging"):
         fleet(str(recorded.source), FleetConfig(by="logger"), settings(recorded.mlruns, "crashed fleet"))
     (run,) = runs_of(recorded.mlruns, "crashed fleet")

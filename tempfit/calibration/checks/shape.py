@@ -25,6 +25,7 @@ INSIGNIFICANT = 0.05  # p-value from which on the reading tells nothing of the t
 INCONSISTENT = 0.05  # of χ²: ISO/TS 28037 takes the quantile of 95 %
 NEGLIGIBLE, MATERIAL = 0.1, 0.5  # standard deviations of an observation: curvature that does no harm, and that does
 TOO_FEW_PLACES = 1e-10  # of a standardized power: what rounding leaves of one that the lower ones can make
+UNDOUBTED = 6.6  # an F of one and any number of degrees of freedom below it has a p above DOUBT
 GRID = 51  # places at which a curve of higher degree is asked for its largest deviation
 
 
@@ -114,6 +115,13 @@ class Curvature:
         return f_tail(1, self.footing.freedom - 1, self.figure)
 
     @cached_property
+    def small_p(self) -> NDArray[np.float64]:
+        """(members,), p where it is below DOUBT; where it is not, it may be 1: of many members, most need no more."""
+        p, few = np.ones(len(self.figure)), np.flatnonzero(~(self.figure < UNDOUBTED))
+        p[few] = f_tail(1, self.footing.freedom[few] - 1, self.figure[few])
+        return p
+
+    @cached_property
     def off(self) -> NDArray[np.float64]:
         """(members,), by how much the model is off at most within the range, for a coefficient of 1 of the next power.
 
@@ -142,10 +150,10 @@ class Curvature:
     def verdict(self) -> NDArray[np.int8]:
         with np.errstate(divide="ignore", invalid="ignore"):
             times = self.deviation / np.sqrt(self.footing.rss / self.footing.freedom)
-        fails = ((self.p < REFUSE) | self.alike) & (times > MATERIAL)
+        fails = ((self.small_p < REFUSE) | self.alike) & (times > MATERIAL)
         return chosen(
             (self.footing.is_untestable | self.is_unseen, Verdict.NOT_CHECKED),
-            ((self.p >= DOUBT) | (times < NEGLIGIBLE), Verdict.PASSES),
+            ((self.small_p >= DOUBT) | (times < NEGLIGIBLE), Verdict.PASSES),
             (fails, Verdict.FAILS),
             otherwise=Verdict.DOUBTFUL,
         )
@@ -190,6 +198,10 @@ class Consistency:
         from scipy.special import chdtrc
 
         return np.asarray(chdtrc(np.atleast_1d(self.exact.residual_freedom), self.figure))
+
+    @property
+    def small_p(self) -> NDArray[np.float64]:
+        return self.p
 
     @cached_property
     def verdict(self) -> NDArray[np.int8]:
