@@ -27,7 +27,7 @@ from tempfit.calibration.record import Record
 from tempfit.calibration.table_file import TableWriter
 from tempfit.config import CalibrationConfig
 from tempfit.errors import RunsError
-from tempfit.system.files import whole_file
+from tempfit.system.files import whole_path
 
 SCALARS = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 TEXT = pa.dictionary(pa.int32(), pa.string())
@@ -96,7 +96,7 @@ def _flat(values: dict[str, Any] | None, model: type[BaseModel], place: str = ""
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """Write the table, whole or not at all. Raises SettingsError where it cannot be written."""
-    with whole_file(path) as file, TableWriter(file) as writer:
+    with whole_path(path) as part, TableWriter(part) as writer:
         writer.write(make_table(records))
 
 

@@ -8,8 +8,9 @@ checksums.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,10 +22,13 @@ SAMPLE, ALL = 1_000, 0.9  # rows that tell whether a column's numbers differ, an
 
 
 class TableWriter:
-    """Writes tables of the same columns into an open file, one behind the other; leaving the context ends it."""
+    """Writes tables of the same columns into a file, one behind the other; leaving the context ends it.
 
-    def __init__(self, file: IO[bytes]):
-        self.file = file
+    The file is opened by Arrow: of a file of Python's, other threads would be asked for Python at every page.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
         self.writer: pq.ParquetWriter | None = None
         self.waiting: list[pa.Table] = []
 
@@ -49,7 +53,7 @@ class TableWriter:
         if self.writer is None:
             leaves = dict(leaf for field in rows.schema for leaf in _leaves(field.name, field.type))
             self.writer = pq.ParquetWriter(
-                self.file,
+                self.path,
                 rows.schema,
                 use_dictionary=[path for path, kind in leaves.items() if path != NAMES and _is_text(kind)],
                 compression={path: "NONE" if _all_differ(rows, path) else "SNAPPY" for path in leaves},

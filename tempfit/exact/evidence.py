@@ -160,12 +160,14 @@ def _gather(
         variance = 1 / np.mean(1 / variances, axis=1, where=some)
         mean_variance = np.mean(variances, axis=1, where=some)
         root_weights = np.sqrt(variance)[:, None] / u_c * (1.0 if there is None else there)
-    z = (t_u - center[:, None]) / scale[:, None]
     columns = np.empty((degree + 2, members, n_rows))
-    columns[0] = 1.0 if root_weights is None else root_weights
-    for power in range(1, degree + 1):
+    columns[0] = 1.0
+    z = np.divide(np.subtract(t_u, center[:, None], out=columns[1]), scale[:, None], out=columns[1])
+    for power in range(2, degree + 1):
         np.multiply(columns[power - 1], z, out=columns[power])
-    columns[-1] = t_c if root_weights is None else t_c * root_weights
+    columns[-1] = t_c
+    if root_weights is not None:
+        columns *= root_weights
     return Evidence(
         n=n,
         low=low,

@@ -71,7 +71,7 @@ class Threads:
         self.n_threads = n_threads or os.cpu_count() or 1
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        return ahead(function, items, self.n_threads, n_waiting=self.n_threads)
+        return ahead(function, items, self.n_threads)
 
 
 class Dask:

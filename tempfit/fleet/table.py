@@ -12,7 +12,7 @@ from tempfit.calibration.table_file import TableWriter
 from tempfit.fleet.calibrating import with_gaps
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
-from tempfit.system.files import whole_file
+from tempfit.system.files import whole_path
 
 
 def write_fleet(path: Path, ingested: Ingested, trained: Iterable[pa.Table], judgement: FleetJudgement) -> None:
@@ -23,7 +23,7 @@ def write_fleet(path: Path, ingested: Ingested, trained: Iterable[pa.Table], jud
     stands beside the others. The columns `data_…` are of the fleet's readings, but for the number of rows that were
     dropped. Raises SettingsError where it cannot be written.
     """
-    with whole_file(path) as file, TableWriter(file) as writer:
+    with whole_path(path) as part, TableWriter(part) as writer:
         for rows in _completed(ingested, trained, pa.table(judgement.columns())):
             writer.write(rows)
 

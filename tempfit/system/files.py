@@ -36,8 +36,8 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file for the setting `output` that takes its place when all is written, as in `replaced`.
+def whole_path(path: Path) -> Iterator[Path]:
+    """Where to write a file for the setting `output`, which takes its place when all is written, as in `replaced`.
 
     Raises SettingsError where it cannot be written.
     """
@@ -45,8 +45,15 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     if target.exists() and not target.is_file():  # a folder, or a device, which root could replace
         raise SettingsError(f"`output`: {path}: this is no file; name one, or leave it out for standard output")
     try:
-        with replaced(path) as part, open(part, "xb") as file:
-            yield file
+        with replaced(path) as part:
+            yield part
     except OSError as error:
         reason = error.strerror or error
         raise SettingsError(f"`output`: {path}: cannot be written ({reason}); name another file") from None
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """The same, open."""
+    with whole_path(path) as part, open(part, "xb") as file:
+        yield file

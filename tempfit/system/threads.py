@@ -14,19 +14,14 @@ Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 
-def ahead(
-    function: Callable[[Item], Done], items: Iterable[Item], n_threads: int = WORKERS, n_waiting: int = 0
-) -> Iterator[Done]:
-    """The function's results in the items' order, a few of them under way at any time.
-
-    n_waiting: so many more are done while nobody asks: of someone who has something to do for several at a time.
-    """
+def ahead(function: Callable[[Item], Done], items: Iterable[Item], n_threads: int = WORKERS) -> Iterator[Done]:
+    """The function's results in the items' order, a few of them under way at any time."""
     under_way: deque[Future[Done]] = deque()
     pool = ThreadPoolExecutor(n_threads)
     try:
         for item in items:
             under_way.append(pool.submit(function, item))
-            if len(under_way) > n_threads + n_waiting:
+            if len(under_way) > n_threads:
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -48,17 +49,18 @@ def time_members() -> dict[str, float]:
         writer.write(table)
         return [*times, time.perf_counter()]
 
-    with tempfile.TemporaryFile() as file, TableWriter(file) as writer:
-        write(slice(0, ALONE), writer)  # first calls import
-    with tempfile.TemporaryFile() as file:
-        with TableWriter(file) as writer:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.parquet"
+        with TableWriter(path) as writer:
+            write(slice(0, ALONE), writer)  # first calls import
+        with TableWriter(path) as writer:
             for first in range(0, SENSORS, BATCH):
                 times = write(slice(first, first + BATCH), writer)
                 for stage, start, end in zip(STAGES, times, times[1:], strict=False):
                     taken[stage] += end - start
             start = time.perf_counter()
         taken["write"] += time.perf_counter() - start  # what waited for more rows
-        n_bytes = file.tell()
+        n_bytes = path.stat().st_size
     start = time.perf_counter()
     for sensor in range(ALONE):
         record_of(calibrate((t_u[sensor], t_c[sensor])))

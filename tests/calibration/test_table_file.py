@@ -31,7 +31,7 @@ def block(first: int, n: int) -> pa.Table:
 def path(tmp_path, monkeypatch):
     monkeypatch.setattr(table_file, "ROW_GROUP", 250)
     path = tmp_path / "fleet.parquet"
-    with path.open("wb") as file, TableWriter(file) as writer:
+    with TableWriter(path) as writer:
         for first in range(0, 600, 100):
             writer.write(block(first, 100))
     return path
