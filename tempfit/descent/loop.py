@@ -8,7 +8,7 @@ every member ended.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import cast
 
 import numpy as np
@@ -71,12 +71,16 @@ def train(
     return ends.fits(histories)
 
 
-@contextmanager
-def _few_threads(n_residuals: int) -> Iterator[None]:
+def _few_threads(n_residuals: int) -> AbstractContextManager[None]:
     """One thread for a small batch: a second has nothing to do but wait, at the cost of whatever else runs."""
+    return one_thread() if n_residuals < THREADED_ELEMENTS else nullcontext()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch works in this thread, and in those that are started meanwhile, without others beside it."""
     before = torch.get_num_threads()
-    if n_residuals < THREADED_ELEMENTS:
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -57,8 +57,11 @@ class Ends:
         before = self.quarter_left[members] - block.first
         there = np.flatnonzero((before >= 0) & (before <= seen))
         self.before.take(block, before[there], there)
-        some = np.flatnonzero(seen >= 0)
-        self.last.take(block, seen[some], some)
+        if block.first == 0 and seen[0] >= 0 and (seen == seen[0]).all():  # as of a fleet, which scaling makes alike
+            self.last = Ending.of(block, int(seen[0]))
+        else:
+            some = np.flatnonzero(seen >= 0)
+            self.last.take(block, seen[some], some)
         return last
 
     def fits(self, histories: Histories | None) -> Fits:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tempfit.calibration.members import calibrate_members, solve_members
 from tempfit.calibration.record_arrays import tabulate
 from tempfit.config import CalibrationConfig
+from tempfit.descent.loop import one_thread
 from tempfit.exact.evidence import Evidence
 from tempfit.fleet.engine import Engine
 from tempfit.fleet.gathered import Gathered
@@ -74,10 +75,11 @@ def train_by_evidence(
     """
     roster = ingested.roster
     chunks = list(_chunks(ingested.gathered, roster))
-    for chunk, rows in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
-        yield with_gaps(rows, roster.is_calibrated[chunk.sensors])
-        if on_sensors is not None:
-            on_sensors(chunk.sensors.stop, len(roster))
+    with one_thread():  # for each of those that the engine starts
+        for chunk, rows in zip(chunks, engine.map(partial(_calibrate, config), chunks), strict=True):
+            yield with_gaps(rows, roster.is_calibrated[chunk.sensors])
+            if on_sensors is not None:
+                on_sensors(chunk.sensors.stop, len(roster))
 
 
 def _chunks(gathered: Gathered, roster: Roster) -> Iterator[Chunk]:

@@ -154,9 +154,8 @@ def _least_p(figures: Figures, compared: Sequence[Distances], each: Floats, some
     checks = zip(figures.p[some].T, figures.fails[some].T, strict=True)
     p = [np.where(np.isnan(p) | fails, p, 1.0) for p, fails in checks]
     distances = [they[some] for they in compared]
-    number = sum(~np.isnan(values) for values in (*p, *(they.z for they in distances)))
-    below = 1 / np.maximum(number, 1)  # what is not, makes a p of 1 when multiplied
-    p += [they.p(sides, below) for they, sides in zip(distances, SIDES, strict=True)]
+    number = np.sum([~np.isnan(values) for values in (*p, *(they.z for they in distances))], axis=0)
+    p += [they.p(sides, number) for they, sides in zip(distances, SIDES, strict=True)]
     np.multiply(p, number, out=each[:, some])
     return np.where(number > 0, np.fmin(np.fmin.reduce(each[:, some]), 1.0), np.nan)
 

@@ -35,18 +35,19 @@ class Distances:
     def __getitem__(self, members: slice) -> Distances:
         return Distances(self.z[members], self.freedom[members], self.spread)
 
-    def p(self, sides: int, below: Floats) -> Floats:
-        """(members,), the p-value of one or both sides, NaN where there is no z; 1 where it is not below (members,):
-        only small ones count.
+    def p(self, sides: int, number: NDArray[np.int64]) -> Floats:
+        """(members,), the p-value of one or both sides, NaN where there is no z; 1 where it times a number (members,)
+        of tests is no less: only small ones count.
 
         By Student's t, which takes longer than the normal distribution, whose p is never larger.
         """
-        from scipy.special import ndtr, stdtr
+        from scipy.special import ndtri, stdtr
 
         tail = -np.abs(self.z) if sides == 2 else -self.z
         p = np.where(np.isnan(self.z), np.nan, 1.0)
-        near = np.flatnonzero(sides * ndtr(tail) < below)
-        p[near] = sides * stdtr(self.freedom[near], tail[near])
+        limits = ndtri(1 / (sides * np.maximum(1, np.arange(number.max(initial=0) + 1))))
+        near = np.flatnonzero(tail < limits[number])
+        p[near] = np.minimum(1.0, sides * stdtr(self.freedom[near], tail[near]))
         return p
 
 

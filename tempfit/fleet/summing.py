@@ -17,6 +17,7 @@ from tempfit.config import ReadingsConfig
 from tempfit.fleet.ingesting import Ingested
 from tempfit.fleet.judging import FleetJudgement
 from tempfit.readings.columns import as_numpy
+from tempfit.system.threads import ahead
 from tempfit.words import Outcome, Status, Verdict
 
 WORST = 12  # sensors that are told, and drawn, one by one
@@ -118,7 +119,7 @@ class Summing:
         """The summary, when all rows have passed."""
         ingested, judgement, roster = self.ingested, self.judgement, self.ingested.roster
         n_accused_of = judgement.accused.sum(axis=0)
-        spread = {name: _quantiles(np.concatenate(parts)) for name, parts in self._figures.items() if any(map(len, parts))}
+        figures = {name: np.concatenate(parts) for name, parts in self._figures.items() if any(map(len, parts))}
         return FleetSummary(
             source=ingested.source,
             sha256=ingested.sha256,
@@ -135,7 +136,7 @@ class Summing:
             n_accused=int(judgement.is_accused.sum()),
             accused={name: int(n) for name, n in zip(judgement.tests, n_accused_of, strict=True) if n},
             is_compared=judgement.is_compared,
-            spread=spread,
+            spread=dict(zip(figures, ahead(_quantiles, figures.values()), strict=True)),
             readings=(int(self._fewest), int(self._most)),
             worst=tuple(self._tell_worst()),
         )

@@ -24,13 +24,13 @@ def write_fleet(path: Path, ingested: Ingested, trained: Iterable[pa.Table], jud
     dropped. Raises SettingsError where it cannot be written.
     """
     with whole_path(path) as part, TableWriter(part) as writer:
-        for rows in _completed(ingested, trained, pa.table(judgement.columns())):
+        for rows in _completed(ingested, trained, judgement):
             writer.write(rows)
 
 
-def _completed(ingested: Ingested, trained: Iterable[pa.Table], judged: pa.Table) -> Iterator[pa.Table]:
+def _completed(ingested: Ingested, trained: Iterable[pa.Table], judgement: FleetJudgement) -> Iterator[pa.Table]:
     """The rows, with what the fleet says of each."""
-    roster = ingested.roster
+    roster, judged = ingested.roster, pa.table(judgement.columns())
     first = n_before = 0
     for rows in trained:
         sensors = slice(first, first + rows.num_rows)

@@ -20,7 +20,7 @@ from tempfit.wording import printable, shown
 PARTITION_ROWS = 1_000_000  # of a Parquet file that is parted, about
 PARTITION_BYTES = 32 * 1024 * 1024  # of small files that are put together, and of Parquet that is parted
 PARTITION_FILES = 1_000
-PIECE_BYTES = 8 * 1024 * 1024
+PIECE_BYTES = 1024 * 1024  # at a time, which memory that is used again has room for
 
 _PARQUET, _TEXT = (".parquet", ".pq"), (".csv", ".tsv")
 _NOBODY = "__HIVE_DEFAULT_PARTITION__"  # what other programs call the folder of rows without a key
