@@ -29,13 +29,12 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.checks.descent import MOST_ROUNDING
 from tempfit.calibration.members import Solved
-from tempfit.fleet.siblings import Distances, Floats, compare, compare_scatters
+from tempfit.fleet.siblings import BLOCK, Distances, Floats, compare, compare_scatters
 from tempfit.words import Verdict
 
 BY_SMALL_P = ("curvature", "consistency")  # checks that fail by one
 SIBLINGS = ("w", "b", "s")
 SIDES = (2, 2, 1)  # to which each may lie too far
-BLOCK = 50_000  # members at a time
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ median of (1.4826 dᵢ)² − uᵢ²; without uᵢ that is the median of absolut
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 FEWEST = 10  # sensors that are a fleet to be compared with
 TO_SIGMA = 1.4826  # times the median of absolute deviations: the standard deviation of a normal distribution
 EFFICIENCY = 0.37  # of that median beside the standard deviation (Hampel et al., Robust Statistics, 1986, section 2.3)
+
+BLOCK = 50_000  # members at a time
 
 Floats = NDArray[np.float64]
 
@@ -62,13 +65,27 @@ def compare(values: Floats, variances: Floats, freedom: Floats | float) -> Dista
     if n < FEWEST:
         nothing = np.full(len(values), np.nan)
         return Distances(nothing, nothing, np.nan)
-    distances = np.where(known, values, np.nan) - np.median(values[known])
-    spread = max(0.0, float(np.median(np.square(TO_SIGMA * distances[known]) - variances[known])))
-    total = spread + variances
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(distances == 0, 0.0, distances / np.sqrt(total))
-        own = np.where(total > 0, np.square(variances / total) / freedom, 0.0)
-    return Distances(z, 1 / (1 / (EFFICIENCY * n) + own), spread**0.5)
+    of_known = (values[known], variances[known]) if n < len(values) else (values, variances)
+    middle = np.median(of_known[0])
+    squares = in_blocks(lambda value, variance: np.square(TO_SIGMA * (value - middle)) - variance, *of_known)
+    spread = max(0.0, float(np.median(squares)))
+
+    def distance(value: Floats, variance: Floats, freedom: Floats) -> Floats:
+        total, off = spread + variance, value - middle
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.where(np.isfinite(total), np.where(off == 0, 0.0, off / np.sqrt(total)), np.nan)
+            own = np.where(total > 0, np.square(variance / total) / freedom, 0.0)
+        return np.stack([z, 1 / (1 / (EFFICIENCY * n) + own)])
+
+    z, of_z = in_blocks(distance, values, variances, np.broadcast_to(freedom, len(values)))
+    return Distances(z, of_z, spread**0.5)
+
+
+def in_blocks(function: Callable[..., Floats], *arrays: Floats) -> Floats:
+    """The function of arrays (members,), (…, members), some members at a time: what is made on the way stays in the
+    cores' caches."""
+    blocks = [slice(first, first + BLOCK) for first in range(0, len(arrays[0]), BLOCK)]
+    return np.concatenate([function(*(array[some] for array in arrays)) for some in blocks], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +113,12 @@ class Scatters:
         """On the scale between cube roots and logarithms that suits."""
         from scipy.special import boxcox
 
+        def distance(roots: Floats, own: Floats) -> Floats:
+            total = self.compared.spread**2 + own
+            return np.asarray(boxcox(roots, np.square(own / total)) / np.sqrt(total))
+
         with np.errstate(divide="ignore", invalid="ignore"):
-            total = self.compared.spread**2 + self.own
-            z = boxcox(self.roots, np.square(self.own / total)) / np.sqrt(total)
-        return replace(self.compared, z=z)
+            return replace(self.compared, z=in_blocks(distance, self.roots, self.own))
 
 
 def compare_scatters(s: Floats, freedom: Floats) -> Scatters:
@@ -109,11 +128,14 @@ def compare_scatters(s: Floats, freedom: Floats) -> Scatters:
     Where good sensors differ, they do so by factors: what is normal is the logarithm. Between the two scales lies a
     power (Box and Cox), by the square of the share of the sensor's own variance, which simulations bear out.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+
+    def root(s: Floats, freedom: Floats) -> Floats:
         own = 2 / (9 * freedom)
-        roots = np.cbrt(np.square(s)) / (1 - own)
-        own = own / np.square(1 - own)
+        return np.stack([np.cbrt(np.square(s)) / (1 - own), own / np.square(1 - own)])
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        roots, own = in_blocks(root, s, freedom)
         known = np.isfinite(roots)
-        middle = float(np.median(roots[known])) if known.any() else np.nan
+        middle = float(np.median(roots if known.all() else roots[known])) if known.any() else np.nan
         roots = roots / middle
         return Scatters(roots, own, compare(roots, own, np.inf), middle**1.5)

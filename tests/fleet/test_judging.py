@@ -85,7 +85,7 @@ def test_scatters_alike_are_told_by_the_distribution_of_chi_squared():
     found = compare_scatters(s, freedom)
     assert found.typical == pytest.approx(0.2, rel=0.01)
     assert found.prior_freedom > 100
-    p = found.distances.p(1, np.ones(len(s)))
+    p = found.distances.p(1, np.ones(len(s), dtype=np.int64))
     exact = stats.chi2.sf(freedom * (s / 0.2) ** 2, freedom)
     small = exact < 0.05
     assert np.abs(np.log(p[small] / exact[small])).max() < np.log(2.5)  # what Wilson and Hilferty's leaves so far out
@@ -150,7 +150,7 @@ def test_few_readings_that_lie_on_a_line_by_chance_do_not_make_it_certain():
     found = figures(t_u, t_c)
     assert not judge_fleet(found, 0.01).is_accused.any()
     by_itself = compare(found.w, np.square(found.u_w), np.inf)
-    assert by_itself.p(2, np.ones(3000)).min() < 1e-5
+    assert by_itself.p(2, np.ones(3000, dtype=np.int64)).min() < 1e-5
 
 
 def test_stated_uncertainties_are_what_a_scatter_is_compared_in():
