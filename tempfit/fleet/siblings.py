@@ -73,7 +73,7 @@ def compare(values: Floats, variances: Floats, freedom: Floats | float) -> Dista
     def distance(value: Floats, variance: Floats, freedom: Floats) -> Floats:
         total, off = spread + variance, value - middle
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = np.where(np.isfinite(total), np.where(off == 0, 0.0, off / np.sqrt(total)), np.nan)
+            z = np.where(np.isfinite(off + total), np.where(off == 0, 0.0, off / np.sqrt(total)), np.nan)
             own = np.where(total > 0, np.square(variance / total) / freedom, 0.0)
         return np.stack([z, 1 / (1 / (EFFICIENCY * n) + own)])
 
@@ -84,7 +84,7 @@ def compare(values: Floats, variances: Floats, freedom: Floats | float) -> Dista
 def in_blocks(function: Callable[..., Floats], *arrays: Floats) -> Floats:
     """The function of arrays (members,), (…, members), some members at a time: what is made on the way stays in the
     cores' caches."""
-    blocks = [slice(first, first + BLOCK) for first in range(0, len(arrays[0]), BLOCK)]
+    blocks = [slice(first, first + BLOCK) for first in range(0, max(1, len(arrays[0])), BLOCK)]
     return np.concatenate([function(*(array[some] for array in arrays)) for some in blocks], axis=-1)
 
 
