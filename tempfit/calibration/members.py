@@ -193,9 +193,7 @@ class Calibrations:
         return Judged(Setup(problem, self.config), self.fits[member], checks, known_outcome=outcome)
 
 
-def solve_members(
-    evidence: Evidence, config: CalibrationConfig, *, alike: NDArray[np.bool_] | bool = False
-) -> Solved:
+def solve_members(evidence: Evidence, config: CalibrationConfig, *, alike: NDArray[np.bool_] | bool = False) -> Solved:
     """The exact solution of every member, by one config. alike: as in `Solved`.
 
     Raises SettingsError for what evidence alone cannot carry: a network, Huber's or York's loss, readings held out.

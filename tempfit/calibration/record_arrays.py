@@ -27,9 +27,9 @@ def tabulate(calibrations: Calibrations, thermometers: Sequence[str]) -> pa.Tabl
         if isinstance(column, pa.Array):
             columns[name] = column
         elif column.ndim == 1:
-            columns[name] = _array(column)
+            columns[name] = as_column(column)
         else:
-            columns |= {part: _array(values) for part, values in spread_values(name, column).items()}
+            columns |= {part: as_column(values) for part, values in spread_values(name, column).items()}
     return pa.table(columns)
 
 
@@ -108,7 +108,7 @@ def _words(codes: NDArray[np.int8], kind: type[Word]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(codes, [word.value for word in kind])
 
 
-def _array(values: NDArray[Any]) -> pa.Array:
+def as_column(values: NDArray[Any]) -> pa.Array:
     """Numbers, null where they are not finite."""
     if values.dtype != np.float64:
         return pa.array(values)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from tempfit.calibration.checks.descent import MOST_ROUNDING
 from tempfit.calibration.members import Solved
+from tempfit.calibration.record_arrays import as_column
 from tempfit.fleet.siblings import BLOCK, Distances, Floats, compare, compare_scatters
 from tempfit.words import Verdict
 
@@ -91,7 +92,7 @@ class FleetJudgement:
         ends = np.cumsum(np.concatenate([[0], self.accused.sum(axis=1)])).astype(np.int32)
         names = pa.array(self.tests, pa.string()).take(pa.array(np.nonzero(self.accused)[1]))
         return {
-            **{f"fleet_{name}": pa.array(values, mask=np.isnan(values)) for name, values in numbers.items()},
+            **{f"fleet_{name}": as_column(values) for name, values in numbers.items()},
             "fleet_accused_by": pa.ListArray.from_arrays(ends, names),
         }
 

@@ -58,7 +58,7 @@ def parquet_blocks(
     def batches() -> Iterator[Any]:
         with refusing_damage(place):
             parquet = pq.ParquetFile(file, metadata=metadata, read_dictionary=by, **options)
-            yield from parquet.iter_batches(n_at_once, groups, columns=list(found.values()), use_threads=True)
+            yield from parquet.iter_batches(n_at_once, groups, columns=list(found.values()), use_threads=False)
 
     for batch in batches() if n_rows else [pa.RecordBatch.from_pylist([], schema)]:
         columns = {it: batch.column(found[it.name]) for it in layout.wanted}

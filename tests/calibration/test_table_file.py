@@ -58,3 +58,30 @@ def test_other_programs_read_it(path):
     query = f"select w, checks[1].verdict, status from '{path}' where thermometer = 'sensor 0422'"
     assert duckdb.sql(query).fetchall() == [(422.0, "passes", "converged")]
     assert pq.read_table(path).to_pandas().status.unique().tolist() == ["converged"]
+
+
+def test_columns_may_have_gaps_from_where_one_comes(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_file, "ROW_GROUP", 100)
+    path = tmp_path / "fleet.parquet"
+    with TableWriter(path) as writer:
+        for first in range(0, 300, 100):
+            writer.write(block(first, 100))
+        assert not writer.writer.schema.field("w").nullable
+        none = pa.array([None] * 100, pa.float64())
+        writer.write(block(300, 100).set_column(2, "w", none))
+        writer.write(block(400, 100))
+    assert [file.name for file in tmp_path.iterdir()] == ["fleet.parquet"]
+    table = pq.read_table(path)
+    assert table["w"].to_pylist() == [*map(float, range(300)), *[None] * 100, *map(float, range(400, 500))]
+    assert table["thermometer"].to_pylist() == [f"sensor {k:04d}" for k in range(500)]
+    assert pq.ParquetFile(path).metadata.num_row_groups == 5
+    assert table["status"].to_pylist() == ["converged"] * 500
+
+
+def test_numbers_that_all_differ_are_not_compressed(tmp_path):
+    path, same = tmp_path / "fleet.parquet", pa.array([0.5] * 2_000)
+    with TableWriter(path) as writer:
+        writer.write(block(0, 2_000).append_column("n", same))
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = {group.column(k).path_in_schema: group.column(k).compression for k in range(group.num_columns)}
+    assert (columns["w"], columns["n"], columns["thermometer"]) == ("UNCOMPRESSED", "SNAPPY", "SNAPPY")
