@@ -114,8 +114,9 @@ def read_records(path: Path) -> list[Record]:
     for column in COLUMNS:
         if column.name not in names:
             raise damaged(str(path), f"column {column.name} is missing")
-    if table.schema != COLUMNS:
-        others = [found.name for found in table.schema if found not in list(COLUMNS)]
+    types = dict(zip(COLUMNS.names, COLUMNS.types, strict=True))
+    others = [found.name for found in table.schema if types.get(found.name) != found.type]
+    if others:
         raise damaged(str(path), f"column {', '.join(others)} is none of a calibration, or of another type")
     return [as_row_record(row, f"{path}, row {k}") for k, row in enumerate(table.to_pylist(), start=1)]
 
