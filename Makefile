@@ -30,7 +30,7 @@ test: $(INSTALLED)  ## the tests that need no service of their own, in one proce
 	OMP_NUM_THREADS=1 $(PYTEST) --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-integration: $(INSTALLED)  ## real servers, workers, schedules, crowds of processes, and what takes long by nature
-	$(PYTEST) -m integration tests/integration tests/flows
+	$(PYTEST) -m integration --numprocesses 2 --dist loadfile tests/integration tests/flows
 	OMP_NUM_THREADS=1 $(PYTEST) -m integration --ignore tests/integration --ignore tests/flows --numprocesses auto --maxprocesses 4
 
 check: $(INSTALLED)  ## lint, format, types, direction of imports
