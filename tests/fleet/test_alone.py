@@ -208,3 +208,17 @@ def test_which_folders_have_a_command_that_sorts_them(form: str, can_be_sorted: 
     files = [file for part in find_partitions(tmp_path, FleetConfig(**how), CalibrationConfig()) for file in part.files]
     command = command_that_sorts(str(tmp_path), files, "sensor", CalibrationConfig())
     assert (command is not None) == can_be_sorted
+
+
+def test_a_sensor_whose_descent_diverged_is_judged_by_its_readings(tmp_path):
+    names, t_u, t_c = random_fleet(5, 40, 24)
+    t_u[7] *= 1000  # another unit, with which the learning rate is too large
+    readings = {"sensor": np.repeat(names, 24), "t_u": t_u.ravel(), "t_c": t_c.ravel()}
+    pd.DataFrame(readings).to_csv(tmp_path / "fleet.csv", index=False)
+    config = CalibrationConfig(scaling="none", learning_rate=1e-5, n_epochs=50)
+    fleet = calibrate_fleet(tmp_path / "fleet.csv", tmp_path / "out", config, by="sensor")
+    assert fleet.summary.n_diverged == 1
+    row = pq.read_table(fleet.table).to_pylist()[7]
+    assert (row["status"], row["w"], row["fleet_accused_by"]) == ("diverged", None, ["w"])
+    (told,) = [worst for worst in fleet.summary.worst if worst["thermometer"] == names[7]]
+    assert told["fleet_w_z"] < -5
