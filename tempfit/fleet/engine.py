@@ -33,6 +33,7 @@ JOINED_IN, STARTED_IN = 4, 60  # seconds in which a scheduler, or workers of our
 ASKED_EACH = 20  # seconds after which workers are asked for again while a result is waited for
 AHEAD = 2  # items under way for each thread of a worker, so that it need not wait for the next
 
+SENT = {"distributed.admin.large-graph-warning-threshold": "1 GiB"}  # evidence of a chunk is 10 MB, and no mistake
 QUIET = {  # Dask's settings for processes of our own
     "distributed.worker.memory.target": False,  # evidence is never spilled: what is on disk there are pickles
     "distributed.worker.memory.spill": False,
@@ -121,9 +122,10 @@ def engine(fleet: FleetConfig) -> Iterator[Engine]:
     if not needs_dask(fleet):
         yield Threads()
         return
+    import dask
     import distributed
 
-    with ExitStack() as stack, _silent(distributed.__name__):
+    with ExitStack() as stack, dask.config.set(SENT), _silent(distributed.__name__):
         client = _join(fleet.scheduler) if fleet.scheduler else stack.enter_context(_cluster(fleet.workers))
         stack.callback(client.close)
         if fleet.scheduler:

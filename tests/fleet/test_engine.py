@@ -63,6 +63,11 @@ def test_what_is_not_waited_for_is_not_begun(either: Engine, tmp_path: Path) -> 
     assert len(list(tmp_path.iterdir())) == begun < 20
 
 
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_evidence_of_many_sensors_is_sent_without_a_word(cluster: Dask) -> None:
+    assert list(cluster.map(len, [bytes(12_000_000)])) == [12_000_000]
+
+
 def test_processes_have_a_thread_each(cluster: Dask) -> None:
     assert list(cluster.map(work.threads_here, range(2))) == [(1, "1")] * 2
     assert cluster.n_threads == 2
