@@ -26,7 +26,7 @@ from tempfit.exact.matrices import product
 from tempfit.system.threads import ahead
 
 CURVATURE = 2  # degree: a line's evidence carries t_u², to tell a bend from a line
-BLOCK_ELEMENTS = 65_536  # of a column taken at once: a few such columns stay in a core's cache
+BLOCK_ELEMENTS = 65_536  # of a column taken at once: of fewer, threads wait for Python; of more, for memory
 MANY = 100_000  # members that threads share to copy
 MERGED = 4_096  # members at a time: what is made of them on the way stays in a core's cache
 

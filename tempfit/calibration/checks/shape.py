@@ -25,7 +25,7 @@ INSIGNIFICANT = 0.05  # p-value from which on the reading tells nothing of the t
 INCONSISTENT = 0.05  # of χ²: ISO/TS 28037 takes the quantile of 95 %
 NEGLIGIBLE, MATERIAL = 0.1, 0.5  # standard deviations of an observation: curvature that does no harm, and that does
 TOO_FEW_PLACES = 1e-10  # of a standardized power: what rounding leaves of one that the lower ones can make
-UNDOUBTED = 6.6  # an F of one and any number of degrees of freedom below it has a p above DOUBT
+UNDOUBTED = 6.6  # an F(1, ν) below it has a p above DOUBT, whatever ν: χ²'s quantile is 6.63, F's are larger
 GRID = 51  # places at which a curve of higher degree is asked for its largest deviation
 
 
